@@ -1,0 +1,83 @@
+//! A switch that asks a run to stop, and that the run can wait for.
+
+use tokio::sync::watch;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The run's side: cheap to clone and to ask.
+#[derive(Debug, Clone)]
+pub struct Cancel(watch::Receiver<Option<ErrorKind>>);
+
+/// The other side: whoever watches for Ctrl-C, a deadline or a lost lease.
+#[derive(Debug, Clone)]
+pub struct Canceller(watch::Sender<Option<ErrorKind>>);
+
+/// A connected pair.
+pub fn pair() -> (Canceller, Cancel) {
+    let (tx, rx) = watch::channel(None);
+    (Canceller(tx), Cancel(rx))
+}
+
+impl Canceller {
+    /// Asks the run to stop; the first reason stays.
+    pub fn cancel(&self, reason: ErrorKind) {
+        self.0.send_if_modified(|now| {
+            let first = now.is_none();
+            if first {
+                *now = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// Another receiver of the same switch.
+    pub fn subscribe(&self) -> Cancel {
+        Cancel(self.0.subscribe())
+    }
+}
+
+impl Cancel {
+    /// A switch that nobody will ever press.
+    pub fn never() -> Self {
+        pair().1
+    }
+
+    /// An error of the reason's kind once the run shall stop.
+    pub fn check(&self) -> Result<()> {
+        match *self.0.borrow() {
+            Some(reason) => Err(stopped(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the reason's error when the run shall stop; pends for ever otherwise.
+    pub async fn cancelled(&self) -> Error {
+        let mut receiver = self.0.clone();
+        loop {
+            if let Some(reason) = *receiver.borrow_and_update() {
+                return stopped(reason);
+            }
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Runs `work` until it ends or the run shall stop, whichever is first; then `work` is dropped.
+    pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            error = self.cancelled() => Err(error),
+            result = work => result,
+        }
+    }
+}
+
+fn stopped(reason: ErrorKind) -> Error {
+    let message = match reason {
+        ErrorKind::Deadline => "the deadline was reached before the end",
+        ErrorKind::AlreadyRunning => "the lease was lost to another run",
+        _ => "interrupted",
+    };
+    Error::new(reason, message)
+}

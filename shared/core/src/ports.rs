@@ -1,0 +1,69 @@
+//! The ports: what the operations need from stores, databases, clocks and people, and what each promises.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{cancel::Cancel, ids::RunId};
+
+mod source;
+mod store;
+mod target;
+
+pub use source::{BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit};
+pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap, Upload};
+pub use target::{
+    Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, ScratchProvider, Scratch, Target,
+    TargetFacts, TargetWorker, ToolMessage,
+};
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now, in UTC.
+    fn now(&self) -> Timestamp;
+    /// Seconds since some fixed moment, never going back; for durations.
+    fn monotonic_seconds(&self) -> f64;
+}
+
+/// Gives random numbers for ids.
+pub trait Entropy: Send + Sync {
+    /// The next random number.
+    fn next(&self) -> u64;
+}
+
+/// What a long run tells whoever watches. Calls are cheap and never fail.
+pub trait Progress: Send + Sync {
+    /// A phase begins; `total` bytes where known.
+    fn phase(&self, name: &str, total_bytes: Option<u64>);
+    /// So many more bytes of the phase are done.
+    fn advance(&self, bytes: u64);
+    /// Something a person should see once.
+    fn note(&self, text: &str);
+}
+
+/// What every run is given: its name, time, chance, an audience and a way to be stopped.
+#[derive(Clone)]
+pub struct RunContext {
+    /// Names this execution.
+    pub run_id: RunId,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who watches.
+    pub progress: Arc<dyn Progress>,
+    /// Who may stop it.
+    pub cancel: Cancel,
+}
+
+/// A progress that nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+#[async_trait]
+impl Progress for Unwatched {
+    fn phase(&self, _name: &str, _total_bytes: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn note(&self, _text: &str) {}
+}
