@@ -1,0 +1,47 @@
+//! The streaming encoder: one frame or member per chunk.
+
+use std::io;
+
+use super::{Codec, gzip::GzipEncoder, zstandard::ZstdEncoder};
+
+/// Compresses one chunk: a single zstd frame (with a checksum, without a content size) or gzip member. Chunks one after
+/// another are again a valid file. Works in the calling thread, in memory bounded by the level.
+pub struct Encoder(Kind);
+
+enum Kind {
+    Zstd(ZstdEncoder),
+    Gzip(GzipEncoder),
+    None,
+}
+
+impl Encoder {
+    /// An encoder for one chunk.
+    pub fn new(codec: &Codec) -> io::Result<Self> {
+        Ok(Self(match *codec {
+            Codec::Zstd { level } => Kind::Zstd(ZstdEncoder::new(level)?),
+            Codec::Gzip { level } => Kind::Gzip(GzipEncoder::new(level)),
+            Codec::None => Kind::None,
+        }))
+    }
+
+    /// Compresses `input` and appends what is ready to `out`.
+    pub fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Zstd(encoder) => encoder.write(input, out),
+            Kind::Gzip(encoder) => encoder.write(input, out),
+            Kind::None => {
+                out.extend_from_slice(input);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the frame or member and appends the rest of it to `out`.
+    pub fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.0 {
+            Kind::Zstd(encoder) => encoder.finish(out),
+            Kind::Gzip(encoder) => encoder.finish(out),
+            Kind::None => Ok(()),
+        }
+    }
+}
