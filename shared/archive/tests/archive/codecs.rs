@@ -1,0 +1,191 @@
+//! Properties of encoders and decoders: whatever the split into blocks, and whatever the damage.
+
+use std::io::{self, Read, Write};
+
+use lifeboat_archive::codec::{Codec, CodecError, Decoder, Encoder};
+use proptest::{collection::vec, prelude::*};
+
+const CODECS: [Codec; 5] = [
+    Codec::Zstd { level: 1 },
+    Codec::Zstd { level: 19 },
+    Codec::Gzip { level: 1 },
+    Codec::Gzip { level: 9 },
+    Codec::None,
+];
+const COMPRESSED: [Codec; 2] = [Codec::Zstd { level: 3 }, Codec::Gzip { level: 6 }];
+
+fn encode<'a>(codec: Codec, blocks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&codec).unwrap();
+    for block in blocks {
+        encoder.write(block, &mut out).unwrap();
+    }
+    encoder.finish(&mut out).unwrap();
+    out
+}
+
+fn decode<'a>(codec: Codec, blocks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, CodecError> {
+    let mut out = Vec::new();
+    let mut decoder = Decoder::new(&codec)?;
+    for block in blocks {
+        decoder.write(block, &mut |decoded| {
+            out.extend_from_slice(decoded);
+            Ok(())
+        })?;
+    }
+    decoder.finish()?;
+    Ok(out)
+}
+
+/// Cuts bytes into blocks at arbitrary places, empty blocks included.
+fn blocks<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+    places.extend([0, bytes.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+}
+
+/// Compressible and incompressible stretches.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    let stretch = prop_oneof![
+        vec(any::<u8>(), 0..2000),
+        (any::<u8>(), 0_usize..300_000).prop_map(|(byte, count)| vec![byte; count]),
+    ];
+    vec(stretch, 0..4).prop_map(|stretches| stretches.concat())
+}
+
+fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
+    vec(any::<prop::sample::Index>(), 0..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_encoded_in_whatever_blocks_and_chunks_is_decoded(
+        codec in prop::sample::select(&CODECS),
+        chunks in vec((content(), cuts()), 1..4),
+        encoded_cuts in cuts(),
+    ) {
+        let encoded: Vec<u8> = chunks.iter().flat_map(|(bytes, cuts)| encode(codec, blocks(bytes, cuts))).collect();
+        let expected: Vec<u8> = chunks.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+        prop_assert!(decode(codec, blocks(&encoded, &encoded_cuts)).unwrap() == expected);
+    }
+
+    #[test]
+    fn a_flipped_bit_never_yields_other_data_in_silence(
+        codec in prop::sample::select(&COMPRESSED),
+        content in vec(any::<u8>(), 0..3000),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let mut encoded = encode(codec, [&content[..]]);
+        let at = at.index(encoded.len());
+        encoded[at] ^= 1 << bit;
+        if let Ok(decoded) = decode(codec, [&encoded[..]]) {
+            // Bits of the header that mean nothing, such as the operating system of gzip.
+            prop_assert!(decoded == content);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_break_a_decoder(codec in prop::sample::select(&CODECS), bytes in vec(any::<u8>(), 0..500)) {
+        let _ = decode(codec, [&bytes[..]]);
+        let encoded = encode(codec, [&b"first frame"[..]]);
+        let _ = decode(codec, [&encoded, &bytes[..]]);
+        let _ = decode(codec, [&encoded[..encoded.len() / 2], &bytes[..]]);
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_of_the_first_or_the_last_chunk_is_found() {
+    let content: Vec<u8> =
+        (0..200_u32).flat_map(|row| format!("{row}\tsome row {}\n", row * 7919).into_bytes()).collect();
+    for codec in COMPRESSED {
+        let first = encode(codec, [&content[..]]);
+        let both = [first.clone(), first.clone()].concat();
+        for length in 0..both.len() {
+            for piece in [1, 7, usize::MAX] {
+                let result = decode(codec, both[..length].chunks(piece.min(length).max(1)));
+                match length {
+                    0 => assert!(matches!(result, Err(CodecError::Empty)), "{codec} {length}"),
+                    _ if length == first.len() => assert_eq!(result.unwrap(), content),
+                    _ => assert!(matches!(result, Err(CodecError::Truncated)), "{codec} {length}: {result:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_table_is_still_a_frame() {
+    for codec in COMPRESSED {
+        for blocks in [&[][..], &[&b""[..], b""]] {
+            let encoded = encode(codec, blocks.iter().copied());
+            assert!(!encoded.is_empty());
+            assert_eq!(decode(codec, [&encoded[..]]).unwrap(), b"");
+        }
+        assert!(matches!(decode(codec, [&b""[..]]), Err(CodecError::Empty)));
+    }
+    assert_eq!(decode(Codec::None, []).unwrap(), b"");
+}
+
+#[test]
+fn what_follows_the_last_chunk_is_refused() {
+    for codec in COMPRESSED {
+        let encoded = encode(codec, [&b"row\n"[..]]);
+        for garbage in [&b"\0"[..], b"\n", b"garbage", &[0; 512], b"\x1f", b"\x28"] {
+            assert!(decode(codec, [&encoded, garbage]).is_err(), "{codec} {garbage:?}");
+        }
+    }
+}
+
+#[test]
+fn frames_carry_a_checksum_and_no_content_size() {
+    for content in [&b""[..], b"some rows\n"] {
+        let encoded = encode(Codec::Zstd { level: 3 }, [content]);
+        // RFC 8878, 3.1.1.1.1: content size flag in bits 7-6, single segment in 5, checksum in 2.
+        assert_eq!(encoded[4] & 0b1110_0100, 0b0000_0100);
+    }
+}
+
+#[test]
+fn a_window_too_large_for_bounded_memory_is_refused() {
+    // A frame header that asks for a window of 2^30 bytes, and a raw last block of one byte.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 20 << 3, 9, 0, 0, b'x'];
+    assert!(matches!(decode(Codec::Zstd { level: 3 }, [&frame[..]]), Err(CodecError::Corrupt(_))));
+    let acceptable = [0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 9, 0, 0, b'x'];
+    assert_eq!(decode(Codec::Zstd { level: 3 }, [&acceptable[..]]).unwrap(), b"x");
+}
+
+#[test]
+fn other_implementations_understand_our_frames_and_we_theirs() {
+    let content: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+    let ours = encode(Codec::Gzip { level: 6 }, [&content[..]]);
+    let mut decoded = Vec::new();
+    flate2::read::MultiGzDecoder::new(&[ours.clone(), ours].concat()[..]).read_to_end(&mut decoded).unwrap();
+    assert!(decoded == [&content[..], &content].concat());
+
+    let builder = flate2::GzBuilder::new().filename("a name").comment("a comment").extra(&b"extra"[..]).mtime(7);
+    let mut theirs = builder.write(Vec::new(), flate2::Compression::fast());
+    theirs.write_all(&content).unwrap();
+    let theirs = theirs.finish().unwrap();
+    for piece in [1, 5, 4096] {
+        assert!(decode(Codec::Gzip { level: 6 }, theirs.chunks(piece)).unwrap() == content);
+    }
+
+    let ours = encode(Codec::Zstd { level: 3 }, [&content[..]]);
+    assert!(zstd::decode_all(&ours[..]).unwrap() == content);
+    let theirs = zstd::encode_all(&content[..], 5).unwrap();
+    assert!(decode(Codec::Zstd { level: 3 }, theirs.chunks(5)).unwrap() == content);
+}
+
+#[test]
+fn a_receiver_that_fails_ends_the_decoding() {
+    for codec in CODECS {
+        let encoded = encode(codec, [&[b'x'; 1000][..]]);
+        let mut decoder = Decoder::new(&codec).unwrap();
+        let error = decoder.write(&encoded, &mut |_| Err(io::Error::other("no room"))).unwrap_err();
+        assert!(matches!(error, CodecError::Sink(_)), "{codec}: {error}");
+    }
+}
