@@ -1,1 +1,13 @@
-//! placeholder
+//! In-memory ports, scripted faults and builders, for tests only.
+
+mod backups;
+mod clock;
+mod context;
+mod faults;
+mod memory_store;
+
+pub use backups::{BackupBuilder, attestation, store_attestation};
+pub use clock::{FixedEntropy, ManualClock};
+pub use context::{ContextBuilder, context};
+pub use faults::{Action, Fault, Gate, Operation};
+pub use memory_store::MemoryStore;
