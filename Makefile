@@ -26,7 +26,7 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup postgres15 postgres18 minio localstack
+	@tests/stack/setup postgres15 postgres18 minio localstack cargo-lambda
 	cargo build -p lifeboat-cli
 	cargo test --workspace
 
@@ -52,9 +52,10 @@ soak: ## Run the slow end-to-end tests
 	@tests/stack/setup compiler postgres15 postgres18 minio localstack cargo-lambda
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored
 
+# `cargo lambda build` would compile every dependency a second time, in a folder of its own.
 functions: ## Build the Lambda functions for this machine, as the tests invoke them
-	@tests/stack/setup compiler cargo-lambda
-	cargo lambda build --compiler cargo -p lifeboat-functions
+	@tests/stack/setup compiler
+	cargo build -p lifeboat-functions
 
 clean: ## Remove what was built; the tools in .tools/ stay
 	cargo clean

