@@ -2,6 +2,7 @@
 
 pub mod attestation;
 pub mod cancel;
+pub mod catalog;
 pub mod error;
 pub mod ids;
 pub mod manifest;
