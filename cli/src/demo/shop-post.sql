@@ -107,6 +107,7 @@ COMMENT ON FUNCTION shop.to_reorder(integer) IS 'what runs low in a warehouse';
 DO $$
 BEGIN
   EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L', (SELECT picture FROM shop.product_pictures WHERE product_id = 1), 'a lifebuoy, as BMP');
+  EXECUTE (SELECT 'ANALYZE ' || string_agg(oid::regclass::text, ', ') FROM pg_catalog.pg_class
+    WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p', 'm') AND NOT relispartition);
 END
 $$;
-ANALYZE;
