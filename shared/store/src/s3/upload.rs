@@ -1,0 +1,320 @@
+//! A streamed upload: one PUT if it is small, else parts of which one is on its way while the next one is filled.
+
+use std::{mem, sync::Arc};
+
+use async_trait::async_trait;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use bytes::{Bytes, BytesMut};
+use lifeboat_core::{
+    Error, ErrorKind, Result, ResultExt,
+    ids::RunId,
+    ports::{Stored, Upload},
+};
+use tokio::task::JoinSet;
+
+use super::{
+    backoff::Backoff,
+    bucket::{Bucket, Mark, RUN, content_type, limit_for},
+    checksum::Checksum,
+    failure::{Action, Failure, Fate, within},
+};
+
+/// The size of a part, and of the largest object that goes up in one PUT. S3's least is 5 MiB.
+const PART: usize = 8 * 1024 * 1024;
+/// S3's limit.
+const MOST_PARTS: usize = 10_000;
+/// So many parts keep their size; after them parts grow, so that 10,000 make 5 TiB.
+const EQUAL_PARTS: usize = 1_000;
+/// After so many more parts, parts are larger by one [`PART`].
+const GROW_EVERY: usize = 60;
+
+/// The size of the part with this index.
+const fn part_size(index: usize) -> usize {
+    PART * (1 + index.saturating_sub(EQUAL_PARTS).div_ceil(GROW_EVERY))
+}
+
+/// An upload under way. Dropped unfinished, it stops sending; its parts stay, unseen, until they are swept.
+pub(super) struct S3Upload {
+    bucket: Arc<Bucket>,
+    full: String,
+    run_id: RunId,
+    size: u64,
+    checksum: Checksum,
+    buffer: BytesMut,
+    parts: Option<Parts>,
+    failed: bool,
+}
+
+/// The parts of an upload larger than one PUT.
+struct Parts {
+    upload_id: String,
+    done: Vec<CompletedPart>,
+    /// At most one; stopped when dropped.
+    flying: JoinSet<Result<(CompletedPart, Bytes)>>,
+    /// The buffer of the part that arrived, to be filled again.
+    spare: BytesMut,
+}
+
+impl S3Upload {
+    pub(super) fn begin(bucket: Arc<Bucket>, full: String, run_id: RunId) -> Self {
+        let checksum = Checksum::new();
+        Self { bucket, full, run_id, size: 0, checksum, buffer: BytesMut::new(), parts: None, failed: false }
+    }
+
+    fn room(&self) -> usize {
+        let index = self.parts.as_ref().map_or(0, |parts| parts.done.len() + parts.flying.len());
+        part_size(index) - self.buffer.len()
+    }
+
+    async fn begin_parts(&self) -> Result<Parts> {
+        // Repeating this is harmless: an upload too many is swept.
+        let answer = self
+            .bucket
+            .clients
+            .retrying
+            .create_multipart_upload()
+            .bucket(&self.bucket.name)
+            .key(&self.full)
+            .metadata(RUN, self.run_id.as_str())
+            .content_type(content_type(&self.full))
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send()
+            .await
+            .map_err(|e| self.bucket.error(Failure::of(&e), Action::WRITE, &self.full))?;
+        let upload_id = answer.upload_id.ok_or_else(|| {
+            Error::new(ErrorKind::Store, format!("{}: the upload got no id", self.bucket.place(&self.full)))
+        })?;
+        Ok(Parts { upload_id, done: Vec::new(), flying: JoinSet::new(), spare: BytesMut::new() })
+    }
+
+    /// Sends the buffer as the next part, once the part before it has arrived.
+    async fn send_part(&mut self) -> Result<()> {
+        let mut parts = match self.parts.take() {
+            Some(parts) => parts,
+            None => self.begin_parts().await?,
+        };
+        let landed = parts.land().await;
+        let index = parts.done.len();
+        let spare = mem::take(&mut parts.spare);
+        if landed.is_ok() && index < MOST_PARTS {
+            let body = mem::replace(&mut self.buffer, spare).freeze();
+            let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
+            let (bucket, full, id) = (Arc::clone(&self.bucket), self.full.clone(), parts.upload_id.clone());
+            parts.flying.spawn(async move {
+                let part = bucket.put_part(&full, &id, number, &body).await?;
+                Ok((part, body))
+            });
+            self.buffer.clear();
+            self.buffer.reserve(part_size(index + 1));
+        }
+        self.parts = Some(parts);
+        landed?;
+        if index >= MOST_PARTS {
+            return Err(Error::new(
+                ErrorKind::Store,
+                format!("{} needs more than 10,000 parts", self.bucket.place(&self.full)),
+            )
+            .with_hint("an object can have 5 TiB; make smaller chunks"));
+        }
+        Ok(())
+    }
+
+    async fn write_on(&mut self, mut block: Bytes) -> Result<()> {
+        self.size += block.len() as u64;
+        self.checksum.update(&block);
+        while !block.is_empty() {
+            if self.room() == 0 {
+                self.send_part().await?;
+            }
+            let fits = block.split_to(block.len().min(self.room()));
+            self.buffer.extend_from_slice(&fits);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<Stored> {
+        if self.parts.is_none() {
+            let body = mem::take(&mut self.buffer).freeze();
+            return self.bucket.put_new(&self.full, body, &self.run_id).await;
+        }
+        self.send_part().await?;
+        let checksum = self.checksum.text();
+        let mark = Mark { metadata: (RUN, self.run_id.as_str()), size: self.size, checksum: &checksum };
+        let Some(parts) = &mut self.parts else {
+            return Err(Error::new(ErrorKind::Unexpected, "an upload lost its parts"));
+        };
+        parts.land().await?;
+        self.bucket.complete_upload(&self.full, &parts.upload_id, mem::take(&mut parts.done), &mark).await
+    }
+
+    async fn abandon(&mut self) -> Result<()> {
+        let Some(mut parts) = self.parts.take() else { return Ok(()) };
+        parts.flying.shutdown().await;
+        self.bucket.abort_upload(&self.full, &parts.upload_id).await.map(|_| ())
+    }
+}
+
+impl Parts {
+    /// Waits for the part on its way.
+    async fn land(&mut self) -> Result<()> {
+        if let Some(part) = self.flying.join_next().await {
+            let (part, body) = part.or_error(ErrorKind::Unexpected, "wait for a part")??;
+            self.done.push(part);
+            // Another owner can only be the connection, letting go a moment later; then a new buffer is made.
+            self.spare = body.try_into_mut().unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// Sends one part; sending it again replaces it, so no attempt needs to know of another.
+    async fn put_part(&self, full: &str, upload_id: &str, number: i32, body: &Bytes) -> Result<CompletedPart> {
+        let checksum = Checksum::of(body);
+        let mut backoff = Backoff::new();
+        loop {
+            let request = self
+                .clients
+                .once
+                .upload_part()
+                .bucket(&self.name)
+                .key(full)
+                .upload_id(upload_id)
+                .part_number(number)
+                .checksum_crc64_nvme(&checksum)
+                .body(body.clone().into());
+            let limit = limit_for(body.len());
+            let answer = if self.clients.tls {
+                within(limit, request.customize().disable_payload_signing().send()).await
+            } else {
+                within(limit, request.send()).await
+            };
+            let failure = match answer {
+                Ok(part) => match part.e_tag {
+                    Some(etag) => {
+                        let part =
+                            CompletedPart::builder().part_number(number).e_tag(etag).checksum_crc64_nvme(checksum);
+                        return Ok(part.build());
+                    }
+                    None => Failure::unknown("a part was answered without an ETag"),
+                },
+                Err(failure) => failure,
+            };
+            let again = matches!(failure.fate(), Fate::Again | Fate::Unknown);
+            if !again || !backoff.wait().await {
+                return Err(self.error(failure, Action::WRITE, full));
+            }
+        }
+    }
+
+    /// Makes the object of its parts, if the key is still free. Once an answer is lost, every next step first looks
+    /// whether the object is there: a completed upload may answer as if it had never been.
+    async fn complete_upload(
+        &self,
+        full: &str,
+        upload_id: &str,
+        parts: Vec<CompletedPart>,
+        mark: &Mark<'_>,
+    ) -> Result<Stored> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let mut backoff = Backoff::new();
+        let mut unknown = false;
+        loop {
+            let request = self
+                .clients
+                .once
+                .complete_multipart_upload()
+                .bucket(&self.name)
+                .key(full)
+                .upload_id(upload_id)
+                .multipart_upload(parts.clone())
+                .checksum_crc64_nvme(mark.checksum)
+                .checksum_type(ChecksumType::FullObject)
+                .if_none_match("*")
+                .send();
+            // S3 may need minutes to put a large object together.
+            let failure = match within(limit_for(PART) * 2, request).await {
+                Ok(answer) => match answer.e_tag {
+                    Some(etag) => {
+                        return Ok(Stored { size: mark.size, version_id: answer.version_id, etag: Some(etag) });
+                    }
+                    None => Failure::unknown("the upload was completed without an ETag"),
+                },
+                Err(failure) => failure,
+            };
+            match failure.fate() {
+                Fate::Taken if !unknown => return Err(self.exists_already(full)),
+                Fate::Taken => return self.find_own(full, mark).await?.ok_or_else(|| self.exists_already(full)),
+                Fate::Final if unknown && failure.has_code("NoSuchUpload") => {
+                    let own = self.find_own(full, mark).await?;
+                    return own.ok_or_else(|| self.error(failure, Action::WRITE, full));
+                }
+                Fate::Final => return Err(self.error(failure, Action::WRITE, full)),
+                Fate::Unknown => unknown = true,
+                Fate::Again => {}
+            }
+            tracing::debug!(key = full, failure = ?failure, "complete the upload again");
+            if !backoff.wait().await {
+                return Err(self.error(failure, Action::WRITE, full));
+            }
+            if unknown && let Some(own) = self.find_own(full, mark).await? {
+                return Ok(own);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Upload for S3Upload {
+    async fn write(&mut self, block: Bytes) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(
+                ErrorKind::Store,
+                format!("the upload of {} failed before", self.bucket.place(&self.full)),
+            ));
+        }
+        let written = self.write_on(block).await;
+        self.failed = written.is_err();
+        written
+    }
+
+    async fn complete(mut self: Box<Self>) -> Result<Stored> {
+        if self.failed {
+            return Err(Error::new(
+                ErrorKind::Store,
+                format!("the upload of {} failed before", self.bucket.place(&self.full)),
+            ));
+        }
+        let done = self.finish().await;
+        // The key is another's: nobody will complete these parts. After any other failure they may yet become ours.
+        if done.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists)
+            && let Err(e) = self.abandon().await
+        {
+            tracing::debug!(key = self.full, error = %e, "the parts stay until they are swept");
+        }
+        done
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        self.abandon().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_five_tebibytes() {
+        let most: u64 = (0..MOST_PARTS).map(|index| part_size(index) as u64).sum();
+        assert!(most >= 5 << 40, "{most}");
+        assert!((0..MOST_PARTS).all(|index| (5 << 20..=5 << 30).contains(&part_size(index))));
+    }
+
+    #[test]
+    fn parts_stay_small_up_to_eight_gibibytes() {
+        assert!((0..=EQUAL_PARTS).all(|index| part_size(index) == PART));
+        assert_eq!(part_size(EQUAL_PARTS + 1), 2 * PART);
+    }
+}
