@@ -5,6 +5,7 @@ mod clock;
 mod context;
 mod faults;
 mod memory_store;
+pub mod servers;
 
 pub use backups::{BackupBuilder, attestation, store_attestation};
 pub use clock::{FixedEntropy, ManualClock};
