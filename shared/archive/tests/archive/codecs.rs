@@ -189,3 +189,16 @@ fn a_receiver_that_fails_ends_the_decoding() {
         assert!(matches!(error, CodecError::Sink(_)), "{codec}: {error}");
     }
 }
+
+#[test]
+fn a_checksum_or_length_that_does_not_fit_is_found() {
+    for (codec, trailer) in [(Codec::Zstd { level: 3 }, 4), (Codec::Gzip { level: 6 }, 8)] {
+        let encoded = encode(codec, [&b"rows\n"[..]]);
+        for from_end in 1..=trailer {
+            let mut damaged = encoded.clone();
+            let at = damaged.len() - from_end;
+            damaged[at] ^= 1;
+            assert!(matches!(decode(codec, [&damaged[..]]), Err(CodecError::Corrupt(_))), "{codec} {from_end}");
+        }
+    }
+}
