@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod error;
 pub mod ids;
+pub mod lease;
 pub mod manifest;
 pub mod ports;
 

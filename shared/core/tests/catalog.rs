@@ -1,5 +1,7 @@
 //! The catalog over a store in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 use jiff::SignedDuration;
 use lifeboat_core::{
     ErrorKind,

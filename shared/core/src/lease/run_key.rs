@@ -1,0 +1,28 @@
+//! Run keys: a scheduled run happens once, however often its event is delivered.
+
+use bytes::Bytes;
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    ErrorKind, Result,
+    ids::DatabaseSlug,
+    ports::{RunContext, Store},
+};
+
+/// Claims a scheduled run by creating `runs/<operation>/<database>/<scheduled_at>` in the control store. False where
+/// another run has claimed it. Idempotent for one run id.
+pub async fn claim_run(
+    control: &dyn Store,
+    operation: &str,
+    database: &DatabaseSlug,
+    scheduled_at: Timestamp,
+    context: &RunContext,
+) -> Result<bool> {
+    let scheduled = scheduled_at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
+    let key = format!("runs/{operation}/{database}/{scheduled}");
+    match control.put_new(&key, Bytes::from(context.run_id.to_string()), &context.run_id).await {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e.context(format!("claim the {operation} of {database} scheduled at {scheduled_at}"))),
+    }
+}
