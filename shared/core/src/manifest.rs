@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, ErrorKind, Result, ResultExt,
+    Result,
     ids::{BackupId, DatabaseSlug, RunId},
     ports::Inventory,
+    sealed::{Seal, ZEROS},
 };
 
 /// The newest manifest format this Lifeboat writes; it reads every older one.
@@ -262,42 +263,20 @@ pub struct Manifest {
     pub manifest_sha256: String,
 }
 
-const HASH_FIELD: &[u8] = b"\"manifest_sha256\": \"";
-const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const SEAL: Seal = Seal { document: MANIFEST_NAME, field: "manifest_sha256", newest: FORMAT_VERSION };
 
 impl Manifest {
     /// As JSON, with the hash of itself. Returns the bytes and the hash.
     pub fn seal(&mut self) -> Result<(Vec<u8>, String)> {
-        self.manifest_sha256 = ZEROS.to_owned();
-        let mut bytes = serde_json::to_vec_pretty(self).or_error(ErrorKind::Unexpected, "write manifest")?;
-        let (at, hash) = hash_of(&bytes)?;
-        bytes[at..at + 64].copy_from_slice(hash.as_bytes());
+        ZEROS.clone_into(&mut self.manifest_sha256);
+        let (bytes, hash) = SEAL.seal(self)?;
         self.manifest_sha256.clone_from(&hash);
         Ok((bytes, hash))
     }
 
     /// From JSON: the hash is checked over the bytes first, so that any flipped byte is `Corrupt`.
     pub fn open(bytes: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Version {
-            format_version: u32,
-        }
-        let (at, hash) = hash_of(bytes)?;
-        if bytes.get(at..at + 64) != Some(hash.as_bytes()) {
-            return Err(Error::new(ErrorKind::Corrupt, "manifest.json is damaged: its own hash does not match"));
-        }
-        let version: Version = serde_json::from_slice(bytes).or_error(ErrorKind::Corrupt, "read manifest.json")?;
-        if version.format_version > FORMAT_VERSION {
-            return Err(Error::new(
-                ErrorKind::Unexpected,
-                format!(
-                    "manifest.json has format version {}, this Lifeboat reads up to {FORMAT_VERSION}",
-                    version.format_version
-                ),
-            )
-            .with_hint("use a newer Lifeboat"));
-        }
-        serde_json::from_slice(bytes).or_error(ErrorKind::Corrupt, "read manifest.json")
+        SEAL.open(bytes)
     }
 
     /// Every object of the backup but the manifest itself, in a fixed order.
@@ -323,18 +302,4 @@ pub fn backup_folder(database: &DatabaseSlug, backup: &BackupId) -> String {
 /// Hex SHA-256 of some bytes.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
-}
-
-fn hash_of(bytes: &[u8]) -> Result<(usize, String)> {
-    let damaged = || Error::new(ErrorKind::Corrupt, "manifest.json is damaged: it does not end with its hash");
-    let at = bytes.windows(HASH_FIELD.len()).rposition(|w| w == HASH_FIELD).ok_or_else(damaged)? + HASH_FIELD.len();
-    let end = at + 64;
-    if bytes.len() != end + 3 || !bytes.ends_with(b"\"\n}") {
-        return Err(damaged());
-    }
-    let mut digest = Sha256::new();
-    digest.update(&bytes[..at]);
-    digest.update(ZEROS.as_bytes());
-    digest.update(&bytes[end..]);
-    Ok((at, hex::encode(digest.finalize())))
 }

@@ -51,6 +51,19 @@ pub enum Classification {
 }
 
 impl Classification {
+    /// The classification in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::VersionDifference => "version difference",
+            Self::Ownership => "ownership",
+            Self::ClusterPrivilege => "cluster privilege",
+            Self::MissingDependency => "missing dependency",
+            Self::Data => "data",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether the restore has failed.
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Data | Self::Unknown | Self::MissingDependency)

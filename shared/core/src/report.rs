@@ -1,0 +1,24 @@
+//! The drill report: one sealed JSON document of evidence, and the same for people as HTML and Markdown.
+
+mod data;
+mod html;
+mod judge;
+mod markdown;
+mod model;
+mod schema;
+mod sections;
+mod view;
+mod words;
+
+pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, TableOutcome};
+pub use html::to_html;
+pub use markdown::to_markdown;
+pub use model::{
+    BackupEvidence, CheckResult, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity,
+    NegativeControl, Objective, OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, Proof, REPORT_FORMAT_VERSION,
+    Scope, ToolRun, Verdict,
+};
+pub use schema::{InventoryDifference, KindCount, OrphanedRows, SchemaEvidence, SequenceBehind};
+
+#[cfg(test)]
+mod tests;
