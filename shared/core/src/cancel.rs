@@ -18,6 +18,24 @@ pub fn pair() -> (Canceller, Cancel) {
     (Canceller(tx), Cancel(rx))
 }
 
+/// A switch of one's own that is also pressed when `parent` is; the relay ends when the guard is dropped.
+pub fn child(parent: &Cancel) -> (Canceller, Cancel, Relay) {
+    let (canceller, cancel) = pair();
+    let (parent, relayed) = (parent.clone(), canceller.clone());
+    let relay = tokio::spawn(async move { relayed.cancel(parent.cancelled().await.kind()) });
+    (canceller, cancel, Relay(relay))
+}
+
+/// Keeps a relay from a parent switch alive.
+#[derive(Debug)]
+pub struct Relay(tokio::task::JoinHandle<()>);
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Canceller {
     /// Asks the run to stop; the first reason stays.
     pub fn cancel(&self, reason: ErrorKind) {

@@ -3,15 +3,24 @@
 pub mod attestation;
 pub mod cancel;
 pub mod catalog;
+pub mod config;
+pub mod drill;
+pub mod dump;
 pub mod error;
+pub mod fetch;
 pub mod ids;
 pub mod kit;
 pub mod lease;
 pub mod manifest;
 mod markdown;
+pub mod phases;
 pub mod ports;
+pub mod reading;
 pub mod report;
+pub mod restore;
+pub mod rows;
 mod sealed;
 pub mod shell;
+pub mod verify;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -29,13 +29,13 @@ pub(crate) fn inline(text: &str) -> String {
     line
 }
 
-/// A count with thin groups of three digits, `1 234 567`, so that a person can read it.
+/// A count in groups of three digits, `1,234,567`, so that a person can read it.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }
@@ -57,6 +57,6 @@ mod tests {
     fn counts_are_grouped_by_three() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1 234 567");
+        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 }

@@ -55,12 +55,4 @@ pub enum TocError {
         /// Bytes read so far.
         offset: u64,
     },
-    /// This archive version cannot express the codec.
-    #[error("an archive of version 1.{minor} cannot be compressed with {codec}: pg_dump 16 and newer can")]
-    CodecNotExpressible {
-        /// The archive's minor version.
-        minor: u8,
-        /// The codec.
-        codec: crate::codec::Codec,
-    },
 }

@@ -27,7 +27,7 @@ fn a_converted_archive_lists_the_same_entries_as_the_original() {
             let original = fixtures::path(major, &format!("{database}.dump"));
             let directory = tempfile::tempdir().unwrap();
             let toc = toc::read(&fs::read(&original).unwrap()).unwrap();
-            fs::write(directory.path().join("toc.dat"), toc.to_directory(&GZIP).unwrap().write()).unwrap();
+            fs::write(directory.path().join("toc.dat"), toc.to_directory(&GZIP).write()).unwrap();
             let entries = list(major, &original);
             assert_eq!(list(major, directory.path()), entries, "{major}/{database}");
             assert_eq!(list(18, directory.path()), list(18, &original), "{major}/{database} read by 18");
@@ -110,7 +110,7 @@ impl Blocks<'_> {
 
 /// Writes the archive in directory format, every table's data in two chunks.
 fn write_directory(directory: &Path, toc: &Toc, contents: &Contents, codec: Codec) {
-    fs::write(directory.join("toc.dat"), toc.to_directory(&codec).unwrap().write()).unwrap();
+    fs::write(directory.join("toc.dat"), toc.to_directory(&codec).write()).unwrap();
     for entry in toc.entries.iter().filter(|entry| entry.had_dumper) {
         if entry.is_blobs() {
             let oids = large_objects::oids_of(toc, entry).unwrap();

@@ -107,6 +107,8 @@ pub struct LoadStatement {
     pub copy_stmt: Vec<u8>,
     /// Encoding of the archive, such as `UTF8`, `LATIN1`, `SQL_ASCII`.
     pub encoding: String,
+    /// `lc_monetary` of the source: how the data write money. It is in force while they are loaded or compared.
+    pub lc_monetary: String,
     /// Set `session_replication_role = replica` for this load (data-only into live tables).
     pub disable_triggers: bool,
 }
@@ -192,7 +194,7 @@ pub trait ScratchProvider: Send + Sync {
 #[async_trait]
 pub trait Scratch: Send + Sync {
     /// The database in it.
-    fn target(&self) -> &dyn Target;
+    fn target(&self) -> std::sync::Arc<dyn Target>;
     /// What was made, for the report; no secret.
     fn describe(&self) -> String;
     /// Messages of making it (roles that could not be created and so on).

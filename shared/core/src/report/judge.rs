@@ -38,14 +38,12 @@ impl DrillReport {
     fn judge_data(&self, reasons: &mut Vec<String>) {
         let count = |outcome| self.data.tables.iter().filter(|t| t.outcome == outcome).count();
         for (outcome, what) in [
-            (TableOutcome::RowsDiffer, "with another number of rows"),
-            (TableOutcome::ContentDiffers, "with other content"),
-            (TableOutcome::Skipped, "not compared"),
+            (TableOutcome::RowsDiffer, "tables with another number of rows"),
+            (TableOutcome::ContentDiffers, "tables with other content"),
+            (TableOutcome::Skipped, "tables not compared"),
         ] {
-            match count(outcome) {
-                0 => {}
-                1 => reasons.push(format!("1 table {what}")),
-                n => reasons.push(format!("{n} tables {what}")),
+            if count(outcome) > 0 {
+                reasons.push(format!("{what}: {}", count(outcome)));
             }
         }
         let expected = self.data.coverage.rows_expected;
@@ -54,10 +52,10 @@ impl DrillReport {
         }
         let large = &self.data.large_objects;
         if !large.differing.is_empty() {
-            reasons.push(format!("{} large objects are missing or differ", large.differing.len()));
+            reasons.push(format!("large objects that are missing or differ: {}", large.differing.len()));
         }
         if large.compared < large.expected {
-            reasons.push(format!("{} large objects not compared", large.expected - large.compared));
+            reasons.push(format!("large objects not compared: {}", large.expected - large.compared));
         }
     }
 
@@ -67,13 +65,13 @@ impl DrillReport {
         }
         let differences = self.schema.differences.iter().filter(|d| d.accepted.is_none()).count();
         for (count, what) in [
-            (differences, "catalog objects differ"),
-            (self.schema.toc_differences.len(), "entries of the table of contents differ"),
-            (self.schema.orphans.len(), "foreign keys have orphaned rows"),
-            (self.schema.sequences_behind.len(), "sequences are behind their columns"),
+            (differences, "catalog objects that differ"),
+            (self.schema.toc_differences.len(), "entries of the table of contents that differ"),
+            (self.schema.orphans.len(), "foreign keys with orphaned rows"),
+            (self.schema.sequences_behind.len(), "sequences behind their columns"),
         ] {
             if count > 0 {
-                reasons.push(format!("{count} {what}"));
+                reasons.push(format!("{what}: {count}"));
             }
         }
     }
@@ -84,7 +82,7 @@ impl DrillReport {
         }
         let fatal = self.proof.tools.iter().flat_map(|t| &t.messages).filter(|m| m.classification.is_fatal()).count();
         if fatal > 0 {
-            reasons.push(format!("client tools reported {fatal} fatal messages"));
+            reasons.push(format!("fatal messages of client tools: {fatal}"));
         }
         if self.proof.negative_controls.is_empty() {
             reasons.push("no negative control: nothing shows that this drill can fail".to_owned());

@@ -322,7 +322,7 @@ fn what_is_not_known_is_null_with_a_reason() {
 fn the_page_says_what_failed_and_loads_nothing() {
     let page = to_html(&failing()).unwrap();
     for words in
-        ["Failed", "rows differ", "184 200", "not noticed", "missed by 14.7 s", "its restore failed", "enabled=D"]
+        ["Failed", "rows differ", "184,200", "not noticed", "missed by 14.7 s", "its restore failed", "enabled=D"]
     {
         assert!(page.contains(words), "{words}");
     }

@@ -31,10 +31,11 @@ pub(super) struct Section {
     pub(super) rows: Vec<Row>,
 }
 
-/// One number of the headline.
+/// One number of the headline: so many of all.
 pub(super) struct Tile {
     pub(super) label: &'static str,
     pub(super) value: String,
+    pub(super) all: String,
     pub(super) good: bool,
 }
 
@@ -186,11 +187,7 @@ fn sentence(report: &DrillReport) -> String {
 
 fn tiles(report: &DrillReport) -> Vec<Tile> {
     let coverage = &report.data.coverage;
-    let of = |label, part: u64, all: u64| Tile {
-        label,
-        value: format!("{} of {}", grouped(part), grouped(all)),
-        good: part == all,
-    };
+    let of = |label, part: u64, all: u64| Tile { label, value: grouped(part), all: grouped(all), good: part == all };
     let count = |yes: usize, all: usize| (yes as u64, all as u64);
     let checks = &report.proof.checks;
     let controls = &report.proof.negative_controls;

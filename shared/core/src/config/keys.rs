@@ -1,0 +1,92 @@
+//! Every key of `lifeboat.toml`, in one place: what is read, documented, and offered when one is misspelt.
+
+/// A section of the file and the keys that may stand in it; `<name>` is a database's slug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// Its path, such as `databases.<name>.retention`; empty for the top.
+    pub path: &'static str,
+    /// Its keys.
+    pub keys: &'static [&'static str],
+}
+
+/// The top of the file.
+pub const TOP: Section =
+    Section { path: "", keys: &["store", "control_store", "client_tools", "restorer", "databases"] };
+/// `[store]`
+pub const STORE: Section = Section { path: "store", keys: &["url", "region", "endpoint"] };
+/// `[control_store]`
+pub const CONTROL_STORE: Section = Section { path: "control_store", keys: &["url"] };
+/// `[databases.orders]`
+pub const DATABASE: Section = Section {
+    path: "databases.<name>",
+    keys: &[
+        "url", "schedule", "timezone", "rpo", "rto", "jobs", "compress", "chunk_size", "retention", "drill",
+    ],
+};
+/// `[databases.orders.retention]`
+pub const RETENTION: Section = Section {
+    path: "databases.<name>.retention",
+    keys: &["preset", "daily", "weekly", "monthly", "min_good", "grace"],
+};
+/// `daily = { … }` and its siblings.
+pub const TIER: Section =
+    Section { path: "databases.<name>.retention.<tier>", keys: &["keep", "max_age", "storage_class"] };
+/// `[databases.orders.drill]`
+pub const DRILL: Section =
+    Section { path: "databases.<name>.drill", keys: &["schedule", "select", "scratch", "checks"] };
+/// `checks = [{ … }]`
+pub const CHECK: Section = Section { path: "databases.<name>.drill.checks", keys: &["name", "sql"] };
+/// `scratch = { … }`
+pub const SCRATCH: Section = Section { path: "databases.<name>.drill.scratch", keys: &["server"] };
+/// Where a database's URL is kept: `{ env = "NAME" }` or `{ file = "PATH" }`.
+pub const URL: Section = Section { path: "url", keys: &["env", "file"] };
+
+/// All of them.
+pub const SECTIONS: [Section; 10] =
+    [TOP, STORE, CONTROL_STORE, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL];
+
+/// The known word nearest to a misspelt one, if any is near: at most a third of its letters differ.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let limit = word.chars().count().max(3) / 3 + 1;
+    known.iter().map(|k| (distance(word, k), *k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_found() {
+        for (written, meant) in [
+            ("timezon", Some("timezone")),
+            ("time_zone", Some("timezone")),
+            ("scedule", Some("schedule")),
+            ("rop", Some("rpo")),
+            ("chunksize", Some("chunk_size")),
+            ("JOBS", None),
+            ("frequency", None),
+        ] {
+            assert_eq!(nearest(written, DATABASE.keys), meant, "{written}");
+        }
+        assert_eq!(nearest("databse", TOP.keys), Some("databases"));
+    }
+}

@@ -1,0 +1,44 @@
+//! Drill: a timed rehearsal of a restore in a scratch target, with every table compared, and the report that proves it.
+
+mod chain;
+mod control;
+mod rehearse;
+mod run;
+mod select;
+
+pub use chain::latest_report;
+pub use control::Damaged;
+pub use run::{DrillOutcome, DrillPorts, run};
+pub use select::Selection;
+
+use crate::ids::DatabaseSlug;
+
+/// One of the user's SQL assertions.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Assertion {
+    /// Its name in the report.
+    pub name: String,
+    /// SQL that returns one row with `true`.
+    pub sql: String,
+}
+
+/// What a drill is asked for.
+#[derive(Debug, Clone)]
+pub struct DrillRequest {
+    /// The database.
+    pub database: DatabaseSlug,
+    /// Which backup.
+    pub selection: Selection,
+    /// The user's checks.
+    pub checks: Vec<Assertion>,
+    /// RPO in seconds, if there is one.
+    pub rpo_seconds: Option<f64>,
+    /// RTO in seconds, if there is one.
+    pub rto_seconds: Option<f64>,
+    /// Parallel sessions, at least 1.
+    pub jobs: u32,
+    /// `schedule`, `command line`, `request`.
+    pub trigger: String,
+    /// Who or what started it, where known.
+    pub operator: Option<String>,
+}

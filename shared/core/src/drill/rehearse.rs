@@ -1,0 +1,309 @@
+//! The rehearsal itself: every phase timed, every error kept as evidence, the scratch target removed in every ending.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use lifeboat_archive::toc::Toc;
+
+use super::{DrillPorts, DrillRequest, control, run::stop_kind};
+use crate::{
+    Error, ErrorKind, Result,
+    cancel::Cancel,
+    catalog::Backup,
+    manifest::Manifest,
+    ports::{Classification, RunContext, Scratch, Target, ToolMessage},
+    reading,
+    report::{
+        CheckResult, DataEvidence, Fact, LargeObjectEvidence, NegativeControl, OrphanedRows, PhaseOutcome, PhaseTiming,
+        SchemaEvidence, SequenceBehind, TableEvidence,
+    },
+    restore::{self, RestorePorts, RestoreRequest, TableComparison, compare_tables},
+};
+
+/// Everything a rehearsal found out.
+pub(super) struct Rehearsal {
+    pub(super) phases: Vec<PhaseTiming>,
+    pub(super) reasons: Vec<String>,
+    pub(super) restored: bool,
+    pub(super) scratch: Option<String>,
+    pub(super) storage_class: Fact<String>,
+    pub(super) client_version: Fact<String>,
+    pub(super) server_version: Fact<String>,
+    pub(super) messages: Vec<(String, ToolMessage)>,
+    pub(super) data: DataEvidence,
+    pub(super) schema: SchemaEvidence,
+    pub(super) checks: Vec<CheckResult>,
+    pub(super) negative_controls: Vec<NegativeControl>,
+    pub(super) torn_down: bool,
+    pub(super) tear_down_proof: Fact<String>,
+    pub(super) deviations: Vec<String>,
+    /// Why it was stopped from outside, if it was.
+    pub(super) stopped: Option<ErrorKind>,
+}
+
+impl Rehearsal {
+    fn new(phases: Vec<PhaseTiming>) -> Self {
+        Self {
+            phases,
+            reasons: Vec::new(),
+            restored: false,
+            scratch: None,
+            storage_class: Fact::unknown("this store does not tell"),
+            client_version: Fact::unknown("the restore was not begun"),
+            server_version: Fact::unknown("the restore was not begun"),
+            messages: Vec::new(),
+            data: DataEvidence::default(),
+            schema: SchemaEvidence::default(),
+            checks: Vec::new(),
+            negative_controls: Vec::new(),
+            torn_down: true,
+            tear_down_proof: Fact::unknown("nothing was provisioned"),
+            deviations: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    /// Runs one phase and keeps its times; an error is the phase's outcome and passed on.
+    async fn phase<T>(
+        &mut self,
+        name: &str,
+        counts_for_rto: bool,
+        total: Option<u64>,
+        context: &RunContext,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        context.progress.phase(name, total);
+        let (started_at, began) = (context.clock.now(), context.clock.monotonic_seconds());
+        let result = context.cancel.race(work).await;
+        self.phases.push(PhaseTiming {
+            phase: name.to_owned(),
+            outcome: if result.is_ok() { PhaseOutcome::Done } else { PhaseOutcome::Failed },
+            started_at: Some(started_at),
+            ended_at: Some(context.clock.now()),
+            seconds: context.clock.monotonic_seconds() - began,
+            counts_for_rto,
+            note: result.as_ref().err().map(ToString::to_string),
+        });
+        result
+    }
+}
+
+/// Rehearses; never fails, because what fails is evidence.
+pub(super) async fn rehearse(
+    ports: &DrillPorts,
+    request: &DrillRequest,
+    backup: &Backup,
+    phases: Vec<PhaseTiming>,
+    context: &RunContext,
+) -> Rehearsal {
+    let mut rehearsal = Rehearsal::new(phases);
+    let manifest = Arc::new(backup.manifest.clone());
+    if let Err(error) = storage_class(ports, &manifest, &mut rehearsal).await {
+        rehearsal.reasons.push(error.to_string());
+        return rehearsal;
+    }
+    rehearsal.phases.push(PhaseTiming::skipped("thaw", "no object of the backup is in an archive storage class"));
+    let provisioning = async {
+        let globals = reading::read_whole(&*ports.store, &manifest.folder(), &manifest.globals).await?;
+        ports.scratch.provision(&manifest.source, &globals, context).await
+    };
+    let scratch = match rehearsal.phase("provision", true, None, context, provisioning).await {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            rehearsal.stopped = stop_kind(&error);
+            return rehearsal;
+        }
+    };
+    rehearsal.torn_down = false;
+    rehearsal.scratch = Some(scratch.describe());
+    for message in scratch.messages().iter().filter(|m| m.classification != Classification::Harmless) {
+        if message.classification.is_fatal() {
+            rehearsal.schema.roles_missing.push(message.text.clone());
+        }
+    }
+    let roles_missing = std::mem::take(&mut rehearsal.schema.roles_missing);
+    let target = scratch.target();
+    if let Err(error) = in_scratch(ports, request, &manifest, &target, context, &mut rehearsal).await {
+        rehearsal.stopped = stop_kind(&error);
+    }
+    rehearsal.schema.roles_missing = roles_missing;
+    tear_down(scratch, target, context, &mut rehearsal).await;
+    rehearsal
+}
+
+async fn storage_class(ports: &DrillPorts, manifest: &Manifest, rehearsal: &mut Rehearsal) -> Result<()> {
+    let listed = ports.store.list(&manifest.folder()).await?;
+    let mut classes: Vec<String> = listed.into_iter().map(|l| l.storage_class).collect();
+    classes.sort();
+    classes.dedup();
+    let frozen = classes.iter().find(|c| matches!(c.as_str(), "GLACIER" | "DEEP_ARCHIVE")).cloned();
+    rehearsal.storage_class = Fact::known(classes.join(", "));
+    match frozen {
+        Some(class) => Err(Error::new(
+            ErrorKind::Store,
+            format!("objects of the backup are in {class} and must be thawed before they can be read"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Tear-down happens even when the run was stopped: it does not look at the switch.
+async fn tear_down(
+    scratch: Box<dyn Scratch>,
+    target: Arc<dyn Target>,
+    context: &RunContext,
+    rehearsal: &mut Rehearsal,
+) {
+    drop(target);
+    let unstoppable = RunContext { cancel: Cancel::never(), ..context.clone() };
+    match rehearsal.phase("tear-down", false, None, &unstoppable, scratch.tear_down()).await {
+        Ok(proof) => {
+            rehearsal.torn_down = true;
+            rehearsal.tear_down_proof = Fact::known(proof);
+        }
+        Err(error) => rehearsal.tear_down_proof = Fact::unknown(error.to_string()),
+    }
+}
+
+async fn in_scratch(
+    ports: &DrillPorts,
+    request: &DrillRequest,
+    manifest: &Arc<Manifest>,
+    target: &Arc<dyn Target>,
+    context: &RunContext,
+    rehearsal: &mut Rehearsal,
+) -> Result<()> {
+    let facts = target.facts().await?;
+    rehearsal.client_version = Fact::known(facts.client_version.clone());
+    rehearsal.server_version = Fact::known(facts.server_version.clone());
+    let restore_ports = RestorePorts { store: Arc::clone(&ports.store), target: Arc::clone(target) };
+    let restore_request = RestoreRequest { jobs: request.jobs, no_compare: true, ..RestoreRequest::default() };
+    let load = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
+    let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, load).await?;
+    if let Some(phase) = rehearsal.phases.last_mut() {
+        let parts = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect::<Vec<_>>();
+        phase.note = Some(parts.join(", "));
+    }
+    rehearsal.messages = outcome.messages;
+    rehearsal.restored = true;
+    let toc = restore::read_toc(&*ports.store, manifest).await?;
+    let comparing = compare(manifest, target, &toc, request.jobs, context);
+    let (data, schema) = rehearsal.phase("compare", false, Some(manifest.totals.rows), context, comparing).await?;
+    (rehearsal.data, rehearsal.schema) = (data, schema);
+    let checking = async {
+        let mut results = Vec::new();
+        for check in &request.checks {
+            let outcome = target.assert(&check.sql).await;
+            results.push(CheckResult {
+                name: check.name.clone(),
+                sql: check.sql.clone(),
+                passed: matches!(outcome, Ok(true)),
+                error: outcome.err().map(|e| e.to_string()),
+            });
+        }
+        Ok(results)
+    };
+    rehearsal.checks = rehearsal.phase("checks", false, None, context, checking).await?;
+    let random = context.entropy.next();
+    let controlling = control::run(&ports.store, manifest, random);
+    rehearsal.negative_controls = rehearsal.phase("negative control", false, None, context, controlling).await?;
+    Ok(())
+}
+
+async fn compare(
+    manifest: &Arc<Manifest>,
+    target: &Arc<dyn Target>,
+    toc: &Toc,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<(DataEvidence, SchemaEvidence)> {
+    let tables: Vec<usize> = (0..manifest.tables.len()).collect();
+    let oids: Vec<u32> = manifest.large_objects.iter().map(|l| l.oid).collect();
+    let compared = compare_tables(target, manifest, toc, &tables, &oids, jobs, context).await?;
+    let mut schema = SchemaEvidence::compare(&manifest.inventory, &target.inventory().await?);
+    accept_later_sequences(&mut schema, toc);
+    schema.toc_differences = toc_differences(toc, &target.toc().await?);
+    schema.orphans =
+        target.orphans().await?.into_iter().map(|(foreign_key, rows)| OrphanedRows { foreign_key, rows }).collect();
+    schema.sequences_behind = target
+        .sequences_behind()
+        .await?
+        .into_iter()
+        .map(|(sequence, last_value, largest_value)| SequenceBehind { sequence, last_value, largest_value })
+        .collect();
+    Ok((data_evidence(manifest, compared), schema))
+}
+
+fn data_evidence(manifest: &Manifest, compared: Vec<TableComparison>) -> DataEvidence {
+    let mut tables = Vec::new();
+    let mut large =
+        LargeObjectEvidence { expected: manifest.large_objects.len() as u64, ..LargeObjectEvidence::default() };
+    for one in compared {
+        if let Some(oid) = one.name.strip_prefix("large object ").filter(|_| one.tables.is_empty()) {
+            large.compared += 1;
+            if !one.matches() {
+                large.differing.extend(oid.parse::<u32>());
+            }
+            continue;
+        }
+        let expected = (one.expected_rows, one.expected_checksum);
+        tables.push(match one.actual_rows.zip(one.actual_checksum) {
+            Some(actual) => TableEvidence::compared(one.name, expected, actual),
+            None => TableEvidence::skipped(one.name, expected, "the table is not there"),
+        });
+    }
+    DataEvidence::new(tables, large)
+}
+
+/// Sequences do not belong to a snapshot: pg_dump reads them just after it, and that value is in the archive. Where the
+/// restored value is the archive's, a difference to the inventory is none.
+fn accept_later_sequences(schema: &mut SchemaEvidence, toc: &Toc) {
+    let set: HashMap<String, String> = toc
+        .entries
+        .iter()
+        .filter(|e| e.desc_str() == "SEQUENCE SET")
+        .filter_map(|e| {
+            let schema = String::from_utf8_lossy(e.namespace.as_deref().unwrap_or_default()).into_owned();
+            let statement = String::from_utf8_lossy(e.defn.as_deref()?).into_owned();
+            let arguments = statement.trim_end().strip_suffix(");")?.rsplit("', ").next()?.to_owned();
+            Some((format!("{schema}.{}", e.tag_str()), arguments.replace(' ', "")))
+        })
+        .collect();
+    for difference in schema.differences.iter_mut().filter(|d| d.kind == "sequence") {
+        let archived = set.get(&difference.name.replace('"', ""));
+        if archived.is_some()
+            && difference.actual.as_ref().is_some_and(|a| archived.is_some_and(|v| a.starts_with(v.as_str())))
+        {
+            difference.accepted = Some(
+                "the sequence moved between the snapshot and its value being read; the archive's value is there"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+/// Entries (kind, schema, name) that only one of the two tables of contents has. Entries of the database itself belong
+/// to its creation, not to a restore; between two archive versions the layout differs and there is nothing to compare.
+fn toc_differences(expected: &Toc, actual: &Toc) -> Vec<String> {
+    if expected.header.version != actual.header.version {
+        return Vec::new();
+    }
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for (toc, one) in [(expected, 1), (actual, -1)] {
+        for entry in &toc.entries {
+            let (desc, tag) = (entry.desc_str(), entry.tag_str());
+            if desc.starts_with("DATABASE") || tag.starts_with("DATABASE ") {
+                continue;
+            }
+            let schema = String::from_utf8_lossy(entry.namespace.as_deref().unwrap_or(b"-")).into_owned();
+            *counts.entry(format!("{desc} {schema} {tag}")).or_default() += one;
+        }
+    }
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(entry, count)| format!("{} {entry}", if count > 0 { "missing:" } else { "additional:" }))
+        .collect()
+}

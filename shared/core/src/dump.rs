@@ -1,0 +1,36 @@
+//! Dump: one backup of one database, from preflight to the manifest that makes it exist.
+
+mod chunk_writer;
+mod large_objects;
+mod plan;
+mod run;
+mod tables;
+
+pub use plan::{DumpPlan, MAX_CHUNKS, plan};
+pub use run::{DumpOutcome, DumpPorts, run};
+
+use lifeboat_archive::codec::Codec;
+
+use crate::ids::DatabaseSlug;
+
+/// What a dump is asked for.
+#[derive(Debug, Clone)]
+pub struct DumpRequest {
+    /// The database.
+    pub database: DatabaseSlug,
+    /// Parallel sessions, at least 1.
+    pub jobs: u32,
+    /// How data are compressed.
+    pub codec: Codec,
+    /// IANA time zone that decides the tier.
+    pub timezone: String,
+    /// Bytes of heap and TOAST that one chunk covers at least, where a table is split.
+    pub chunk_bytes: u64,
+}
+
+impl DumpRequest {
+    /// A request with the defaults: 2 jobs, zstd 1, UTC, chunks of 64 MiB of the table.
+    pub fn new(database: DatabaseSlug) -> Self {
+        Self { database, jobs: 2, codec: Codec::Zstd { level: 1 }, timezone: "UTC".to_owned(), chunk_bytes: 64 << 20 }
+    }
+}

@@ -1,0 +1,125 @@
+//! Turns blocks into one stored object: compressed, hashed and uploaded as they come.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lifeboat_archive::codec::{Codec, Encoder};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    ErrorKind, Result, ResultExt,
+    ids::RunId,
+    manifest::ObjectRecord,
+    ports::{BlockSink, Progress, Store, Upload},
+};
+
+/// Compressed bytes are handed to the upload in pieces of about this size.
+const PIECE: usize = 256 * 1024;
+
+/// One object being written below a backup's folder.
+pub(super) struct ChunkWriter<'a> {
+    key: String,
+    encoder: Encoder,
+    buffer: Vec<u8>,
+    hash: Sha256,
+    content: Option<Sha256>,
+    size: u64,
+    raw: u64,
+    upload: Box<dyn Upload>,
+    progress: &'a dyn Progress,
+}
+
+/// What was written.
+pub(super) struct Written {
+    pub(super) object: ObjectRecord,
+    pub(super) raw_bytes: u64,
+    pub(super) content_sha256: Option<String>,
+}
+
+impl<'a> ChunkWriter<'a> {
+    /// Begins the object `folder/key`; `hash_content` also hashes the bytes before compression.
+    pub(super) async fn begin(
+        store: &dyn Store,
+        folder: &str,
+        key: String,
+        codec: &Codec,
+        hash_content: bool,
+        run_id: &RunId,
+        progress: &'a dyn Progress,
+    ) -> Result<ChunkWriter<'a>> {
+        let upload = store.upload_new(&format!("{folder}{key}"), run_id).await?;
+        Ok(Self {
+            encoder: Encoder::new(codec).or_error(ErrorKind::Unexpected, "start compression")?,
+            key,
+            buffer: Vec::with_capacity(PIECE + (64 << 10)),
+            hash: Sha256::new(),
+            content: hash_content.then(Sha256::new),
+            size: 0,
+            raw: 0,
+            upload,
+            progress,
+        })
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE + (64 << 10))));
+        self.hash.update(&piece);
+        self.size += piece.len() as u64;
+        self.upload.write(piece).await
+    }
+
+    /// Adds bytes that are no data of the source (the archive's end marker).
+    pub(super) async fn end_marker(&mut self, marker: &[u8]) -> Result<()> {
+        self.encoder.write(marker, &mut self.buffer).or_error(ErrorKind::Unexpected, "compress")?;
+        self.send().await
+    }
+
+    /// Makes the object visible. On an error the upload is aborted.
+    pub(super) async fn finish(mut self) -> Result<Written> {
+        let encoder = self.encoder;
+        encoder.finish(&mut self.buffer).or_error(ErrorKind::Unexpected, "compress")?;
+        let piece = Bytes::from(std::mem::take(&mut self.buffer));
+        self.hash.update(&piece);
+        self.size += piece.len() as u64;
+        if let Err(error) = self.upload.write(piece).await {
+            drop(self.upload.abort().await);
+            return Err(error);
+        }
+        let stored = self.upload.complete().await?;
+        Ok(Written {
+            object: ObjectRecord {
+                key: self.key,
+                size: self.size,
+                sha256: hex::encode(self.hash.finalize()),
+                version_id: stored.version_id,
+            },
+            raw_bytes: self.raw,
+            content_sha256: self.content.map(|c| hex::encode(c.finalize())),
+        })
+    }
+
+    /// Gives up; what the store holds of the upload is freed.
+    pub(super) async fn abort(self) {
+        if let Err(error) = self.upload.abort().await {
+            tracing::warn!(key = %self.key, %error, "an unfinished upload could not be aborted; retention will sweep it");
+        }
+    }
+}
+
+#[async_trait]
+impl BlockSink for ChunkWriter<'_> {
+    async fn block(&mut self, block: &[u8]) -> Result<()> {
+        self.raw += block.len() as u64;
+        if let Some(content) = &mut self.content {
+            content.update(block);
+        }
+        self.encoder.write(block, &mut self.buffer).or_error(ErrorKind::Unexpected, "compress")?;
+        self.progress.advance(block.len() as u64);
+        if self.buffer.len() >= PIECE {
+            self.send().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! Runs a dump: preflight, snapshot, data, large objects, catalog, and last the manifest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use lifeboat_archive::codec::Codec;
+
+use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
+use crate::{
+    Error, ErrorKind, Result,
+    cancel::{self, Cancel, Canceller},
+    ids::BackupId,
+    kit::{self, KIT_NAME, KitInput},
+    lease::{self, LeaseGuard, LeaseOptions},
+    manifest::{FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, Tier, Totals, backup_folder, sha256_hex},
+    phases::Phases,
+    ports::{Finding, Preflight, Removal, RunContext, Severity, Source, Store},
+};
+
+/// How often a dump whose snapshot is lost in the middle starts again.
+const ATTEMPTS: u32 = 3;
+
+/// What a dump works with.
+#[derive(Clone)]
+pub struct DumpPorts {
+    /// The database.
+    pub source: Arc<dyn Source>,
+    /// Where the backup goes.
+    pub store: Arc<dyn Store>,
+    /// Where the lease lies.
+    pub control: Arc<dyn Store>,
+}
+
+/// What a dump made.
+#[derive(Debug, Clone)]
+pub struct DumpOutcome {
+    /// The manifest as it was written.
+    pub manifest: Manifest,
+    /// Preflight's findings that did not stop it.
+    pub findings: Vec<Finding>,
+}
+
+/// What every writer of this backup needs.
+#[derive(Clone)]
+pub(super) struct Writing {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) folder: String,
+    pub(super) codec: Codec,
+    pub(super) context: RunContext,
+    pub(super) cancel: Cancel,
+    pub(super) stopper: Canceller,
+}
+
+impl Writing {
+    pub(super) async fn begin(&self, key: String, hash_content: bool) -> Result<ChunkWriter<'_>> {
+        let (context, store) = (&self.context, &*self.store);
+        let progress = &*context.progress;
+        self.cancel.check()?;
+        ChunkWriter::begin(store, &self.folder, key, &self.codec, hash_content, &context.run_id, progress).await
+    }
+
+    pub(super) async fn put(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
+        self.cancel.check()?;
+        let (size, sha256) = (content.len() as u64, sha256_hex(&content));
+        let full = format!("{}{key}", self.folder);
+        let stored = self.store.put_new(&full, Bytes::from(content), &self.context.run_id).await?;
+        Ok(ObjectRecord { key, size, sha256, version_id: stored.version_id })
+    }
+}
+
+/// Makes one backup. Holds the database's lease meanwhile; on any failure nothing is listed, and where the store lets us
+/// delete, nothing remains.
+pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext) -> Result<DumpOutcome> {
+    let zone = TimeZone::get(&request.timezone)
+        .map_err(|e| Error::new(ErrorKind::Config, format!("time zone '{}': {e}", request.timezone)))?;
+    let mut phases = Phases::begin(context, "preflight", None);
+    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
+    cancel.race(ports.store.probe(&context.run_id)).await?;
+    let control = Arc::clone(&ports.control);
+    let options = LeaseOptions::default();
+    let lease = lease::acquire(control, &request.database, "dump", context, stopper.clone(), options).await?;
+    let mut result = preflight(ports, &cancel).await;
+    let mut attempt = 1;
+    let outcome = loop {
+        let findings = match result {
+            Ok(report) => report.findings,
+            Err(error) => break Err(error),
+        };
+        let (inner_stopper, inner_cancel, _inner_relay) = cancel::child(&cancel);
+        let attempt_context = RunContext { cancel: inner_cancel.clone(), ..context.clone() };
+        let backup_id = BackupId::new(context.clock.now(), context.entropy.next());
+        let writing = Writing {
+            store: Arc::clone(&ports.store),
+            folder: backup_folder(&request.database, &backup_id),
+            codec: request.codec,
+            context: attempt_context,
+            cancel: inner_cancel,
+            stopper: inner_stopper,
+        };
+        match one_attempt(ports, request, &zone, backup_id, &writing, &lease, &mut phases).await {
+            Ok(manifest) => break Ok(DumpOutcome { manifest, findings }),
+            Err(error) => {
+                clean_up(&writing).await;
+                if error.kind() != ErrorKind::SnapshotLost || attempt == ATTEMPTS {
+                    break Err(error);
+                }
+                attempt += 1;
+                context.progress.note(&format!("{error}; starting again"));
+                result = preflight(ports, &cancel).await;
+            }
+        }
+    };
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease could not be given back; it lapses by itself");
+    }
+    outcome
+}
+
+/// Fails on the first finding that forbids the dump.
+async fn preflight(ports: &DumpPorts, cancel: &Cancel) -> Result<Preflight> {
+    let report = cancel.race(ports.source.preflight()).await?;
+    if let Some(finding) = report.findings.iter().find(|f| f.severity == Severity::Error) {
+        let kind = match finding.code.as_str() {
+            "client_tools" => ErrorKind::ClientTool,
+            _ => ErrorKind::Database,
+        };
+        return Err(Error::new(kind, format!("preflight: {}", finding.message)).with_hint(finding.remedy.clone()));
+    }
+    Ok(report)
+}
+
+async fn one_attempt(
+    ports: &DumpPorts,
+    request: &DumpRequest,
+    zone: &TimeZone,
+    backup_id: BackupId,
+    writing: &Writing,
+    lease: &LeaseGuard,
+    phases: &mut Phases,
+) -> Result<Manifest> {
+    let context = &writing.context;
+    let started_at = context.clock.now();
+    phases.next("snapshot", None);
+    let snapshot = Arc::new(ports.source.open_snapshot(context).await?);
+    let plan = plan(snapshot.tables(), request.chunk_bytes);
+    phases.next("data", Some(plan.total_bytes));
+    let tables = tables::copy(&snapshot, plan, request.jobs, writing).await?;
+    phases.next("large objects", None);
+    let large = large_objects::copy(&snapshot, request.jobs, writing).await?;
+    phases.next("catalog", None);
+    let toc = snapshot.toc().to_directory(&request.codec).write();
+    let toc = writing.put("archive/toc.dat".to_owned(), toc).await?;
+    let globals = writing.cancel.race(ports.source.globals()).await?.to_vec();
+    let globals = writing.put("globals.sql".to_owned(), globals).await?;
+    let compression = request.codec.to_string();
+    let version = env!("CARGO_PKG_VERSION");
+    let kit = kit::render(&KitInput {
+        database: &request.database,
+        backup_id: &backup_id,
+        store_url: ports.store.url(),
+        lifeboat_version: version,
+        source: snapshot.facts(),
+        tables: &tables,
+        large_objects: &large.objects,
+        omitted: snapshot.omitted(),
+        compression: &compression,
+        encryption: None,
+        globals: true,
+    })?;
+    let kit = writing.put(KIT_NAME.to_owned(), kit.into_bytes()).await?;
+    let (source, inventory, omitted) =
+        (snapshot.facts().clone(), snapshot.inventory().clone(), snapshot.omitted().to_vec());
+    if let Some(snapshot) = Arc::into_inner(snapshot) {
+        writing.cancel.race(snapshot.close()).await?;
+    }
+    phases.next("manifest", None);
+    let mut manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        backup_id,
+        database: request.database.clone(),
+        run_id: context.run_id.clone(),
+        lifeboat_version: version.to_owned(),
+        started_at,
+        completed_at: context.clock.now(),
+        tier: Tier::of(source.snapshot_at, zone),
+        timezone: request.timezone.clone(),
+        source,
+        omitted,
+        compression,
+        encryption: None,
+        toc,
+        globals,
+        kit,
+        large_object_lists: large.lists,
+        large_objects: large.objects,
+        tables,
+        inventory,
+        totals: Totals::default(),
+        phases: phases.so_far(),
+        manifest_sha256: String::new(),
+    };
+    manifest.totals = totals(&manifest);
+    let (bytes, _) = manifest.seal()?;
+    writing.cancel.check()?;
+    // Whoever was paused and lost the lease must not commit.
+    writing.cancel.race(lease.still_held()).await?;
+    let key = format!("{}{MANIFEST_NAME}", writing.folder);
+    writing.store.put_new(&key, Bytes::from(bytes), &context.run_id).await?;
+    phases.end();
+    Ok(manifest)
+}
+
+fn totals(manifest: &Manifest) -> Totals {
+    Totals {
+        tables: manifest.tables.len() as u64,
+        rows: manifest.tables.iter().map(|t| t.rows).sum(),
+        large_objects: manifest.large_objects.len() as u64,
+        raw_bytes: manifest.tables.iter().map(|t| t.raw_bytes).sum::<u64>()
+            + manifest.large_objects.iter().map(|l| l.raw_bytes).sum::<u64>(),
+        stored_bytes: manifest.objects().map(|o| o.size).sum(),
+        objects: manifest.objects().count() as u64,
+    }
+}
+
+/// Removes what a failed attempt left, where we may delete; elsewhere retention collects it.
+async fn clean_up(writing: &Writing) {
+    if writing.store.removal() != Removal::Delete {
+        return;
+    }
+    let listed = match writing.store.list(&writing.folder).await {
+        Ok(listed) => listed,
+        Err(error) => return tracing::warn!(%error, "what the failed dump left could not be listed"),
+    };
+    // If the manifest is there, its put succeeded though its answer was lost: then the backup exists.
+    if listed.iter().any(|object| object.key.ends_with(MANIFEST_NAME)) {
+        return;
+    }
+    for object in listed {
+        if let Err(error) = writing.store.delete(&object.key).await {
+            tracing::warn!(key = %object.key, %error, "a leftover of the failed dump could not be deleted");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Fetch: writes a backup as the plain pg_dump directory archive that stock pg_restore reads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lifeboat_archive::{chunk, codec::Codec, large_objects, toc};
+use serde::Serialize;
+
+use crate::{
+    Error, ErrorKind, Result,
+    ids::{BackupId, DatabaseSlug},
+    kit::KIT_NAME,
+    manifest::{Manifest, ObjectRecord},
+    phases::Phases,
+    ports::{BlockSource, RunContext, Store, Upload},
+    reading::{self, CheckedReader},
+};
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FetchOutcome {
+    /// The database.
+    pub database: DatabaseSlug,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Files written.
+    pub files: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// Whether files are written decoded: asked for, or because no pg_restore of the archive's own age reads zstd.
+fn decoded(manifest: &Manifest, codec: Codec, plain: bool) -> bool {
+    plain || (matches!(codec, Codec::Zstd { .. }) && manifest.source.archive_version == "1.14")
+}
+
+/// Copies the archive into `folder` (a file store on an empty folder), a table's chunks joined into one file, and the
+/// globals and the kit beside it. Every object is checked on the way; on damage the archive is incomplete and `Corrupt`
+/// says so. `plain` writes data files decompressed, for a pg_restore built without the codec; zstd in an archive of
+/// version 1.14 always is, because pg_restore 15 knows no zstd.
+pub async fn run(
+    store: &dyn Store,
+    manifest: &Manifest,
+    folder: &Arc<dyn Store>,
+    plain: bool,
+    context: &RunContext,
+) -> Result<FetchOutcome> {
+    let mut phases = Phases::begin(context, "fetch", Some(manifest.totals.stored_bytes));
+    let codec = reading::codec_of(manifest)?;
+    let decode = decoded(manifest, codec, plain).then_some(codec);
+    let written = if decode.is_some() { Codec::None } else { codec };
+    let mut outcome =
+        FetchOutcome { database: manifest.database.clone(), backup_id: manifest.backup_id.clone(), files: 0, bytes: 0 };
+    let lists = manifest.large_object_lists.iter().map(|record| (archive_name(record), vec![record], None));
+    let large = manifest
+        .large_objects
+        .iter()
+        .map(|l| (large_objects::file_name(l.oid, &written), vec![&l.object], decode.as_ref()));
+    let tables = manifest.tables.iter().map(|table| {
+        let name = chunk::chunk_name(table.dump_id, &written, None);
+        (name, table.chunks.iter().collect::<Vec<_>>(), decode.as_ref())
+    });
+    for (name, records, decode) in tables.chain(lists).chain(large) {
+        let mut upload = folder.upload_new(&name, &context.run_id).await?;
+        match join(store, manifest, &records, decode, upload.as_mut(), context).await {
+            Ok(bytes) => {
+                upload.complete().await?;
+                outcome.bytes += bytes;
+                outcome.files += 1;
+            }
+            Err(error) => {
+                drop(upload.abort().await);
+                return Err(error);
+            }
+        }
+    }
+    for (name, record) in [("globals.sql", &manifest.globals), (KIT_NAME, &manifest.kit), ("toc.dat", &manifest.toc)] {
+        // toc.dat last: without it pg_restore takes nothing for an archive.
+        let mut bytes = reading::read_whole(store, &manifest.folder(), record).await?;
+        if name == "toc.dat" && decode.is_some() {
+            let toc = toc::read(&bytes).map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", record.key)))?;
+            bytes = toc.to_directory(&Codec::None).write();
+        }
+        outcome.bytes += bytes.len() as u64;
+        outcome.files += 1;
+        folder.put_new(name, Bytes::from(bytes), &context.run_id).await?;
+    }
+    phases.end();
+    Ok(outcome)
+}
+
+fn archive_name(record: &ObjectRecord) -> String {
+    record.key.strip_prefix("archive/").unwrap_or(&record.key).to_owned()
+}
+
+async fn join(
+    store: &dyn Store,
+    manifest: &Manifest,
+    records: &[&ObjectRecord],
+    decode: Option<&Codec>,
+    upload: &mut dyn Upload,
+    context: &RunContext,
+) -> Result<u64> {
+    let mut bytes = 0;
+    for record in records {
+        let mut reader = CheckedReader::open(store, &manifest.folder(), record, decode).await?;
+        while let Some(block) = context.cancel.race(reader.next_block()).await? {
+            context.progress.advance(block.len() as u64);
+            bytes += block.len() as u64;
+            upload.write(block).await?;
+        }
+    }
+    if records.is_empty() {
+        return Err(Error::new(ErrorKind::Corrupt, "a table has no chunk"));
+    }
+    Ok(bytes)
+}

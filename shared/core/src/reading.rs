@@ -1,0 +1,274 @@
+//! Reads a backup's objects back: length and hash checked against the manifest, decoded, row by row where it is a table.
+//! Verify, restore, fetch and the drill's negative control all read through here, so that all see the same damage.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lifeboat_archive::{
+    checksum::TableChecksum,
+    codec::{Codec, Decoder},
+    data_file,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Error, ErrorKind, Result,
+    manifest::{Manifest, ObjectRecord, TableRecord},
+    ports::{BlockSource, ObjectReader, Store},
+    rows::{RowDigest, sorted_order},
+};
+
+/// Compressed bytes are decoded in pieces of this size, so that what unfolds from one piece stays small.
+const DECODE_PIECE: usize = 8 * 1024;
+
+/// Small objects (toc, globals, kit, lists) are read whole up to this size: 4 GiB, the TOC reader's own limit.
+const WHOLE_LIMIT: u64 = 4 << 30;
+
+fn corrupt(key: &str, what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("{key}: {what}"))
+}
+
+/// One object as a stream of checked blocks. The end is only reached if length, hash and framing are right.
+pub struct CheckedReader {
+    key: String,
+    record: ObjectRecord,
+    reader: Box<dyn ObjectReader>,
+    hash: Option<Sha256>,
+    read: u64,
+    decoder: Option<Decoder>,
+    input: Bytes,
+    ready: VecDeque<Bytes>,
+    done: bool,
+}
+
+impl CheckedReader {
+    /// Opens `folder` + the record's key. `codec`: decode, or `None` for the bytes as stored. A missing object and a
+    /// wrong length are `Corrupt` at once.
+    pub async fn open(store: &dyn Store, folder: &str, record: &ObjectRecord, codec: Option<&Codec>) -> Result<Self> {
+        let reader = match store.open(&format!("{folder}{}", record.key)).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(corrupt(&record.key, "is missing")),
+            other => other?,
+        };
+        let size = reader.stored().size;
+        if size != record.size {
+            return Err(corrupt(&record.key, format!("has {size} bytes, the manifest says {}", record.size)));
+        }
+        let decoder = codec
+            .map(Decoder::new)
+            .transpose()
+            .map_err(|e| Error::new(ErrorKind::Unexpected, format!("start decompression: {e}")))?;
+        Ok(Self {
+            key: record.key.clone(),
+            record: record.clone(),
+            reader,
+            hash: Some(Sha256::new()),
+            read: 0,
+            decoder,
+            input: Bytes::new(),
+            ready: VecDeque::new(),
+            done: false,
+        })
+    }
+
+    /// Bytes read so far, as stored.
+    pub fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    fn decode_piece(&mut self) -> Result<()> {
+        let piece = self.input.split_to(self.input.len().min(DECODE_PIECE));
+        let Some(decoder) = &mut self.decoder else {
+            self.ready.push_back(piece);
+            return Ok(());
+        };
+        let mut out = Vec::new();
+        let written = decoder.write(&piece, &mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        });
+        written.map_err(|e| corrupt(&self.key, e))?;
+        if !out.is_empty() {
+            self.ready.push_back(Bytes::from(out));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.done = true;
+        if self.read != self.record.size {
+            return Err(corrupt(
+                &self.key,
+                format!("gave {} bytes, the manifest says {}", self.read, self.record.size),
+            ));
+        }
+        let hash = self.hash.take().map(|h| hex::encode(h.finalize())).unwrap_or_default();
+        if hash != self.record.sha256 {
+            return Err(corrupt(&self.key, "its SHA-256 is not the manifest's"));
+        }
+        match self.decoder.take() {
+            Some(decoder) => decoder.finish().map_err(|e| corrupt(&self.key, e)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl BlockSource for CheckedReader {
+    async fn next_block(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(block) = self.ready.pop_front() {
+                return Ok(Some(block));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            if !self.input.is_empty() {
+                // A damaged object can fail to decode before its hash is known: either way it is this object.
+                if self.decoder.is_some() {
+                    self.decode_piece()?;
+                } else {
+                    self.ready.push_back(std::mem::take(&mut self.input));
+                }
+                continue;
+            }
+            match self.reader.next_block().await? {
+                Some(block) => {
+                    self.read += block.len() as u64;
+                    if let Some(hash) = &mut self.hash {
+                        hash.update(&block);
+                    }
+                    self.input = block;
+                }
+                None => self.finish()?,
+            }
+        }
+    }
+}
+
+/// A table's rows in one chunk: COPY text without the archive's end marker, counted and hashed on the way.
+pub struct RowsReader {
+    reader: CheckedReader,
+    digest: Option<RowDigest>,
+    /// Whether this is the table's last chunk, which must end with the marker.
+    last: bool,
+    tail: Vec<u8>,
+    checksum: Option<TableChecksum>,
+}
+
+impl RowsReader {
+    /// Opens chunk number `index` of a table.
+    pub async fn open(store: &dyn Store, manifest: &Manifest, table: &TableRecord, index: usize) -> Result<Self> {
+        let record = table
+            .chunks
+            .get(index)
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no chunk {index}", table.qualified())))?;
+        let codec = codec_of(manifest)?;
+        let reader = CheckedReader::open(store, &manifest.folder(), record, Some(&codec)).await?;
+        let order = table.loads_into.is_some().then(|| sorted_order(&table.columns));
+        Ok(Self {
+            reader,
+            digest: Some(RowDigest::new(order)),
+            last: index + 1 == table.chunks.len(),
+            tail: Vec::new(),
+            checksum: None,
+        })
+    }
+
+    /// Rows and checksum of the chunk, once it has been read to its end.
+    pub fn checksum(&self) -> Option<TableChecksum> {
+        self.checksum
+    }
+
+    /// Bytes read so far, as stored.
+    pub fn bytes_read(&self) -> u64 {
+        self.reader.bytes_read()
+    }
+
+    /// Reads to the end for the checksum alone.
+    pub async fn drain(mut self) -> Result<TableChecksum> {
+        while self.next_block().await?.is_some() {}
+        self.checksum.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a chunk ended without a checksum"))
+    }
+
+    /// Holds the last bytes back until it is known whether they are the end marker.
+    fn without_marker(&mut self, block: Bytes) -> Option<Bytes> {
+        if !self.last {
+            return Some(block);
+        }
+        let keep = data_file::END.len();
+        self.tail.extend_from_slice(&block);
+        if self.tail.len() <= keep {
+            return None;
+        }
+        let rest = self.tail.split_off(self.tail.len() - keep);
+        Some(Bytes::from(std::mem::replace(&mut self.tail, rest)))
+    }
+}
+
+#[async_trait]
+impl BlockSource for RowsReader {
+    async fn next_block(&mut self) -> Result<Option<Bytes>> {
+        while let Some(block) = self.reader.next_block().await? {
+            if let Some(rows) = self.without_marker(block) {
+                if let Some(digest) = &mut self.digest {
+                    digest.push(&rows);
+                }
+                return Ok(Some(rows));
+            }
+        }
+        if let Some(digest) = self.digest.take() {
+            if self.last && self.tail != data_file::END {
+                return Err(corrupt(&self.reader.key, "does not end as a table's data must"));
+            }
+            let (checksum, early_end) = digest.finish().map_err(|e| e.context(&self.reader.key))?;
+            if early_end {
+                return Err(corrupt(&self.reader.key, "the data's end stands before the end"));
+            }
+            self.checksum = Some(checksum);
+        }
+        Ok(None)
+    }
+}
+
+/// The codec that a manifest names.
+pub fn codec_of(manifest: &Manifest) -> Result<Codec> {
+    manifest.compression.parse().map_err(|_| {
+        Error::new(
+            ErrorKind::Unexpected,
+            format!("the manifest names an unknown compression '{}'", manifest.compression),
+        )
+        .with_hint("use a newer Lifeboat")
+    })
+}
+
+/// Reads one object whole, checked.
+pub async fn read_whole(store: &dyn Store, folder: &str, record: &ObjectRecord) -> Result<Vec<u8>> {
+    if record.size > WHOLE_LIMIT {
+        return Err(corrupt(&record.key, "is too large to be what the manifest says"));
+    }
+    let mut reader = CheckedReader::open(store, folder, record, None).await?;
+    let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0));
+    while let Some(block) = reader.next_block().await? {
+        bytes.extend_from_slice(&block);
+    }
+    Ok(bytes)
+}
+
+/// Reads one object to its end, checked, decoded if `codec` is given; returns the size and the SHA-256 of
+/// what it decodes to.
+pub async fn drain(
+    store: &dyn Store,
+    folder: &str,
+    record: &ObjectRecord,
+    codec: Option<&Codec>,
+) -> Result<(u64, String)> {
+    let mut reader = CheckedReader::open(store, folder, record, codec).await?;
+    let mut content = Sha256::new();
+    let mut size = 0;
+    while let Some(block) = reader.next_block().await? {
+        content.update(&block);
+        size += block.len() as u64;
+    }
+    Ok((size, hex::encode(content.finalize())))
+}

@@ -1,0 +1,48 @@
+//! Restore: a backup, or part of it, into a database; pre-data, rows, large objects, post-data, ANALYZE, comparison.
+
+mod compare;
+mod data;
+mod plan;
+mod run;
+mod selection;
+
+pub use compare::{TableComparison, compare_tables};
+pub use plan::{RestorePlan, plan};
+pub use run::{RestoreOutcome, RestorePorts, SafetyBackup, dry_run, read_toc, run};
+pub use selection::TableName;
+
+/// What of the archive is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Definitions and data.
+    #[default]
+    Everything,
+    /// Definitions only.
+    Schema,
+    /// Data only, into tables that exist.
+    Data,
+}
+
+/// What a restore is asked for. `no_owner`, `no_acl`, `role` and `clean` mean what `pg_restore` means.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreRequest {
+    /// Parallel sessions, at least 1.
+    pub jobs: u32,
+    /// Definitions, data or both.
+    pub part: Part,
+    /// Only these tables, with what they need; empty means all.
+    pub tables: Vec<TableName>,
+    /// Drop what is restored before creating it.
+    pub clean: bool,
+    /// Leave objects to the role that restores.
+    pub no_owner: bool,
+    /// Leave privileges out.
+    pub no_acl: bool,
+    /// `SET ROLE` before creating objects.
+    pub role: Option<String>,
+    /// Restore into a target that is not empty.
+    pub force: bool,
+    /// Leave the comparison with the manifest to the caller (a drill times it apart).
+    pub no_compare: bool,
+}

@@ -1,0 +1,201 @@
+//! The data phase of a restore: chunks and large objects streamed from the store into the target, several at a time.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
+use tokio::{sync::Mutex, task::JoinSet};
+
+use super::plan::RestorePlan;
+use crate::{
+    Error, ErrorKind, Result, ResultExt,
+    cancel::{self, Cancel},
+    manifest::Manifest,
+    ports::{LoadStatement, RunContext, Store, Target, TargetWorker},
+    reading::{self, CheckedReader, RowsReader},
+};
+
+/// One piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// A chunk of a table, by indexes into the manifest.
+    Chunk { table: usize, chunk: usize },
+    /// A large object, by index into the manifest.
+    LargeObject(usize),
+}
+
+/// What every worker needs.
+struct Loading {
+    store: Arc<dyn Store>,
+    target: Arc<dyn Target>,
+    manifest: Arc<Manifest>,
+    statements: HashMap<i32, LoadStatement>,
+    queue: Mutex<VecDeque<Piece>>,
+    cancel: Cancel,
+    context: RunContext,
+}
+
+/// The COPY statements of the tables that are loaded, by dump id.
+pub(super) fn statements(
+    manifest: &Manifest,
+    toc: &Toc,
+    disable_triggers: bool,
+) -> Result<HashMap<i32, LoadStatement>> {
+    let written: HashMap<i32, &Vec<u8>> =
+        toc.entries.iter().filter_map(|e| Some((e.dump_id, e.copy_stmt.as_ref()?))).collect();
+    manifest
+        .tables
+        .iter()
+        .map(|table| {
+            let copy_stmt = written.get(&table.dump_id).copied().cloned().ok_or_else(|| {
+                let what = format!("archive/toc.dat: has no COPY statement for {}", table.qualified());
+                Error::new(ErrorKind::Corrupt, what)
+            })?;
+            let encoding = manifest.source.encoding.clone();
+            let lc_monetary = manifest.source.lc_monetary.clone();
+            Ok((table.dump_id, LoadStatement { copy_stmt, encoding, lc_monetary, disable_triggers }))
+        })
+        .collect()
+}
+
+/// Loads everything the plan names. A chunk is committed only if its length, hash, framing and rows are right; a table's
+/// sum over its chunks must be the manifest's.
+#[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
+pub(super) async fn load(
+    store: &Arc<dyn Store>,
+    target: &Arc<dyn Target>,
+    manifest: &Arc<Manifest>,
+    toc: &Toc,
+    plan: &RestorePlan,
+    jobs: u32,
+    disable_triggers: bool,
+    context: &RunContext,
+) -> Result<()> {
+    let mut pieces = Vec::new();
+    for &table in &plan.tables {
+        pieces.extend((0..manifest.tables[table].chunks.len()).map(|chunk| Piece::Chunk { table, chunk }));
+    }
+    for (index, large) in manifest.large_objects.iter().enumerate() {
+        if plan.large_objects.binary_search(&large.oid).is_ok() {
+            pieces.push(Piece::LargeObject(index));
+        }
+    }
+    pieces.sort_by_key(|piece| std::cmp::Reverse(size(manifest, *piece)));
+    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, pieces.len().max(1));
+    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
+    let loading = Arc::new(Loading {
+        store: Arc::clone(store),
+        target: Arc::clone(target),
+        manifest: Arc::clone(manifest),
+        statements: statements(manifest, toc, disable_triggers)?,
+        queue: Mutex::new(pieces.into()),
+        cancel,
+        context: context.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers {
+        let (loading, stopper) = (Arc::clone(&loading), stopper.clone());
+        tasks.spawn(async move {
+            let result = work(&loading).await;
+            if result.is_err() {
+                stopper.cancel(ErrorKind::Interrupted);
+            }
+            result
+        });
+    }
+    let mut sums: HashMap<usize, TableChecksum> = HashMap::new();
+    let mut failure: Option<Error> = None;
+    while let Some(joined) = tasks.join_next().await {
+        match joined.or_error(ErrorKind::Unexpected, "run a worker").and_then(|r| r) {
+            Ok(done) => done.into_iter().for_each(|(table, sum)| sums.entry(table).or_default().merge(sum)),
+            Err(error) if failure.as_ref().is_none_or(|f| f.kind() == ErrorKind::Interrupted) => failure = Some(error),
+            Err(_) => {}
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    for &index in &plan.tables {
+        let table = &manifest.tables[index];
+        let sum = sums.get(&index).copied().unwrap_or_default();
+        if sum.rows != table.rows || sum.sum_hex() != table.checksum {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{}: the backup's rows do not add up to the manifest's checksum", table.qualified()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn size(manifest: &Manifest, piece: Piece) -> u64 {
+    match piece {
+        Piece::Chunk { table, chunk } => manifest.tables[table].chunks[chunk].size,
+        Piece::LargeObject(index) => manifest.large_objects[index].object.size,
+    }
+}
+
+async fn work(loading: &Loading) -> Result<Vec<(usize, TableChecksum)>> {
+    let mut done = Vec::new();
+    let mut session: Option<Box<dyn TargetWorker>> = None;
+    loop {
+        let Some(piece) = loading.queue.lock().await.pop_front() else { return Ok(done) };
+        let worker = match &mut session {
+            Some(worker) => worker,
+            none => none.insert(loading.cancel.race(loading.target.worker()).await?),
+        };
+        match piece {
+            Piece::Chunk { table, chunk } => {
+                let sum = loading.cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
+                done.push((table, sum));
+            }
+            Piece::LargeObject(index) => {
+                loading.cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
+            }
+        }
+        loading.context.progress.advance(size(&loading.manifest, piece));
+    }
+}
+
+async fn load_chunk(
+    loading: &Loading,
+    worker: &mut dyn TargetWorker,
+    table: usize,
+    chunk: usize,
+) -> Result<TableChecksum> {
+    let record = &loading.manifest.tables[table];
+    let statement = loading
+        .statements
+        .get(&record.dump_id)
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no COPY statement", record.qualified())))?;
+    let mut rows = RowsReader::open(&*loading.store, &loading.manifest, record, chunk).await?;
+    let loaded =
+        worker.copy_in(statement, &mut rows).await.map_err(|e| e.context(format!("load {}", record.qualified())))?;
+    let sum =
+        rows.checksum().ok_or_else(|| Error::new(ErrorKind::Unexpected, "the load ended before the chunk did"))?;
+    // A trigger or rule that drops rows has no place in a restore; better to know.
+    if loaded != sum.rows {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("{}: the server kept {loaded} of {} rows", record.qualified(), sum.rows),
+        ));
+    }
+    Ok(sum)
+}
+
+async fn load_large_object(loading: &Loading, worker: &mut dyn TargetWorker, index: usize) -> Result<()> {
+    let large = &loading.manifest.large_objects[index];
+    let codec = reading::codec_of(&loading.manifest)?;
+    let folder = loading.manifest.folder();
+    let mut reader = CheckedReader::open(&*loading.store, &folder, &large.object, Some(&codec)).await?;
+    let bytes = worker.load_large_object(large.oid, &mut reader).await?;
+    if bytes != large.raw_bytes {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("{}: large object {} has {bytes} bytes, not {}", large.object.key, large.oid, large.raw_bytes),
+        ));
+    }
+    Ok(())
+}

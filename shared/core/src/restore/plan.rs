@@ -1,0 +1,181 @@
+//! Plans a restore: which entries go into which step, which rows are loaded, and why it may be refused.
+
+use std::collections::BTreeSet;
+
+use lifeboat_archive::toc::{Section, Toc};
+use serde::Serialize;
+
+use super::{Part, RestoreRequest, selection::select};
+use crate::{
+    Error, ErrorKind, Result,
+    ids::{BackupId, DatabaseSlug},
+    manifest::Manifest,
+    ports::TargetFacts,
+};
+
+/// What a restore will do; a dry run prints exactly this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RestorePlan {
+    /// The database that the backup is of.
+    pub database: DatabaseSlug,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Server and database that are written to.
+    pub target: String,
+    /// What lies in the target now, at most twenty objects.
+    pub target_contents: Vec<String>,
+    /// Whether a safety backup of the target is taken first.
+    pub safety_backup: bool,
+    /// Dump ids of definitions created before the data.
+    pub pre_data: Vec<i32>,
+    /// Dump ids of sequence values and large objects' definitions.
+    pub data_definitions: Vec<i32>,
+    /// Indexes into the manifest's tables whose rows are loaded.
+    pub tables: Vec<usize>,
+    /// Large objects that are loaded.
+    pub large_objects: Vec<u32>,
+    /// Dump ids of indexes, constraints, triggers, privileges and refreshes, after the data.
+    pub post_data: Vec<i32>,
+    /// Rows that are loaded.
+    pub rows: u64,
+    /// Bytes that are read from the store.
+    pub stored_bytes: u64,
+    /// What is left out although it hangs on what is restored.
+    pub left_out: Vec<String>,
+}
+
+/// Makes the plan, or refuses. `safety_backup`: whether one can and shall be taken.
+pub fn plan(
+    manifest: &Manifest,
+    toc: &Toc,
+    target: &TargetFacts,
+    request: &RestoreRequest,
+    safety_backup: bool,
+) -> Result<RestorePlan> {
+    check_versions(manifest, target)?;
+    let empty = target.contents.is_empty();
+    if !empty && !request.force && request.part != Part::Data {
+        let some = target.contents.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("database '{}' on {} is not empty: it holds {some}", target.database, target.server),
+        )
+        .with_hint("restore into a new database (createdb -T template0 …), or use --force, which backs it up first"));
+    }
+    let selected = select(toc, &request.tables)?;
+    let steps = steps(toc, &selected, request.part);
+    let with_rows = request.part != Part::Schema;
+    let tables: Vec<usize> = manifest
+        .tables
+        .iter()
+        .enumerate()
+        .filter(|(_, t)| with_rows && selected.contains(&t.dump_id))
+        .map(|(index, _)| index)
+        .collect();
+    let large_objects: Vec<u32> = if with_rows && request.tables.is_empty() {
+        manifest.large_objects.iter().map(|l| l.oid).collect()
+    } else {
+        Vec::new()
+    };
+    let stored_bytes = tables.iter().map(|i| manifest.tables[*i].stored_bytes).sum::<u64>()
+        + if large_objects.is_empty() { 0 } else { manifest.large_objects.iter().map(|l| l.object.size).sum() };
+    Ok(RestorePlan {
+        database: manifest.database.clone(),
+        backup_id: manifest.backup_id.clone(),
+        target: format!("database '{}' on {}", target.database, target.server),
+        target_contents: target.contents.clone(),
+        safety_backup: !empty && safety_backup,
+        pre_data: steps.pre_data,
+        data_definitions: steps.data_definitions,
+        rows: tables.iter().map(|i| manifest.tables[*i].rows).sum(),
+        tables,
+        large_objects,
+        post_data: steps.post_data,
+        stored_bytes,
+        left_out: left_out(toc, &selected, request),
+    })
+}
+
+struct Steps {
+    pre_data: Vec<i32>,
+    data_definitions: Vec<i32>,
+    post_data: Vec<i32>,
+}
+
+/// Sorts entries into steps. An entry without a section belongs where it stands, as pg_restore takes it. Privileges come
+/// last, as pg_restore orders them, so that a revoked privilege does not hinder the load.
+fn steps(toc: &Toc, selected: &BTreeSet<i32>, part: Part) -> Steps {
+    let mut steps = Steps { pre_data: Vec::new(), data_definitions: Vec::new(), post_data: Vec::new() };
+    let mut current = Section::PreData;
+    for entry in &toc.entries {
+        if entry.section != Section::None {
+            current = entry.section;
+        }
+        if !selected.contains(&entry.dump_id) || entry.is_table_data() || entry.is_blobs() {
+            continue;
+        }
+        let desc = entry.desc_str();
+        let tag = entry.tag_str();
+        let of_large_object = desc.starts_with("BLOB") || tag.starts_with("LARGE OBJECT");
+        let is_data = current == Section::Data || of_large_object || desc == "MATERIALIZED VIEW DATA";
+        match part {
+            Part::Schema if is_data => continue,
+            Part::Data if !is_data => continue,
+            _ => {}
+        }
+        let list = if matches!(desc.as_ref(), "ACL" | "ACL LANGUAGE" | "DEFAULT ACL") && !of_large_object {
+            &mut steps.post_data
+        } else {
+            match current {
+                Section::PreData => &mut steps.pre_data,
+                Section::Data => &mut steps.data_definitions,
+                _ => &mut steps.post_data,
+            }
+        };
+        list.push(entry.dump_id);
+    }
+    steps
+}
+
+fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
+    let from = manifest.source.server_version_num / 10_000;
+    let to = target.server_version_num / 10_000;
+    if to < from {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("the backup is of PostgreSQL {from}, the target is older: {}", target.server_version),
+        )
+        .with_hint(format!("restore into PostgreSQL {from} or newer")));
+    }
+    let archive: Vec<u32> = manifest.source.archive_version.split('.').filter_map(|n| n.parse().ok()).collect();
+    let needed = match archive.get(1) {
+        Some(16) => 17,
+        Some(15) => 16,
+        _ => 12,
+    };
+    let client: u32 = target.client_version.split(['.', ' ']).next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    if client < needed {
+        return Err(Error::new(
+            ErrorKind::ClientTool,
+            format!(
+                "archive version {} needs pg_restore {needed} or newer, found {}",
+                manifest.source.archive_version, target.client_version
+            ),
+        )
+        .with_hint(format!("install postgresql-client-{needed} or newer, or set `client_tools`")));
+    }
+    Ok(())
+}
+
+/// Foreign keys of the selected tables to tables that were not asked for.
+fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Vec<String> {
+    if request.tables.is_empty() || request.part == Part::Data {
+        return Vec::new();
+    }
+    toc.entries
+        .iter()
+        .filter(|e| e.desc_str() == "FK CONSTRAINT" && !selected.contains(&e.dump_id))
+        .filter(|e| e.dependencies.iter().any(|d| selected.contains(d)))
+        .map(|e| format!("foreign key {}: the other table is not restored", e.tag_str()))
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! Runs a restore: refuse or plan, safety backup, pre-data, rows, post-data, ANALYZE, compare.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use lifeboat_archive::{
+    codec::Codec,
+    toc::{self, Toc},
+};
+use serde::Serialize;
+
+use super::{
+    Part, RestoreRequest,
+    compare::{TableComparison, compare_tables},
+    data,
+    plan::{RestorePlan, plan},
+};
+use crate::{
+    Error, ErrorKind, Result,
+    dump::{self, DumpPorts, DumpRequest},
+    ids::{BackupId, DatabaseSlug},
+    manifest::{Manifest, PhaseDuration},
+    phases::Phases,
+    ports::{Classification, PgRestoreStep, RunContext, Store, Target, ToolMessage},
+    reading,
+};
+
+/// How the target itself is backed up before anything in it is changed.
+pub struct SafetyBackup {
+    /// The target as a source, and where its backup goes.
+    pub ports: DumpPorts,
+    /// Under which name and how.
+    pub request: DumpRequest,
+}
+
+/// What a restore works with.
+#[derive(Clone)]
+pub struct RestorePorts {
+    /// Where the backup lies.
+    pub store: Arc<dyn Store>,
+    /// What is written to.
+    pub target: Arc<dyn Target>,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestoreOutcome {
+    /// The database that the backup is of.
+    pub database: DatabaseSlug,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Server and database that were written to.
+    pub target: String,
+    /// The backup of what the target held before, where one was taken.
+    pub safety_backup: Option<String>,
+    /// Rows loaded.
+    pub rows: u64,
+    /// Bytes read from the store.
+    pub stored_bytes: u64,
+    /// Tables and large objects compared with the manifest.
+    pub compared: Vec<TableComparison>,
+    /// Why some were not compared; empty where all were.
+    pub not_compared: Option<String>,
+    /// What client tools said, harmless messages aside, by step.
+    pub messages: Vec<(String, ToolMessage)>,
+    /// What was left out.
+    pub left_out: Vec<String>,
+    /// Durations.
+    pub phases: Vec<PhaseDuration>,
+}
+
+/// Reads and checks the backup's table of contents.
+pub async fn read_toc(store: &dyn Store, manifest: &Manifest) -> Result<Toc> {
+    let bytes = reading::read_whole(store, &manifest.folder(), &manifest.toc).await?;
+    toc::read(&bytes).map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", manifest.toc.key)))
+}
+
+/// Every object must be there with its length, and small ones whole, before the target is touched.
+async fn check_presence(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+    let folder = manifest.folder();
+    let sizes: HashMap<String, u64> =
+        store.list(&folder).await?.into_iter().map(|listed| (listed.key, listed.size)).collect();
+    for object in manifest.objects() {
+        let found = sizes.get(&format!("{folder}{}", object.key));
+        let what = match found {
+            None => "is missing".to_owned(),
+            Some(size) if *size != object.size => format!("has {size} bytes, the manifest says {}", object.size),
+            Some(_) => continue,
+        };
+        return Err(Error::new(ErrorKind::Corrupt, format!("{}: {what}", object.key)));
+    }
+    for record in [&manifest.globals, &manifest.kit].into_iter().chain(&manifest.large_object_lists) {
+        reading::read_whole(store, &folder, record).await?;
+    }
+    Ok(())
+}
+
+/// Makes the plan and nothing else; changes nothing.
+pub async fn dry_run(
+    ports: &RestorePorts,
+    manifest: &Manifest,
+    request: &RestoreRequest,
+    safety_backup: bool,
+) -> Result<RestorePlan> {
+    let toc = read_toc(&*ports.store, manifest).await?;
+    check_presence(&*ports.store, manifest).await?;
+    plan(manifest, &toc, &ports.target.facts().await?, request, safety_backup)
+}
+
+/// Restores. On any error the target must not be used: the error says so.
+pub async fn run(
+    ports: &RestorePorts,
+    manifest: &Arc<Manifest>,
+    request: &RestoreRequest,
+    safety: Option<&SafetyBackup>,
+    context: &RunContext,
+) -> Result<RestoreOutcome> {
+    let mut phases = Phases::begin(context, "check", None);
+    let toc = read_toc(&*ports.store, manifest).await?;
+    context.cancel.race(check_presence(&*ports.store, manifest)).await?;
+    let facts = context.cancel.race(ports.target.facts()).await?;
+    let plan = plan(manifest, &toc, &facts, request, safety.is_some())?;
+    let disable_triggers =
+        data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers).await?;
+    let safety_backup = match safety {
+        Some(safety) if plan.safety_backup => {
+            phases.next("safety backup", None);
+            let made = dump::run(&safety.ports, &safety.request, context)
+                .await
+                .map_err(|e| e.context("take a safety backup of the target (nothing was changed)"))?;
+            Some(format!("{}/{}", made.manifest.database, made.manifest.backup_id))
+        }
+        _ => None,
+    };
+    let restoring = restore(ports, manifest, &toc, &plan, request, disable_triggers, context, &mut phases);
+    let (messages, compared) = restoring.await.map_err(|e| {
+        e.context(format!("restore of {}/{} is incomplete, do not use the target", plan.database, plan.backup_id))
+    })?;
+    phases.end();
+    Ok(RestoreOutcome {
+        database: plan.database,
+        backup_id: plan.backup_id,
+        target: plan.target,
+        safety_backup,
+        rows: plan.rows,
+        stored_bytes: plan.stored_bytes,
+        not_compared: match (request.part, request.no_compare) {
+            (Part::Schema, _) => Some("definitions only: there are no rows to compare".to_owned()),
+            (_, true) => Some("left to the caller".to_owned()),
+            _ => None,
+        },
+        compared,
+        messages,
+        left_out: plan.left_out,
+        phases: phases.so_far(),
+    })
+}
+
+/// Data into existing tables: they must be empty, and triggers and foreign keys must be out of the way.
+async fn data_only_precautions(
+    ports: &RestorePorts,
+    manifest: &Manifest,
+    toc: &Toc,
+    plan: &RestorePlan,
+    request: &RestoreRequest,
+    may_disable_triggers: bool,
+) -> Result<bool> {
+    if request.part != Part::Data {
+        return Ok(false);
+    }
+    if !may_disable_triggers {
+        let inventory = ports.target.inventory().await?;
+        if let Some(item) = inventory.items.iter().find(|i| matches!(i.kind.as_str(), "trigger" | "foreign key")) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("{} {} would act on every row, and this role may not switch it off", item.kind, item.name),
+            )
+            .with_hint(
+                "restore as a superuser (or GRANT SET ON PARAMETER session_replication_role), or drop it first",
+            ));
+        }
+    }
+    let statements = data::statements(manifest, toc, false)?;
+    let mut worker = ports.target.worker().await?;
+    for &index in &plan.tables {
+        let table = &manifest.tables[index];
+        let Some(statement) = statements.get(&table.dump_id) else { continue };
+        let found = worker.checksum(statement, false).await?;
+        if found.rows > 0 {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("{} holds {} rows already; they would be there twice", table.qualified(), found.rows),
+            )
+            .with_hint("TRUNCATE it first, or restore into a new database"));
+        }
+    }
+    Ok(may_disable_triggers)
+}
+
+type Done = (Vec<(String, ToolMessage)>, Vec<TableComparison>);
+
+#[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
+async fn restore(
+    ports: &RestorePorts,
+    manifest: &Arc<Manifest>,
+    toc: &Toc,
+    plan: &RestorePlan,
+    request: &RestoreRequest,
+    disable_triggers: bool,
+    context: &RunContext,
+    phases: &mut Phases,
+) -> Result<Done> {
+    let target = &ports.target;
+    let sizes: HashMap<i32, u64> = manifest.tables.iter().map(|t| (t.dump_id, t.raw_bytes)).collect();
+    let files: Vec<(String, u64)> = toc
+        .entries
+        .iter()
+        .filter_map(|entry| {
+            let file = String::from_utf8_lossy(entry.file()?).into_owned();
+            Some((file, *sizes.get(&entry.dump_id)?))
+        })
+        .collect();
+    // Data never pass through pg_restore: it need not know the codec, and might complain of one it was not built with.
+    target.stage(Bytes::from(toc.to_directory(&Codec::None).write()), &files).await?;
+    let mut messages = Vec::new();
+    for (name, dump_ids, clean) in
+        [("pre-data", &plan.pre_data, request.clean), ("data definitions", &plan.data_definitions, false)]
+    {
+        phases.next(name, None);
+        step(target, name, dump_ids, 1, clean, request, context, &mut messages).await?;
+    }
+    phases.next("data", Some(plan.stored_bytes));
+    data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, context).await?;
+    phases.next("post-data", None);
+    step(target, "post-data", &plan.post_data, request.jobs, false, request, context, &mut messages).await?;
+    if request.part != Part::Schema {
+        phases.next("analyze", None);
+        context.cancel.race(target.analyze(request.jobs)).await?;
+    }
+    if request.part != Part::Schema && !request.no_compare {
+        phases.next("compare", Some(plan.rows));
+        let compared =
+            compare_tables(target, manifest, toc, &plan.tables, &plan.large_objects, request.jobs, context).await?;
+        let wrong: Vec<&TableComparison> = compared.iter().filter(|c| !c.matches()).collect();
+        if let Some(first) = wrong.first() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{} tables differ from the manifest, {} among them", wrong.len(), first.name),
+            ));
+        }
+        return Ok((messages, compared));
+    }
+    Ok((messages, Vec::new()))
+}
+
+/// One call of pg_restore; fatal messages are the step's error, all but harmless ones are kept.
+#[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
+async fn step(
+    target: &Arc<dyn Target>,
+    name: &str,
+    dump_ids: &[i32],
+    jobs: u32,
+    clean: bool,
+    request: &RestoreRequest,
+    context: &RunContext,
+    messages: &mut Vec<(String, ToolMessage)>,
+) -> Result<()> {
+    if dump_ids.is_empty() {
+        return Ok(());
+    }
+    let step = PgRestoreStep {
+        name: name.to_owned(),
+        dump_ids: dump_ids.to_vec(),
+        jobs: jobs.max(1),
+        no_owner: request.no_owner,
+        no_acl: request.no_acl,
+        role: request.role.clone(),
+        clean,
+    };
+    let said = context.cancel.race(target.pg_restore(&step, context)).await?;
+    let some_tables = !request.tables.is_empty();
+    let mut fatal = Vec::new();
+    for mut message in said {
+        // What the tables need may be there already, when they are put back into a living database.
+        let there = message.text.contains("already exists") && !message.text.contains("relation");
+        if some_tables && request.force && there {
+            message.classification = Classification::Harmless;
+        }
+        if message.classification.is_fatal() {
+            fatal.push(message.text.clone());
+        }
+        if message.classification != Classification::Harmless {
+            messages.push((name.to_owned(), message));
+        }
+    }
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    let shown = fatal.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+    let more = fatal.len().saturating_sub(5);
+    let tail = if more > 0 { format!("\nand {more} more") } else { String::new() };
+    Err(Error::new(ErrorKind::Database, format!("pg_restore ({name}) failed:\n{shown}{tail}")).with_hint(
+        "create missing roles with the backup's globals.sql, install missing extensions, or use --no-owner and --no-acl",
+    ))
+}

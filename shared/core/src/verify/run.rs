@@ -1,0 +1,171 @@
+//! Runs a verify: all objects, several at a time; then the tables' sums; then an attestation.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use lifeboat_archive::checksum::TableChecksum;
+use serde::Serialize;
+use tokio::{sync::Mutex, task::JoinSet};
+
+use super::objects::{Check, check_object, checks};
+use crate::{
+    Error, ErrorKind, Result, ResultExt,
+    attestation::Statement,
+    cancel,
+    catalog::{self, Backup},
+    ids::{BackupId, DatabaseSlug},
+    manifest::{Manifest, PhaseDuration},
+    phases::Phases,
+    ports::{RunContext, Store},
+};
+
+/// One damaged object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Key relative to the backup.
+    pub object: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// What a verify found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerifyOutcome {
+    /// The database.
+    pub database: DatabaseSlug,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Objects read, the manifest aside.
+    pub objects: u64,
+    /// Bytes read, as stored.
+    pub bytes: u64,
+    /// Rows counted.
+    pub rows: u64,
+    /// Empty: the backup is what its manifest says.
+    pub damage: Vec<Damage>,
+    /// Durations.
+    pub phases: Vec<PhaseDuration>,
+}
+
+impl VerifyOutcome {
+    /// `Corrupt` naming the damaged objects, if there are any.
+    pub fn into_result(self) -> Result<Self> {
+        if self.damage.is_empty() {
+            return Ok(self);
+        }
+        let mut named: Vec<String> = self.damage.iter().take(5).map(|d| d.what.clone()).collect();
+        if self.damage.len() > named.len() {
+            named.push(format!("and {} more", self.damage.len() - named.len()));
+        }
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("backup {}/{} is damaged: {}", self.database, self.backup_id, named.join("; ")),
+        ))
+    }
+}
+
+/// Reads the whole backup back in `jobs` tasks and writes what it found as an attestation. Damage is no `Err`: see
+/// [`VerifyOutcome::into_result`]; an `Err` means that the backup could not be read to the end.
+pub async fn run(store: &Arc<dyn Store>, backup: &Backup, jobs: u32, context: &RunContext) -> Result<VerifyOutcome> {
+    let manifest = Arc::new(backup.manifest.clone());
+    let total = manifest.totals.stored_bytes;
+    let mut phases = Phases::begin(context, "verify", Some(total));
+    let (mut damage, sums) = read_all(store, &manifest, jobs, context).await?;
+    damage.extend(compare_sums(&manifest, &sums, &damage));
+    damage.sort_by(|a, b| a.object.cmp(&b.object));
+    let objects = manifest.totals.objects;
+    let statement = if damage.is_empty() {
+        Statement::Verified { objects, bytes: total }
+    } else {
+        Statement::Corrupt { objects: damage.iter().map(|d| d.object.clone()).collect() }
+    };
+    catalog::attest(&**store, &backup.state, statement, context).await?;
+    phases.end();
+    Ok(VerifyOutcome {
+        database: manifest.database.clone(),
+        backup_id: manifest.backup_id.clone(),
+        objects,
+        bytes: total,
+        rows: sums.iter().map(|s| s.rows).sum(),
+        damage,
+        phases: phases.so_far(),
+    })
+}
+
+type Found = (Option<(usize, TableChecksum)>, Option<Damage>);
+
+async fn read_all(
+    store: &Arc<dyn Store>,
+    manifest: &Arc<Manifest>,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<(Vec<Damage>, Vec<TableChecksum>)> {
+    let count = checks(manifest).len();
+    let queue: Arc<Mutex<VecDeque<usize>>> = Arc::new(Mutex::new((0..count).collect()));
+    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
+    let mut tasks = JoinSet::new();
+    for _ in 0..jobs.max(1) {
+        let (store, manifest, queue) = (Arc::clone(store), Arc::clone(manifest), Arc::clone(&queue));
+        let (stopper, cancel, progress) = (stopper.clone(), cancel.clone(), Arc::clone(&context.progress));
+        tasks.spawn(async move {
+            let mut found: Vec<Found> = Vec::new();
+            let all = checks(&manifest);
+            loop {
+                let Some(index) = queue.lock().await.pop_front() else { return Ok(found) };
+                let check = all[index];
+                let record = check.record(&manifest);
+                match cancel.race(check_object(&*store, &manifest, check)).await {
+                    Ok(sum) => {
+                        let table = if let Check::Chunk { table, .. } = check { Some(table) } else { None };
+                        found.push((table.zip(sum), None));
+                    }
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        let damage = Damage { object: record.key.clone(), what: error.to_string() };
+                        found.push((None, Some(damage)));
+                    }
+                    Err(error) => {
+                        stopper.cancel(ErrorKind::Interrupted);
+                        return Err(error);
+                    }
+                }
+                progress.advance(record.size);
+            }
+        });
+    }
+    let mut damage = Vec::new();
+    let mut sums = vec![TableChecksum::default(); manifest.tables.len()];
+    let mut failure: Option<Error> = None;
+    while let Some(joined) = tasks.join_next().await {
+        match joined.or_error(ErrorKind::Unexpected, "run a reader").and_then(|r| r) {
+            Ok(found) => {
+                for (sum, broken) in found {
+                    if let Some((table, sum)) = sum {
+                        sums[table].merge(sum);
+                    }
+                    damage.extend(broken);
+                }
+            }
+            Err(error) if failure.as_ref().is_none_or(|f| f.kind() == ErrorKind::Interrupted) => failure = Some(error),
+            Err(_) => {}
+        }
+    }
+    failure.map_or(Ok((damage, sums)), Err)
+}
+
+/// Rows and checksums of every table whose chunks were all readable.
+fn compare_sums(manifest: &Manifest, sums: &[TableChecksum], damage: &[Damage]) -> Vec<Damage> {
+    let mut wrong = Vec::new();
+    for (table, sum) in manifest.tables.iter().zip(sums) {
+        let unreadable = table.chunks.iter().any(|c| damage.iter().any(|d| d.object == c.key));
+        if !unreadable && (sum.rows != table.rows || sum.sum_hex() != table.checksum) {
+            let object = table.chunks.first().map(|c| c.key.clone()).unwrap_or_default();
+            let what = format!(
+                "{object}: table {} has {} rows with another checksum than the {} of the manifest",
+                table.qualified(),
+                sum.rows,
+                table.rows
+            );
+            wrong.push(Damage { object, what });
+        }
+    }
+    wrong
+}
