@@ -1,1 +1,12 @@
-//! placeholder
+//! PostgreSQL behind the domain's ports: sources, targets, throwaway clusters, client tools.
+
+pub mod classify;
+pub mod connect;
+pub mod inventory;
+pub mod quote;
+pub mod session;
+pub mod source;
+pub mod tools;
+
+pub use connect::ConnectionTarget;
+pub use source::PgSource;

@@ -1,0 +1,352 @@
+//! How to reach one database: parsed from a URL, pinned to one address, handed on to client tools by environment only.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use lifeboat_core::{Error, ErrorKind, Result, ResultExt};
+use percent_encoding::percent_decode_str;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::Host;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Where distributions keep the system's trusted certificates in one file, for client tools older than 16.
+const SYSTEM_CA_FILES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Whether and how the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain: Unix sockets, loopback, or asked for with `sslmode=disable`.
+    Disable,
+    /// Encrypted, the certificate and the host's name checked. Everything else that libpq knows is raised to this.
+    VerifyFull,
+}
+
+/// One database on one server, and who connects. Never prints its password.
+#[derive(Clone)]
+pub struct ConnectionTarget {
+    host: String,
+    address: Option<IpAddr>,
+    port: u16,
+    user: String,
+    password: Option<SecretString>,
+    database: String,
+    tls: Tls,
+    root_cert: Option<PathBuf>,
+    connect_timeout: Duration,
+}
+
+impl fmt::Debug for ConnectionTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.user, self.server_label(), self.database)
+    }
+}
+
+fn usage(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Usage, message)
+        .with_hint("write postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE")
+}
+
+impl ConnectionTarget {
+    /// Parses `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`. A Unix socket folder is given as
+    /// `?host=/run/postgresql`. Errors never repeat the URL, because it may hold a password.
+    pub fn parse(url: &str) -> Result<Self> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(usage("a database URL must begin with postgres://"));
+        }
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut kept = Vec::new();
+        let mut sslmode = None;
+        let mut root_cert = None;
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decode_str(value)
+                .decode_utf8()
+                .map_err(|_| usage(format!("{name} in the database URL is not UTF-8")))?;
+            match name {
+                "sslmode" => sslmode = Some(value.into_owned()),
+                "sslrootcert" => root_cert = Some(PathBuf::from(value.into_owned())),
+                "application_name" => {}
+                _ => kept.push(pair),
+            }
+        }
+        let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        // The parser's own message can quote parts of the URL: only its kind is told.
+        let config: tokio_postgres::Config = rest
+            .parse()
+            .map_err(|_| usage("the database URL cannot be parsed (is a special character not %-encoded?)"))?;
+        let (host, socket) = match config.get_hosts() {
+            [Host::Tcp(name)] => (name.clone(), false),
+            [Host::Unix(folder)] => (folder.to_string_lossy().into_owned(), true),
+            [] => return Err(usage("the database URL names no host")),
+            _ => return Err(usage("the database URL names several hosts; name one")),
+        };
+        let user = config.get_user().ok_or_else(|| usage("the database URL names no user"))?.to_owned();
+        let database = config.get_dbname().unwrap_or(&user).to_owned();
+        let password = config
+            .get_password()
+            .map(|bytes| String::from_utf8(bytes.to_vec()).map(SecretString::from))
+            .transpose()
+            .map_err(|_| usage("the password in the database URL is not UTF-8"))?;
+        let local = socket || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let tls = match sslmode.as_deref() {
+            Some("disable") => Tls::Disable,
+            None if local => Tls::Disable,
+            None | Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => Tls::VerifyFull,
+            Some(other) => return Err(usage(format!("sslmode={other} is not known"))),
+        };
+        for (what, text) in [("user", &user), ("database", &database), ("host", &host)] {
+            if text.contains('\0') {
+                return Err(usage(format!("the {what} in the database URL contains a NUL")));
+            }
+        }
+        Ok(Self {
+            host,
+            address: config.get_hostaddrs().first().copied(),
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            user,
+            password,
+            database,
+            tls,
+            root_cert,
+            connect_timeout: config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(10)),
+        })
+    }
+
+    /// A target without a URL, for servers that Lifeboat starts itself: a Unix socket folder or a loopback address.
+    pub fn local(host: &str, port: u16, user: &str, password: Option<SecretString>, database: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            address: None,
+            port,
+            user: user.to_owned(),
+            password,
+            database: database.to_owned(),
+            tls: Tls::Disable,
+            root_cert: None,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Whether a URL carries a password in the clear.
+    pub fn url_has_password(url: &str) -> bool {
+        let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = after_scheme.split(['/', '?']).next().unwrap_or("");
+        let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+        in_authority || url.split_once('?').is_some_and(|(_, q)| q.split('&').any(|p| p.starts_with("password=")))
+    }
+
+    /// Resolves the host once; every later connection goes to the same address (reader endpoints balance by DNS).
+    pub async fn pin(mut self) -> Result<Self> {
+        if self.address.is_some() || self.is_socket() {
+            return Ok(self);
+        }
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await
+            .or_error(ErrorKind::Database, format!("resolve {}", self.host))?
+            .collect();
+        let mut last = None;
+        for address in addresses {
+            match tokio::time::timeout(self.connect_timeout, tokio::net::TcpStream::connect(address)).await {
+                Ok(Ok(_)) => {
+                    self.address = Some(address.ip());
+                    return Ok(self);
+                }
+                Ok(Err(error)) => last = Some(error.to_string()),
+                Err(_) => last = Some(format!("no answer within {} s", self.connect_timeout.as_secs())),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Database,
+            format!("connect to {}: {}", self.server_label(), last.as_deref().unwrap_or("the name has no address")),
+        )
+        .with_hint("check host and port, that the server runs, and that a firewall or security group lets you in"))
+    }
+
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// The same with a password, if it had none.
+    #[must_use]
+    pub fn or_password(mut self, password: Option<SecretString>) -> Self {
+        self.password = self.password.or(password);
+        self
+    }
+
+    /// Whether a password is known.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// `host:port`, for people; no secret.
+    pub fn server_label(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The host as written.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The role that connects.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    fn ca_file(&self) -> Option<PathBuf> {
+        self.root_cert.clone().or_else(|| SYSTEM_CA_FILES.iter().map(PathBuf::from).find(|p| p.exists()))
+    }
+
+    /// What libpq needs to connect to the same database on the same address, as environment of a child process.
+    pub fn tool_environment(&self, application_name: &str) -> Vec<(String, String)> {
+        let mut env = vec![
+            ("PGHOST".to_owned(), self.host.clone()),
+            ("PGPORT".to_owned(), self.port.to_string()),
+            ("PGUSER".to_owned(), self.user.clone()),
+            ("PGDATABASE".to_owned(), self.database.clone()),
+            ("PGAPPNAME".to_owned(), application_name.to_owned()),
+            ("PGCONNECT_TIMEOUT".to_owned(), self.connect_timeout.as_secs().max(2).to_string()),
+            ("PGOPTIONS".to_owned(), tool_options()),
+        ];
+        if let Some(address) = self.address {
+            env.push(("PGHOSTADDR".to_owned(), address.to_string()));
+        }
+        if let Some(password) = &self.password {
+            env.push(("PGPASSWORD".to_owned(), password.expose_secret().to_owned()));
+        }
+        match self.tls {
+            Tls::Disable => env.push(("PGSSLMODE".to_owned(), "disable".to_owned())),
+            Tls::VerifyFull => {
+                env.push(("PGSSLMODE".to_owned(), "verify-full".to_owned()));
+                if let Some(file) = self.ca_file() {
+                    env.push(("PGSSLROOTCERT".to_owned(), file.to_string_lossy().into_owned()));
+                }
+            }
+        }
+        env
+    }
+
+    pub(crate) fn tokio_config(&self, application_name: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(&self.host)
+            .port(self.port)
+            .user(&self.user)
+            .dbname(&self.database)
+            .application_name(application_name)
+            .connect_timeout(self.connect_timeout)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(15))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(45));
+        if let Some(address) = self.address {
+            config.hostaddr(address);
+        }
+        if let Some(password) = &self.password {
+            config.password(password.expose_secret());
+        }
+        config.ssl_mode(match self.tls {
+            Tls::Disable => tokio_postgres::config::SslMode::Disable,
+            Tls::VerifyFull => tokio_postgres::config::SslMode::Require,
+        });
+        config
+    }
+
+    pub(crate) fn tls_connector(&self) -> Result<Option<MakeRustlsConnect>> {
+        if self.tls == Tls::Disable {
+            return Ok(None);
+        }
+        let mut roots = RootCertStore::empty();
+        if let Some(file) = &self.root_cert {
+            let name = file.display();
+            let certificates = CertificateDer::pem_file_iter(file)
+                .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+                .map_err(|e| Error::new(ErrorKind::Config, format!("read certificates from {name}: {e}")))?;
+            for certificate in certificates {
+                roots.add(certificate).or_error(ErrorKind::Config, format!("use a certificate of {name}"))?;
+            }
+        } else {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        if roots.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "no trusted certificate found to check the server's with")
+                .with_hint("install ca-certificates, or name the server's CA with ?sslrootcert=FILE in the URL"));
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .or_error(ErrorKind::Unexpected, "set up TLS")?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Some(MakeRustlsConnect::new(config)))
+    }
+}
+
+/// Settings that pg_dump and pg_restore do not set themselves but that must hold: a vanished client is noticed.
+fn tool_options() -> String {
+    crate::session::LIVENESS.iter().map(|(name, value)| format!("-c {name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gives_its_parts_and_hides_its_password() {
+        let target = ConnectionTarget::parse("postgres://ann:s%40cret@db.example:5433/orders").unwrap();
+        assert_eq!(target.server_label(), "db.example:5433");
+        assert_eq!(target.database(), "orders");
+        assert_eq!(target.tls, Tls::VerifyFull);
+        assert!(!format!("{target:?}").contains("cret"));
+        let env = target.tool_environment("x");
+        assert!(env.contains(&("PGPASSWORD".to_owned(), "s@cret".to_owned())));
+        assert!(env.contains(&("PGSSLMODE".to_owned(), "verify-full".to_owned())));
+    }
+
+    #[test]
+    fn weaker_ssl_modes_are_raised_and_loopback_is_plain() {
+        assert_eq!(ConnectionTarget::parse("postgres://a@h/d?sslmode=require").unwrap().tls, Tls::VerifyFull);
+        assert_eq!(ConnectionTarget::parse("postgres://a@h/d?sslmode=disable").unwrap().tls, Tls::Disable);
+        assert_eq!(ConnectionTarget::parse("postgres://a@127.0.0.1/d").unwrap().tls, Tls::Disable);
+        let socket = ConnectionTarget::parse("postgres://a@/d?host=/run/postgresql").unwrap();
+        assert_eq!((socket.host(), socket.tls), ("/run/postgresql", Tls::Disable));
+    }
+
+    #[test]
+    fn errors_do_not_repeat_the_url() {
+        for url in ["mysql://a:secret@h/d", "postgres://a:secret@h:99999999/d", "postgres://a:secret@h,i/d?sslmode=x"] {
+            let error = ConnectionTarget::parse(url).unwrap_err();
+            assert!(!format!("{error} {} {error:?}", error.hint()).contains("secret"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_seen() {
+        assert!(ConnectionTarget::url_has_password("postgres://a:b@h/d"));
+        assert!(ConnectionTarget::url_has_password("postgres://a@h/d?password=b"));
+        assert!(!ConnectionTarget::url_has_password("postgres://a@h:5432/d"));
+    }
+}

@@ -1,0 +1,165 @@
+//! One connection to PostgreSQL with the settings that every session of Lifeboat must have.
+
+use std::{ops::Deref, time::Duration};
+
+use lifeboat_core::{Error, ErrorKind, Result};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls, error::SqlState};
+
+use crate::connect::ConnectionTarget;
+
+/// Settings by which the server notices a client that is gone without having closed its socket. `tcp_user_timeout` also
+/// ends a session whose peer acknowledges but no longer reads (a frozen client behind a proxy).
+pub(crate) const LIVENESS: [(&str, &str); 5] = [
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "45000"),
+    ("client_connection_check_interval", "10000"),
+];
+
+/// The fixed settings of DESIGN §5 and §6, as pg_dump sets them; those a server does not know are left out.
+const FIXED: [(&str, &str); 15] = [
+    ("search_path", ""),
+    ("row_security", "off"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("synchronize_seqscans", "off"),
+    ("restrict_nonsystem_relation_kind", "view, foreign-table"),
+    ("default_transaction_deferrable", "off"),
+];
+
+/// How long a query that only asks for facts may take before the connection counts as dead.
+pub(crate) const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// An open connection; dropping it closes the socket at once, whatever the server was doing.
+pub struct Session {
+    client: Client,
+    connection: JoinHandle<()>,
+}
+
+impl Deref for Session {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Session {
+    /// Lets the server end this session when it has been idle for 50 s, in a transaction or not: a frozen client behind
+    /// a proxy that keeps the connection open must not hold its snapshot. Whoever holds such a session keeps it alive
+    /// by queries every [`KEEPALIVE_EVERY`].
+    pub(crate) async fn expire_when_idle(&self) -> Result<()> {
+        self.batch_execute("SET idle_in_transaction_session_timeout = 50000; SET idle_session_timeout = 50000")
+            .await
+            .map_err(|e| database_error("set up session", &e))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl ConnectionTarget {
+    /// Opens a session with the fixed settings in force.
+    pub async fn connect(&self, application_name: &str) -> Result<Session> {
+        let session = self.connect_bare(application_name).await?;
+        let wanted: Vec<String> = LIVENESS
+            .iter()
+            .chain(&FIXED)
+            .map(|(name, value)| format!("({}, {})", crate::quote::literal(name), crate::quote::literal(value)))
+            .collect();
+        let sql = format!(
+            "SELECT pg_catalog.set_config(s.name, w.value, false) FROM (VALUES {}) AS w(name, value) \
+             JOIN pg_catalog.pg_settings AS s ON pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
+            wanted.join(", ")
+        );
+        session.simple_query(&sql).await.map_err(|e| database_error("set up session", &e))?;
+        Ok(session)
+    }
+
+    async fn connect_bare(&self, application_name: &str) -> Result<Session> {
+        let config = self.tokio_config(application_name);
+        let doing =
+            format!("connect to database '{}' on {} as '{}'", self.database(), self.server_label(), self.user());
+        let connected = async {
+            match self.tls_connector()? {
+                None => {
+                    let (client, connection) = config.connect(NoTls).await.map_err(|e| connect_error(&doing, &e))?;
+                    Ok((client, tokio::spawn(async move { drop(connection.await) })))
+                }
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await.map_err(|e| connect_error(&doing, &e))?;
+                    Ok((client, tokio::spawn(async move { drop(connection.await) })))
+                }
+            }
+        };
+        let (client, connection) = tokio::time::timeout(Duration::from_secs(30), connected)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Database, format!("{doing}: no answer within 30 s")))??;
+        Ok(Session { client, connection })
+    }
+}
+
+/// The SQLSTATE of an error, if the server sent one.
+pub(crate) fn sql_state(error: &tokio_postgres::Error) -> Option<&SqlState> {
+    error.as_db_error().map(tokio_postgres::error::DbError::code)
+}
+
+/// What the server or the driver said, without ever repeating a connection string.
+pub(crate) fn reason(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => {
+            let detail = db.detail().map(|d| format!(" ({d})")).unwrap_or_default();
+            format!("{}{detail} [SQLSTATE {}]", db.message(), db.code().code())
+        }
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+fn connect_error(doing: &str, error: &tokio_postgres::Error) -> Error {
+    let hint = match sql_state(error) {
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+            "give the right password through PGPASSWORD, PGPASSFILE, env:NAME or a secret; check pg_hba.conf"
+        }
+        Some(&SqlState::INVALID_CATALOG_NAME) => "check the database's name; `psql -l` lists those there are",
+        Some(&SqlState::TOO_MANY_CONNECTIONS) => "raise max_connections, or use fewer --jobs",
+        None if error.to_string().contains("TLS") => {
+            "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE, or, on a trusted network, sslmode=disable"
+        }
+        _ => ErrorKind::Database.hint(),
+    };
+    Error::new(ErrorKind::Database, format!("{doing}: {}", reason(error))).with_hint(hint)
+}
+
+/// Maps an error of a running session: what to do next depends on the SQLSTATE.
+pub(crate) fn database_error(doing: &str, error: &tokio_postgres::Error) -> Error {
+    let hint = match sql_state(error) {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            "grant the role what it needs (docs/CONFIG.md has the least-privilege role); `lifeboat preflight` lists what is missing"
+        }
+        Some(&SqlState::OUT_OF_MEMORY) => {
+            "raise max_locks_per_transaction on the server: every table and partition takes one lock in the dump"
+        }
+        Some(&SqlState::DISK_FULL) => "the server's disk is full: free space there",
+        Some(&SqlState::TOO_MANY_CONNECTIONS) => "raise max_connections, or use fewer --jobs",
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::QUERY_CANCELED) => {
+            "on a standby, raise max_standby_streaming_delay or turn hot_standby_feedback on"
+        }
+        _ => ErrorKind::Database.hint(),
+    };
+    Error::new(ErrorKind::Database, format!("{doing}: {}", reason(error))).with_hint(hint)
+}

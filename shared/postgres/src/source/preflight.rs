@@ -1,0 +1,290 @@
+//! Preflight: what would go wrong, be refused, or be missing from a dump, each with its remedy; changes nothing.
+
+use lifeboat_core::{
+    Result,
+    manifest::Omitted,
+    ports::{Finding, Preflight, Severity},
+};
+
+use super::facts;
+use crate::{
+    connect::ConnectionTarget,
+    session::{Session, database_error},
+    tools::ToolSearch,
+};
+
+/// The oldest server that Lifeboat dumps.
+const OLDEST_SERVER: u32 = 150_000;
+
+/// At most this many objects are named in one finding.
+const NAMED: usize = 10;
+
+const USER_SCHEMAS: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Result<Preflight> {
+    let session = target.connect("lifeboat preflight").await?;
+    let version = facts::server_version_num(&session).await?;
+    let mut findings = Vec::new();
+    if version < OLDEST_SERVER {
+        findings.push(finding(
+            "server_too_old",
+            Severity::Error,
+            format!("the server is older than PostgreSQL 15 ({version})"),
+            "upgrade the server, or dump it with pg_dump",
+        ));
+    }
+    let client_version = match search.find_for(version).await {
+        Ok(tools) => tools.version().to_owned(),
+        Err(error) => {
+            findings.push(finding("client_tools", Severity::Error, error.to_string(), error.hint()));
+            String::new()
+        }
+    };
+    dangerous_settings(&session, &mut findings).await?;
+    row_security(&session, &mut findings).await?;
+    privileges(&session, &mut findings).await?;
+    large_objects(&session, &mut findings).await?;
+    lock_space(&session, &mut findings).await?;
+    let omitted = omitted(&session).await?;
+    for missing in omitted.iter().filter(|o| o.kind != "role passwords") {
+        findings.push(finding(
+            "omitted",
+            Severity::Warning,
+            format!("{} {} will be missing: {}", missing.kind, missing.object, missing.reason),
+            "dump as a superuser or from the primary, if it must be included",
+        ));
+    }
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.current_setting('server_version'),
+                    pg_catalog.pg_database_size(pg_catalog.current_database())::int8",
+            &[],
+        )
+        .await
+        .map_err(|e| database_error("read the database's size", &e))?;
+    let tables =
+        session.query(super::statements::TABLES, &[]).await.map_err(|e| database_error("list tables", &e))?.len();
+    Ok(Preflight {
+        server_version: row.get(0),
+        client_version,
+        database_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or(0),
+        tables: tables as u64,
+        findings,
+        omitted,
+    })
+}
+
+fn finding(code: &str, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { code: code.to_owned(), severity, message: message.into(), remedy: remedy.into() }
+}
+
+fn name_some(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
+}
+
+async fn names(session: &Session, doing: &str, sql: &str) -> Result<Vec<String>> {
+    let rows = session.query(sql, &[]).await.map_err(|e| database_error(doing, &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Settings that make the server hide damaged rows with exit code 0.
+async fn dangerous_settings(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+    let on = names(
+        session,
+        "read settings",
+        "SELECT name FROM pg_catalog.pg_settings
+         WHERE name IN ('zero_damaged_pages', 'ignore_checksum_failure', 'ignore_system_indexes') AND setting = 'on'",
+    )
+    .await?;
+    for name in on {
+        findings.push(finding(
+            &name.clone(),
+            Severity::Error,
+            format!("{name} is on: damaged rows would vanish without an error"),
+            format!("ALTER SYSTEM RESET {name} (or ALTER ROLE/DATABASE … RESET), reload, then repair the damage"),
+        ));
+    }
+    Ok(())
+}
+
+/// Tables whose rows a policy would hide from this role. With row_security off the COPY fails; said here, before.
+async fn row_security(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+    let filtered = names(
+        session,
+        "look for row security",
+        &format!(
+            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE {USER_SCHEMAS} AND c.relkind IN ('r', 'p') AND c.relrowsecurity
+               AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user)
+               AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(c.relowner, 'USAGE'))
+             ORDER BY 1"
+        ),
+    )
+    .await?;
+    if !filtered.is_empty() {
+        findings.push(finding(
+            "role_filtered_by_rls",
+            Severity::Error,
+            format!("row security would hide rows from this role in {}", name_some(&filtered)),
+            "ALTER ROLE … BYPASSRLS for the backup role (on RDS: rds_superuser grants it)",
+        ));
+    }
+    Ok(())
+}
+
+async fn privileges(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+    let unreadable = names(
+        session,
+        "check privileges",
+        &format!(
+            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE {USER_SCHEMAS} AND c.relpersistence <> 't' AND
+               CASE c.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+                              ELSE c.relkind IN ('r', 'p') AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') END
+             ORDER BY 1"
+        ),
+    )
+    .await?;
+    let closed = names(
+        session,
+        "check privileges",
+        &format!(
+            "SELECT n.nspname::text FROM pg_catalog.pg_namespace n
+             WHERE {USER_SCHEMAS} AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'S'))
+             ORDER BY 1"
+        ),
+    )
+    .await?;
+    if !unreadable.is_empty() {
+        findings.push(finding(
+            "not_readable",
+            Severity::Error,
+            format!("this role may not read {}", name_some(&unreadable)),
+            "GRANT pg_read_all_data TO the backup role",
+        ));
+    }
+    if !closed.is_empty() {
+        findings.push(finding(
+            "schema_not_usable",
+            Severity::Error,
+            format!("this role may not look into schema {}", name_some(&closed)),
+            "GRANT pg_read_all_data TO the backup role",
+        ));
+    }
+    Ok(())
+}
+
+async fn large_objects(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT'),
+                    EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)",
+            &[],
+        )
+        .await
+        .map_err(|e| database_error("look for large objects", &e))?;
+    if row.get(1) && !row.get::<_, bool>(0) {
+        findings.push(finding(
+            "large_objects_not_readable",
+            Severity::Error,
+            "the database holds large objects, and this role may not read pg_largeobject",
+            "GRANT pg_read_all_data TO the backup role",
+        ));
+    }
+    Ok(())
+}
+
+/// The lock table must hold a lock per table and partition, several times over.
+async fn lock_space(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+    let row = session
+        .query_one(
+            &format!(
+                "SELECT (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                         WHERE {USER_SCHEMAS} AND c.relkind IN ('r', 'p'))::int8,
+                        pg_catalog.current_setting('max_locks_per_transaction')::int8
+                        * (pg_catalog.current_setting('max_connections')::int8
+                           + pg_catalog.current_setting('max_prepared_transactions')::int8)"
+            ),
+            &[],
+        )
+        .await
+        .map_err(|e| database_error("count tables", &e))?;
+    let (tables, slots): (i64, i64) = (row.get(0), row.get(1));
+    // The coordinator and pg_dump each hold a lock per table; pg_dump also locks while it looks at indexes.
+    if tables * 2 > slots {
+        findings.push(finding(
+            "lock_space",
+            Severity::Warning,
+            format!("{tables} tables want about {} locks at once; the server has room for about {slots}", tables * 2),
+            "raise max_locks_per_transaction (needs a restart of the server)",
+        ));
+    }
+    Ok(())
+}
+
+/// What this role on this server cannot include, and pg_dump leaves out with exit code 0.
+pub(super) async fn omitted(session: &Session) -> Result<Vec<Omitted>> {
+    let mut omitted = vec![Omitted {
+        kind: "role passwords".to_owned(),
+        object: "all".to_owned(),
+        reason: "by design: a backup holds no secrets of the cluster".to_owned(),
+    }];
+    let row = session
+        .query_one(
+            "SELECT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), pg_catalog.pg_is_in_recovery()",
+            &[],
+        )
+        .await
+        .map_err(|e| database_error("look for what would be omitted", &e))?;
+    let (superuser, standby): (bool, bool) = (row.get(0), row.get(1));
+    if !superuser {
+        let subscriptions = names(
+            session,
+            "look for subscriptions",
+            "SELECT pg_catalog.quote_ident(subname) FROM pg_catalog.pg_subscription WHERE subdbid =
+             (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1",
+        )
+        .await?;
+        omitted.extend(subscriptions.into_iter().map(|object| Omitted {
+            kind: "subscription".to_owned(),
+            object,
+            reason: "only a superuser can read a subscription's connection".to_owned(),
+        }));
+        let blank = names(
+            session,
+            "look at user mappings",
+            "SELECT pg_catalog.format('%s on %s', usename, srvname) FROM pg_catalog.pg_user_mappings
+             WHERE umoptions IS NULL ORDER BY 1",
+        )
+        .await?;
+        omitted.extend(blank.into_iter().map(|object| Omitted {
+            kind: "user mapping options".to_owned(),
+            object,
+            reason: "this role may not see them (or there are none)".to_owned(),
+        }));
+    }
+    if standby {
+        let unlogged = names(
+            session,
+            "look for unlogged tables",
+            &format!(
+                "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE {USER_SCHEMAS} AND c.relkind = 'r' AND c.relpersistence = 'u' ORDER BY 1"
+            ),
+        )
+        .await?;
+        omitted.extend(unlogged.into_iter().map(|object| Omitted {
+            kind: "unlogged table data".to_owned(),
+            object,
+            reason: "a standby holds no data of unlogged tables".to_owned(),
+        }));
+    }
+    omitted.sort();
+    Ok(omitted)
+}

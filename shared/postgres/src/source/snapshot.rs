@@ -1,0 +1,234 @@
+//! One open snapshot: the coordinator's session that holds locks and snapshot, and the workers that read it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex as StdMutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    manifest::{Omitted, SourceFacts},
+    ports::{BlockSink, Inventory, RunContext, Snapshot, SnapshotWorker, SourceTable, Unit},
+};
+use tokio::{sync::Mutex, task::JoinHandle};
+
+use super::{copy_out, facts, harvest, large_objects, locks, preflight, tables};
+use crate::{
+    connect::ConnectionTarget,
+    inventory,
+    session::{KEEPALIVE_EVERY, Session, database_error},
+    tools::ClientTools,
+};
+
+/// How long a range that is refused behind a lock on an index is tried again before the dump starts anew without ranges.
+const RANGE_PATIENCE: Duration = Duration::from_secs(5);
+
+struct Shared {
+    target: ConnectionTarget,
+    application: String,
+    id: String,
+    encoding: String,
+    readable: HashMap<i32, tables::ReadableTable>,
+    coordinator: Mutex<Session>,
+    read_whole_next_time: Arc<StdMutex<HashSet<u32>>>,
+}
+
+/// A snapshot of a PostgreSQL database.
+pub(super) struct PgSnapshot {
+    shared: Arc<Shared>,
+    keepalive: JoinHandle<()>,
+    facts: SourceFacts,
+    toc: Toc,
+    tables: Vec<SourceTable>,
+    inventory: Inventory,
+    omitted: Vec<Omitted>,
+}
+
+/// Opens the snapshot once; `SnapshotLost` where it is worth starting again. On any error the coordinator's session is
+/// closed first, so that whoever waits behind its locks goes on.
+pub(super) async fn open(
+    target: &ConnectionTarget,
+    tools: &ClientTools,
+    whole: HashSet<u32>,
+    read_whole_next_time: Arc<StdMutex<HashSet<u32>>>,
+    context: &RunContext,
+) -> Result<PgSnapshot> {
+    let application = format!("lifeboat {}", context.run_id);
+    let session = target.connect(&application).await?;
+    session.expire_when_idle().await?;
+    match prepare(&session, target, tools, &whole, context).await {
+        Ok(prepared) => {
+            let shared = Arc::new(Shared {
+                target: target.clone(),
+                application,
+                id: prepared.id,
+                encoding: prepared.facts.encoding.clone(),
+                readable: prepared.readable,
+                coordinator: Mutex::new(session),
+                read_whole_next_time,
+            });
+            let keepalive = tokio::spawn(keep_alive(Arc::downgrade(&shared)));
+            Ok(PgSnapshot {
+                shared,
+                keepalive,
+                facts: prepared.facts,
+                toc: prepared.toc,
+                tables: prepared.tables,
+                inventory: prepared.inventory,
+                omitted: prepared.omitted,
+            })
+        }
+        Err(error) => {
+            // Roll back first: an ACCESS EXCLUSIVE queued behind our locks waits for this. A dead session is no matter.
+            drop(session.batch_execute("ROLLBACK").await);
+            Err(error)
+        }
+    }
+}
+
+struct Prepared {
+    id: String,
+    facts: SourceFacts,
+    toc: Toc,
+    tables: Vec<SourceTable>,
+    readable: HashMap<i32, tables::ReadableTable>,
+    inventory: Inventory,
+    omitted: Vec<Omitted>,
+}
+
+async fn prepare(
+    session: &Session,
+    target: &ConnectionTarget,
+    tools: &ClientTools,
+    whole: &HashSet<u32>,
+    context: &RunContext,
+) -> Result<Prepared> {
+    let exported = locks::lock_and_export(session).await?;
+    let harvest = harvest::harvest(target, tools, Some(&exported.id), context).await?;
+    let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
+    let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
+    let inventory = inventory::inventory(session).await?;
+    let mut omitted = preflight::omitted(session).await?;
+    omitted.extend(harvest.warnings.into_iter().map(|text| Omitted {
+        kind: "pg_dump warning".to_owned(),
+        object: "see reason".to_owned(),
+        reason: text,
+    }));
+    Ok(Prepared { id: exported.id, facts, toc: harvest.toc, tables, readable, inventory, omitted })
+}
+
+/// Queries the coordinator's session now and then: NAT gateways forget idle connections, and the server ends a session
+/// whose client has been silent for 50 s. A session that is copying needs none.
+async fn keep_alive(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(KEEPALIVE_EVERY).await;
+        let Some(shared) = shared.upgrade() else { return };
+        if let Ok(session) = shared.coordinator.try_lock()
+            && session.simple_query("SELECT 1").await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+impl Drop for PgSnapshot {
+    fn drop(&mut self) {
+        self.keepalive.abort();
+    }
+}
+
+#[async_trait]
+impl Snapshot for PgSnapshot {
+    fn facts(&self) -> &SourceFacts {
+        &self.facts
+    }
+
+    fn toc(&self) -> &Toc {
+        &self.toc
+    }
+
+    fn tables(&self) -> &[SourceTable] {
+        &self.tables
+    }
+
+    fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    fn omitted(&self) -> &[Omitted] {
+        &self.omitted
+    }
+
+    async fn worker(&self) -> Result<Box<dyn SnapshotWorker>> {
+        let session = self.shared.target.connect(&self.shared.application).await?;
+        session.expire_when_idle().await?;
+        Ok(Box::new(Worker { shared: Arc::clone(&self.shared), session }))
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        self.keepalive.abort();
+        let session = self.shared.coordinator.lock().await;
+        session.batch_execute("COMMIT").await.map_err(|e| database_error("end the snapshot", &e))
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    session: Session,
+}
+
+#[async_trait]
+impl SnapshotWorker for Worker {
+    async fn copy_out(&mut self, unit: &Unit, sink: &mut dyn BlockSink) -> Result<TableChecksum> {
+        let shared = &self.shared;
+        let table = shared.readable.get(&unit.dump_id).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, format!("dump id {} is no table of this snapshot", unit.dump_id))
+        })?;
+        let started = Instant::now();
+        loop {
+            let attempt = copy_out::on_worker(&self.session, &shared.id, table, unit, &shared.encoding, sink).await?;
+            match (attempt, unit.range) {
+                (copy_out::Attempt::Done(checksum), _) => return Ok(checksum),
+                (copy_out::Attempt::Refused, None) => {
+                    let coordinator = shared.coordinator.lock().await;
+                    return copy_out::on_coordinator(&coordinator, table, unit, &shared.encoding, sink).await;
+                }
+                (copy_out::Attempt::Refused, Some(_)) if started.elapsed() < RANGE_PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                (copy_out::Attempt::Refused, Some(_)) => {
+                    if let Ok(mut tables) = shared.read_whole_next_time.lock() {
+                        tables.insert(table.oid);
+                    }
+                    return Err(locks::lost(format!(
+                        "{} or one of its indexes is locked exclusively; starting again to read it whole",
+                        table.label()
+                    )));
+                }
+            }
+        }
+    }
+
+    async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>> {
+        copy_out::begin(&self.session, &self.shared.id).await?;
+        let listed = large_objects::list(&self.session).await?;
+        self.commit().await?;
+        Ok(listed)
+    }
+
+    async fn large_object(&mut self, oid: u32, sink: &mut dyn BlockSink) -> Result<u64> {
+        copy_out::begin(&self.session, &self.shared.id).await?;
+        let size = large_objects::copy(&self.session, oid, sink).await?;
+        self.commit().await?;
+        Ok(size)
+    }
+}
+
+impl Worker {
+    async fn commit(&self) -> Result<()> {
+        self.session.batch_execute("COMMIT").await.map_err(|e| database_error("commit", &e))
+    }
+}

@@ -1,0 +1,82 @@
+//! The catalog queries of a dump, as SQL text.
+
+/// Every table that a dump locks: ordinary and partitioned ones outside the system's schemas, temporary ones aside.
+pub(super) const TABLES: &str = "
+SELECT c.oid, n.nspname::text, c.relname::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+ORDER BY c.oid";
+
+/// The relations on which this backend holds a granted ACCESS SHARE lock.
+pub(super) const MY_LOCKS: &str = "
+SELECT l.relation
+FROM pg_catalog.pg_locks l
+WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.mode = 'AccessShareLock'";
+
+/// What this backend holds among relations that carry rows of users: tables, partitions, foreign tables, matviews.
+pub(super) const MY_DATA_LOCKS: &str = "
+SELECT c.oid, c.relkind::text
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND c.relkind IN ('r', 'p', 'f', 'm') AND c.oid >= 16384";
+
+/// Snapshot, its time and its place in the WAL.
+pub(super) const EXPORT: &str = "
+SELECT pg_catalog.pg_export_snapshot(),
+       (pg_catalog.extract('epoch', pg_catalog.clock_timestamp()) * 1000000)::int8,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text
+            ELSE pg_catalog.pg_current_wal_lsn()::text END,
+       pg_catalog.pg_is_in_recovery()";
+
+/// Facts of the database; `to_jsonb` hides that locale columns differ by version.
+pub(super) const FACTS: &str = "
+SELECT pg_catalog.current_setting('server_version'),
+       pg_catalog.current_setting('server_version_num')::int4,
+       pg_catalog.pg_encoding_to_char(d.encoding)::text,
+       d.datcollate::text, d.datctype::text,
+       CASE d.datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END,
+       coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'),
+       pg_catalog.current_setting('lc_monetary')
+FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+
+/// Extensions and their versions.
+pub(super) const EXTENSIONS: &str =
+    "SELECT extname::text, extversion::text FROM pg_catalog.pg_extension ORDER BY extname";
+
+/// `ALTER DATABASE … SET` of this database.
+pub(super) const SETTINGS: &str = "
+SELECT unnest(s.setconfig) FROM pg_catalog.pg_db_role_setting s
+WHERE s.setrole = 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+
+/// Names, sizes and how each table may be read; sizes are read now, after the snapshot. `pg_relation_size` takes the
+/// lock that the coordinator holds already, so nothing queued can hold it up.
+pub(super) const TABLE_DETAILS: &str = "
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+       (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8,
+       pg_catalog.pg_relation_size(c.oid)::int8,
+       coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0)::int8,
+       coalesce(am.amname = 'heap', false),
+       (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+       (SELECT e.extcondition[array_position(e.extconfig, c.oid)] FROM pg_catalog.pg_extension e
+        WHERE c.oid = ANY (e.extconfig) LIMIT 1)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// Large objects with the page that ends each.
+pub(super) const LARGE_OBJECTS: &str = "
+SELECT m.oid, coalesce(p.pageno::int8 * 2048 + p.len, 0)::int8
+FROM pg_catalog.pg_largeobject_metadata m
+LEFT JOIN (SELECT DISTINCT ON (loid) loid, pageno, pg_catalog.octet_length(data) AS len
+           FROM pg_catalog.pg_largeobject ORDER BY loid, pageno DESC) p ON p.loid = m.oid
+ORDER BY m.oid";
+
+/// Pages of one large object from a page on, half a MiB at a time.
+pub(super) const LARGE_OBJECT_PAGES: &str = "
+SELECT pageno, data FROM pg_catalog.pg_largeobject WHERE loid = $1 AND pageno >= $2 ORDER BY pageno LIMIT 256";
