@@ -62,6 +62,7 @@ struct ListedTable {
 
 /// Every text here is ready to stand where the template puts it: `*_word`s and options in a command, the rest in prose.
 #[derive(Template)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a template")]
 #[template(path = "RESTORE.md", escape = "none")]
 struct Kit<'a> {
     slug: &'a str,
@@ -88,6 +89,10 @@ struct Kit<'a> {
     restore_major: u32,
     s3: bool,
     zstd: bool,
+    /// Whether toc.dat names the algorithm in one byte: since archive version 1.15.
+    algorithm_byte: bool,
+    /// The entry with the fewest data, to try whether they can be read.
+    probe: Option<i32>,
     suffix: &'static str,
     decrypt_tool: Option<&'static str>,
     age: bool,
@@ -153,9 +158,11 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
         large_object_number: input.large_objects.len(),
         raw_bytes: grouped(sum(|t| t.raw_bytes) + large(|l| l.raw_bytes)),
         stored_bytes: grouped(sum(|t| t.stored_bytes) + large(|l| l.object.size)),
-        restore_major: oldest_pg_restore(source, input.compression),
+        restore_major: oldest_pg_restore(source),
         s3,
         zstd: input.compression.starts_with("zstd"),
+        algorithm_byte: archive_minor(source).is_none_or(|minor| minor >= 15),
+        probe: input.tables.iter().min_by_key(|t| t.stored_bytes).map(|t| t.dump_id),
         suffix: match input.compression.split(':').next() {
             Some("zstd") => ".zst",
             Some("gzip") => ".gz",
@@ -194,17 +201,19 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
     Ok(text)
 }
 
+fn archive_minor(source: &SourceFacts) -> Option<u32> {
+    source.archive_version.split('.').nth(1)?.parse().ok()
+}
+
 /// The oldest major version of `pg_restore` that reads the archive: 1.14 came with 12, 1.15 with 16, 1.16 with 17
-/// (`K_VERS_*` in `pg_backup_archiver.h`); zstd came with 16. An unknown version wants the client that wrote it.
-fn oldest_pg_restore(source: &SourceFacts, compression: &str) -> u32 {
-    let minor = source.archive_version.split('.').nth(1).and_then(|m| m.parse::<u32>().ok());
-    let by_version = match minor {
+/// (`K_VERS_*` in `pg_backup_archiver.h`). An unknown version wants the client that wrote it.
+fn oldest_pg_restore(source: &SourceFacts) -> u32 {
+    match archive_minor(source) {
         Some(..=14) => 12,
         Some(15) => 16,
         Some(16) => 17,
-        _ => source.client_version.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(17),
-    };
-    if compression.starts_with("zstd") { by_version.max(16) } else { by_version }
+        _ => source.client_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(17),
+    }
 }
 
 /// A word of a command; `None` for text with control characters, which could end a line or a code block.

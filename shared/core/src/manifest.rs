@@ -146,7 +146,7 @@ pub struct TableRecord {
     pub loads_into: Option<String>,
     /// Rows.
     pub rows: u64,
-    /// Sum modulo 2^128 of the rows' xxh3_128, 32 hex digits.
+    /// Sum modulo 2^128 of the rows' `xxh3_128`, 32 hex digits.
     pub checksum: String,
     /// Bytes of COPY text.
     pub raw_bytes: u64,
@@ -234,7 +234,7 @@ pub struct Manifest {
     pub timezone: String,
     /// The source.
     pub source: SourceFacts,
-    /// Everything pg_dump warned of or the role could not see.
+    /// Everything `pg_dump` warned of or the role could not see.
     pub omitted: Vec<Omitted>,
     /// Codec of the archive's data, `zstd:1`.
     pub compression: String,

@@ -83,18 +83,19 @@ mod tests {
     struct Note {
         format_version: u32,
         text: String,
-        note_sha256: String,
+        #[serde(rename = "note_sha256")]
+        sha256: String,
     }
 
     fn note(format_version: u32) -> Note {
         // The text holds what looks like the hash field: only the last one counts.
-        Note { format_version, text: "\"note_sha256\": \"".to_owned(), note_sha256: ZEROS.to_owned() }
+        Note { format_version, text: "\"note_sha256\": \"".to_owned(), sha256: ZEROS.to_owned() }
     }
 
     #[test]
     fn a_sealed_document_opens_again() {
         let (bytes, hash) = SEAL.seal(&note(1)).unwrap();
-        assert_eq!(SEAL.open::<Note>(&bytes).unwrap(), Note { note_sha256: hash, ..note(1) });
+        assert_eq!(SEAL.open::<Note>(&bytes).unwrap(), Note { sha256: hash, ..note(1) });
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn inventory(trigger: &str) -> Inventory {
     Inventory { items }
 }
 
+#[allow(clippy::too_many_lines, reason = "one whole report, field by field")]
 fn passing() -> DrillReport {
     let hash = |n: u8| format!("{n:02x}").repeat(32);
     let tables: Vec<_> = [
@@ -372,7 +373,8 @@ fn a_drill_that_broke_off_early_still_has_a_report() {
 }
 
 /// Writes `passed.html`, `failed.html` and their Markdown to the folder named by `LIFEBOAT_SAMPLE_DIR`, to look at:
-/// `LIFEBOAT_SAMPLE_DIR=/tmp cargo test -p lifeboat-core report::tests::write_samples -- --ignored`
+/// `LIFEBOAT_SAMPLE_DIR=/tmp cargo test -p lifeboat-core report::tests::write_samples -- --ignored`.
+/// docs/images/drill-report.png is `passed.html` in a window of 1000 by 1250.
 #[test]
 #[ignore = "writes samples for people to look at"]
 fn write_samples() {
