@@ -107,7 +107,7 @@ fn s3(url: &str, rest: &str) -> Result<Location> {
         return Err(refuse(format!("'{url}' does not name a bucket"))
             .with_hint("a bucket's name has 3 to 63 of a-z, 0-9, '-' and '.'; write s3://bucket/prefix"));
     }
-    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let prefix = prefix.strip_suffix('/').filter(|prefix| !prefix.is_empty()).unwrap_or(prefix);
     if !prefix.is_empty() {
         if prefix.len() > 512 || prefix.chars().any(char::is_control) {
             return Err(refuse(

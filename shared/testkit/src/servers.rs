@@ -5,15 +5,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 /// `LocalStack` needs 15 seconds on busy cores the first time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A `MinIO` server of this test's own: it checks signatures, and is what self-hosted stores run.
@@ -46,7 +43,7 @@ impl Minio {
                 .arg(home.join("data"));
             (command, "/minio/health/ready")
         })?;
-        let data = server.home.path().join("data");
+        let data = server.home.join("data");
         Ok(Self { endpoint: format!("http://{address}"), address, access_key, secret_key, data, server })
     }
 
@@ -106,27 +103,47 @@ impl LocalStack {
     }
 }
 
-/// A running server. Dropped, it is killed; should the test process die without dropping it, the kernel kills it.
+/// A running server and its keeper. When the keeper's standard input ends, because this is dropped or because the test
+/// process died in whatever way, the keeper kills the server and removes its folder. Statics are never dropped, so
+/// nothing less would do.
 #[derive(Debug)]
 struct Server {
-    home: TempDir,
-    stop: Option<mpsc::Sender<()>>,
-    keeper: Option<JoinHandle<()>>,
+    home: PathBuf,
+    keeper: Child,
 }
+
+/// Arguments: the server's folder, then its program and arguments.
+const KEEPER: &str = r#"
+home=$1
+shift
+trap : INT TERM HUP
+(
+    setpriv --pdeathsig KILL -- "$@" </dev/null &
+    echo $! >"$home/pid"
+    wait
+    : >"$home/exited"
+) &
+cat >/dev/null
+kill -KILL "$(cat "$home/pid")" 2>/dev/null
+wait
+cd / && rm -rf "$home"
+"#;
 
 impl Server {
     fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
+    }
+
+    fn has_exited(&self) -> bool {
+        self.home.join("exited").exists()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(keeper) = self.keeper.take() {
-            // It has nothing to report that a test could use.
-            let _ = keeper.join();
-        }
+        drop(self.keeper.stdin.take());
+        // It has nothing to report that a test could use.
+        let _ = self.keeper.wait();
     }
 }
 
@@ -140,11 +157,11 @@ fn tool(path: &str) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing: run `make setup`", program.display())))
 }
 
-/// `setpriv` has the kernel kill the server when the thread that started it ends.
+/// A server's command line and environment, and nothing of ours.
 fn in_own_home(program: &Path, home: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program).env_clear().current_dir(home);
-    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", home);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", KEEPER, "keeper"]).arg(home).arg(program);
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", home).current_dir(home);
     command
 }
 
@@ -155,9 +172,12 @@ fn start(command: impl Fn(&Path, SocketAddr) -> (Command, &'static str)) -> io::
     for _ in 0..3 {
         let address = free_address()?;
         let home = tempfile::Builder::new().prefix("lifeboat-server-").tempdir()?;
-        let (command, health) = command(home.path(), address);
-        let (server, exited) = keep(command, home)?;
-        match wait_until_ready(address, health, &exited) {
+        let (mut command, health) = command(home.path(), address);
+        let log = std::fs::File::create(home.path().join("log"))?;
+        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let keeper = command.spawn()?;
+        let server = Server { home: home.keep(), keeper };
+        match wait_until_ready(address, health, &server) {
             Ok(()) => return Ok((server, address)),
             Err(e) => last = io::Error::new(e.kind(), format!("{e}; the server's last words: {}", server.log())),
         }
@@ -169,47 +189,16 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// Starts the server from a thread that lives as long as it: the kernel's signal goes by the thread, not the process,
-/// and each test runs in a thread of its own.
-fn keep(mut command: Command, home: TempDir) -> io::Result<(Server, mpsc::Receiver<()>)> {
-    let log = std::fs::File::create(home.path().join("log"))?;
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    let (stop, stopped) = mpsc::channel();
-    let (exit, exited) = mpsc::channel();
-    let (started, outcome) = mpsc::channel();
-    let keeper = thread::spawn(move || match command.spawn() {
-        Ok(child) => {
-            let _ = started.send(Ok(()));
-            watch(child, &stopped, &exit);
-        }
-        Err(e) => {
-            let _ = started.send(Err(e));
-        }
-    });
-    outcome.recv().map_err(io::Error::other)??;
-    Ok((Server { home, stop: Some(stop), keeper: Some(keeper) }, exited))
-}
-
-fn watch(mut child: Child, stopped: &mpsc::Receiver<()>, exit: &mpsc::Sender<()>) {
-    while matches!(stopped.recv_timeout(PAUSE), Err(mpsc::RecvTimeoutError::Timeout)) {
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            let _ = exit.send(());
-            return;
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn wait_until_ready(address: SocketAddr, health: &str, exited: &mpsc::Receiver<()>) -> io::Result<()> {
+fn wait_until_ready(address: SocketAddr, health: &str, server: &Server) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if matches!(request(address, "GET", health, Duration::from_secs(2)), Ok(200)) {
             return Ok(());
         }
-        if exited.recv_timeout(PAUSE).is_ok() {
+        if server.has_exited() {
             return Err(io::Error::other("the server ended at once"));
         }
+        thread::sleep(PAUSE);
     }
     Err(io::Error::new(
         io::ErrorKind::TimedOut,

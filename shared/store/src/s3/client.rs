@@ -9,8 +9,8 @@ use aws_config::{
 use aws_sdk_s3::{
     Client,
     config::{
-        Builder, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
-        retry::RetryConfig, timeout::TimeoutConfig,
+        Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
+        StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
     },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -25,11 +25,11 @@ const REGION_OF_OTHERS: &str = "us-east-1";
 
 /// How to reach S3, or a server that speaks like it. Empty: AWS itself.
 ///
-/// Credentials are no settings. They, and the region where none is given, come from the AWS SDK's own chain:
+/// Unless given here, credentials come, and so does the region, from the AWS SDK's own chain:
 /// environment, profile files, web identity, container, instance. That chain is the one part of Lifeboat besides the
 /// `runtime` crate that reads the environment (`AWS_PROFILE`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
 /// `AWS_ENDPOINT_URL_S3` and their kin). An endpoint should still be given here: only then is the path style chosen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct S3Settings {
     /// `http://…` or `https://…` of a server other than AWS.
     pub endpoint_url: Option<String>,
@@ -39,6 +39,8 @@ pub struct S3Settings {
     pub force_path_style: Option<bool>,
     /// How long a read may stand still before it is asked for again; by default 30 seconds.
     pub stall_timeout: Option<Duration>,
+    /// Where credentials come from, instead of the SDK's chain.
+    pub credentials: Option<SharedCredentialsProvider>,
 }
 
 /// Two clients over one connection pool.
@@ -63,6 +65,9 @@ pub(super) async fn connect(settings: &S3Settings) -> Result<Clients> {
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build())
         // Reads and writes have limits of their own, which count only the time the other side takes.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if let Some(credentials) = &settings.credentials {
+        loader = loader.credentials_provider(credentials.clone());
+    }
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     } else if endpoint.is_some() {
