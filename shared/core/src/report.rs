@@ -5,6 +5,7 @@ mod html;
 mod judge;
 mod markdown;
 mod model;
+mod proof;
 mod schema;
 mod sections;
 mod view;
@@ -14,10 +15,11 @@ pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, Table
 pub use html::to_html;
 pub use markdown::to_markdown;
 pub use model::{
-    BackupEvidence, CheckResult, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity,
-    NegativeControl, Objective, OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, Proof, REPORT_FORMAT_VERSION,
-    Scope, ToolRun, Verdict,
+    BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity,
+    Objective, OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, REPORT_FORMAT_VERSION,
+    Scope, Verdict,
 };
+pub use proof::{CheckResult, NegativeControl, Proof, ToolRun};
 pub use schema::{InventoryDifference, KindCount, OrphanedRows, SchemaEvidence, SequenceBehind};
 
 #[cfg(test)]
