@@ -6,7 +6,10 @@ use lifeboat_archive::codec::Codec;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{drill::{Assertion, Selection}, ids::DatabaseSlug};
+use crate::{
+    drill::{Assertion, Selection},
+    ids::DatabaseSlug,
+};
 
 pub mod keys;
 mod retention;
@@ -292,7 +295,11 @@ impl Config {
         match (&self.control_store, &self.store) {
             (Some(control), _) => rows.set("control_store.url", control),
             (None, Some(store)) => {
-                rows.push("control_store.url".to_owned(), json!(control_url(&store.value)), &Origin::Derived("store.url"));
+                rows.push(
+                    "control_store.url".to_owned(),
+                    json!(control_url(&store.value)),
+                    &Origin::Derived("store.url"),
+                );
             }
             (None, None) => rows.push("control_store.url".to_owned(), Value::Null, &Origin::Default),
         }
@@ -317,7 +324,11 @@ impl DatabaseConfig {
         rows.set(format!("{path}.chunk_size"), &self.chunk_size);
         self.retention.in_force(&format!("{path}.retention"), rows);
         rows.maybe(format!("{path}.drill.schedule"), self.drill.schedule.as_ref());
-        rows.push(format!("{path}.drill.select"), json!(self.drill.select.value.to_string()), &self.drill.select.origin);
+        rows.push(
+            format!("{path}.drill.select"),
+            json!(self.drill.select.value.to_string()),
+            &self.drill.select.origin,
+        );
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
     }

@@ -1,1 +1,19 @@
-//! placeholder
+//! Where Lifeboat meets its surroundings: environment and file become a configuration, a configuration becomes open ports.
+
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod environment;
+pub mod functions;
+pub mod lambda;
+mod pgpass;
+pub mod requests;
+pub mod runs;
+mod scheduled;
+mod scratch;
+pub mod setup;
+pub mod stop;
+pub mod telemetry;
+
+pub use scheduled::error_document;
+pub use setup::{Selected, Setup};

@@ -19,9 +19,7 @@ pub const CONTROL_STORE: Section = Section { path: "control_store", keys: &["url
 /// `[databases.orders]`
 pub const DATABASE: Section = Section {
     path: "databases.<name>",
-    keys: &[
-        "url", "schedule", "timezone", "rpo", "rto", "jobs", "compress", "chunk_size", "retention", "drill",
-    ],
+    keys: &["url", "schedule", "timezone", "rpo", "rto", "jobs", "compress", "chunk_size", "retention", "drill"],
 };
 /// `[databases.orders.retention]`
 pub const RETENTION: Section = Section {
@@ -42,8 +40,7 @@ pub const SCRATCH: Section = Section { path: "databases.<name>.drill.scratch", k
 pub const URL: Section = Section { path: "url", keys: &["env", "file"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 10] =
-    [TOP, STORE, CONTROL_STORE, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL];
+pub const SECTIONS: [Section; 10] = [TOP, STORE, CONTROL_STORE, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL];
 
 /// The known word nearest to a misspelt one, if any is near: at most a third of its letters differ.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "5", "h", "5 h", "-1h", "1.5h", "1m1h", "1h1h", "0s", "99999999999999999999d", "9000w", "1ä"] {
+        for text in ["", "5", "h", "5 h", "-1h", "1.5h", "1m1h", "1h1h", "0s", "99999999999999999999d", "9000w", "1ä"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

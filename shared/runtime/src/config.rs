@@ -1,0 +1,133 @@
+//! Puts the configuration in force together: flags beat the environment, the environment beats the file.
+
+mod file;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+
+use lifeboat_archive::codec::Codec;
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    config::{Config, Origin, Setting, default_codec},
+};
+use lifeboat_store::Location;
+
+use crate::environment::Environment;
+
+pub(crate) use file::slug_of;
+
+/// The file that is read when nobody names one.
+pub const DEFAULT_FILE: &str = "lifeboat.toml";
+
+/// What the command line says about the whole configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--store`
+    pub store: Option<String>,
+}
+
+/// Every environment variable that Lifeboat itself reads, with what it stands for.
+pub const VARIABLES: [(&str, &str); 12] = [
+    ("LIFEBOAT_CONFIG", "the configuration file"),
+    ("LIFEBOAT_STORE", "store.url"),
+    ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
+    ("LIFEBOAT_DATABASE_URL", "the database's URL, or env:NAME"),
+    ("LIFEBOAT_CLIENT_TOOLS", "client_tools"),
+    ("LIFEBOAT_RESTORER", "restorer"),
+    ("LIFEBOAT_LOG", "what is logged, such as debug"),
+    ("LIFEBOAT_DEADLINE_MARGIN", "how long before its deadline a function stops"),
+    ("AWS_ENDPOINT_URL_S3", "store.endpoint"),
+    ("AWS_ENDPOINT_URL", "store.endpoint, for all services"),
+    ("PGPASSWORD", "the password where a URL has none"),
+    ("PGPASSFILE", "the password file, by default ~/.pgpass"),
+];
+
+/// A configuration that says nothing.
+pub(crate) fn nothing() -> Config {
+    Config {
+        file: None,
+        store: None,
+        region: None,
+        endpoint: None,
+        control_store: None,
+        client_tools: None,
+        restorer: None,
+        databases: BTreeMap::new(),
+    }
+}
+
+/// Reads the file, if there is one, and lays environment and flags over it.
+pub fn load(flags: &Flags, environment: &Environment) -> Result<Config> {
+    let named = flags.config.clone().or_else(|| environment.path("LIFEBOAT_CONFIG"));
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    let mut config = match fs::read_to_string(&path) {
+        Ok(text) => file::read(&path, &text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => nothing(),
+        Err(error) => {
+            return Err(Error::new(ErrorKind::Config, format!("read {}: {error}", path.display())).with_hint(
+                "check --config and LIFEBOAT_CONFIG; without a file, --store and --database-url are enough",
+            ));
+        }
+    };
+    lay_environment(&mut config, environment)?;
+    if let Some(url) = &flags.store {
+        url.parse::<Location>()?;
+        config.store = Some(Setting::new(url.clone(), Origin::Flag("--store")));
+    }
+    Ok(config)
+}
+
+fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()> {
+    let text = |name: &'static str| -> Result<Option<Setting<String>>> {
+        Ok(environment.text(name)?.map(|value| Setting::new(value, Origin::Environment(name))))
+    };
+    for (name, setting) in
+        [("LIFEBOAT_STORE", &mut config.store), ("LIFEBOAT_CONTROL_STORE", &mut config.control_store)]
+    {
+        if let Some(found) = text(name)? {
+            found.value.parse::<Location>().map_err(|e| {
+                let hint = e.hint().to_owned();
+                Error::new(ErrorKind::Config, format!("{name}: {e}")).with_hint(hint)
+            })?;
+            *setting = Some(found);
+        }
+    }
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
+        if let Some(found) = text(name)? {
+            config.endpoint = Some(found);
+        }
+    }
+    if let Some(found) = text("LIFEBOAT_CLIENT_TOOLS")? {
+        config.client_tools = Some(Setting::new(found.value.into(), found.origin));
+    }
+    if let Some(found) = text("LIFEBOAT_RESTORER")? {
+        let major = found.value.parse().ok().filter(|n| (9..=99).contains(n)).ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("LIFEBOAT_RESTORER: '{}' is not a major version", found.value))
+                .with_hint("write a PostgreSQL major version such as 16")
+        })?;
+        config.restorer = Some(Setting::new(major, found.origin));
+        for database in config.databases.values_mut() {
+            if let Origin::Default | Origin::Derived(_) = database.compress.origin {
+                database.compress = default_codec(Some(major));
+            }
+            check_codec(database.compress.value, Some(major))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the oldest `pg_restore` that must read the backups knows the codec.
+pub(crate) fn check_codec(codec: Codec, restorer: Option<u32>) -> Result<()> {
+    match (codec, restorer) {
+        (Codec::Zstd { .. }, Some(old @ ..=15)) => Err(Error::new(
+            ErrorKind::Config,
+            format!("{codec} contradicts restorer = {old}: pg_restore reads zstd from 16 on"),
+        )
+        .with_hint("use gzip, or raise restorer to 16 or newer")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,251 @@
+//! Reads `lifeboat.toml`.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    config::{
+        Config, DatabaseConfig, DatabaseUrl, DrillConfig, PRESETS, RetentionConfig, STORAGE_CLASSES, ScratchSetting,
+        Setting, Size, TierConfig, default_codec, keys, keys::nearest,
+    },
+    drill::Assertion,
+    ids::DatabaseSlug,
+};
+use lifeboat_postgres::ConnectionTarget;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::section::{Section, Source, article};
+use crate::connection::check_url;
+
+const CHUNK_SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
+
+/// Reads a file's text; `path` is what messages call it, and its folder is where relative paths begin.
+pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
+    let name = path.display().to_string();
+    let source = Source { name: &name, text };
+    let document = DeTable::parse(text).map_err(|e| {
+        let place = e.span().unwrap_or(0..0);
+        source.error(&place, e.message()).with_hint("the file is TOML: see docs/CONFIG.md for an example")
+    })?;
+    let top = Section::open(&source, document.get_ref(), String::new(), keys::TOP)?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let restorer = top.number("restorer", 9, 99)?;
+    let mut config = Config { file: Some(path.to_owned()), ..super::nothing() };
+    if let Some(store) = top.section("store", keys::STORE)? {
+        config.store = store_url(&store)?;
+        config.region = store.text("region")?;
+        config.endpoint = store.text("endpoint")?;
+    }
+    if let Some(control) = top.section("control_store", keys::CONTROL_STORE)? {
+        config.control_store = store_url(&control)?;
+    }
+    config.client_tools = top.text("client_tools")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
+    if let Some(value) = top.value("databases") {
+        let Some(table) = value.get_ref().as_table() else {
+            return Err(top
+                .wrong("databases", value, format!("expected a table, found {}", article(value)))
+                .with_hint("write [databases.orders]"));
+        };
+        for (name, value) in table {
+            let slug: DatabaseSlug = name.get_ref().parse().map_err(|e: Error| {
+                let hint = e.hint().to_owned();
+                source.error(&name.span(), format!("databases: {e}")).with_hint(hint)
+            })?;
+            let Some(table) = value.get_ref().as_table() else {
+                return Err(source.error(&value.span(), format!("databases.{slug}: expected a table")));
+            };
+            let section = Section::open(&source, table, format!("databases.{slug}"), keys::DATABASE)?;
+            config.databases.insert(slug, database(&section, &folder, restorer.as_ref())?);
+        }
+    }
+    config.restorer = restorer;
+    Ok(config)
+}
+
+fn store_url(section: &Section<'_>) -> Result<Option<Setting<String>>> {
+    let Some(url) = section.text("url")? else { return Ok(None) };
+    match (url.value.parse::<lifeboat_store::Location>(), section.value("url")) {
+        (Err(error), Some(value)) => {
+            let hint = error.hint().to_owned();
+            Err(section.wrong("url", value, error).with_hint(hint))
+        }
+        _ => Ok(Some(url)),
+    }
+}
+
+fn beside(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path)
+}
+
+fn database(section: &Section<'_>, folder: &Path, restorer: Option<&Setting<u32>>) -> Result<DatabaseConfig> {
+    let restorer = restorer.map(|r| r.value);
+    let mut config = DatabaseConfig::with_defaults(restorer);
+    config.url = section.value("url").map(|value| url(section, "url", value, folder)).transpose()?;
+    config.schedule = section.parsed("schedule")?;
+    if let Some(timezone) = section.text("timezone")? {
+        if let (Err(_), Some(value)) = (TimeZone::get(&timezone.value), section.value("timezone")) {
+            return Err(section
+                .wrong("timezone", value, format!("'{}' is not a time zone", timezone.value))
+                .with_hint("write an IANA name such as Europe/Berlin, or UTC"));
+        }
+        config.timezone = timezone;
+    }
+    config.rpo = section.parsed("rpo")?;
+    config.rto = section.parsed("rto")?;
+    config.jobs = section.number("jobs", 1, 64)?.unwrap_or(config.jobs);
+    config.compress = section.parsed("compress")?.unwrap_or_else(|| default_codec(restorer));
+    if let Err(error) = super::check_codec(config.compress.value, restorer) {
+        let hint = error.hint().to_owned();
+        return Err(match section.value("compress") {
+            Some(value) => section.wrong("compress", value, error).with_hint(hint),
+            None => error,
+        });
+    }
+    if let Some(size) = section.parsed::<Size>("chunk_size")? {
+        if let (false, Some(value)) = (CHUNK_SIZES.contains(&size.value.0), section.value("chunk_size")) {
+            return Err(section.wrong("chunk_size", value, "must be from 1MiB to 64GiB"));
+        }
+        config.chunk_size = size;
+    }
+    config.retention = retention(section)?;
+    if let Some(drill) = section.section("drill", keys::DRILL)? {
+        config.drill = self::drill(&drill, config.drill, folder)?;
+    }
+    Ok(config)
+}
+
+/// A URL as text, or where it is kept.
+fn url<'a>(
+    section: &Section<'a>,
+    key: &str,
+    value: &'a Spanned<DeValue<'a>>,
+    folder: &Path,
+) -> Result<Setting<DatabaseUrl>> {
+    let origin = section.source.origin(&value.span());
+    if let Some(text) = value.get_ref().as_str() {
+        let url = check_url(text).map_err(|e| {
+            let hint = e.hint().to_owned();
+            section.wrong(key, value, e).with_hint(hint)
+        })?;
+        return Ok(Setting::new(url, origin));
+    }
+    let Some(table) = value.get_ref().as_table() else {
+        return Err(section.wrong(key, value, format!("expected a URL or a table, found {}", article(value))));
+    };
+    let table = Section::open(section.source, table, section.name(key), keys::URL)?;
+    let found = match (table.text("env")?, table.text("file")?) {
+        (Some(name), None) => DatabaseUrl::Env(name.value),
+        (None, Some(path)) => DatabaseUrl::File(beside(folder, &path.value)),
+        _ => return Err(section.wrong(key, value, "needs exactly one of env and file")),
+    };
+    Ok(Setting::new(found, origin))
+}
+
+fn retention(section: &Section<'_>) -> Result<RetentionConfig> {
+    let Some(value) = section.value("retention") else { return Ok(RetentionConfig::default()) };
+    let preset = |name: &str, value: &Spanned<DeValue<'_>>| {
+        RetentionConfig::preset(name, section.source.origin(&value.span())).ok_or_else(|| {
+            let hint = nearest(name, &PRESETS).map_or(String::new(), |near| format!("did you mean '{near}'? "));
+            section
+                .wrong("retention", value, format!("'{name}' is not a preset"))
+                .with_hint(format!("{hint}Presets: {}", PRESETS.join(", ")))
+        })
+    };
+    if let Some(name) = value.get_ref().as_str() {
+        return preset(name, value);
+    }
+    let Some(section) = section.section("retention", keys::RETENTION)? else { return Ok(RetentionConfig::default()) };
+    let mut config = match (section.text("preset")?, section.value("preset")) {
+        (Some(name), Some(value)) => preset(&name.value, value)?,
+        _ => RetentionConfig::default(),
+    };
+    for (name, tier) in [("daily", &mut config.daily), ("weekly", &mut config.weekly), ("monthly", &mut config.monthly)]
+    {
+        if let Some(found) = section.section(name, keys::TIER)? {
+            self::tier(&found, tier)?;
+        }
+    }
+    config.min_good = section.number("min_good", 1, 1000)?.unwrap_or(config.min_good);
+    config.grace = section.parsed("grace")?.unwrap_or(config.grace);
+    Ok(config)
+}
+
+fn tier(section: &Section<'_>, tier: &mut TierConfig) -> Result<()> {
+    if let Some(keep) = section.number("keep", 0, 100_000)? {
+        tier.keep = keep;
+    }
+    tier.max_age = section.parsed("max_age")?.or_else(|| tier.max_age.take());
+    if let (Some(class), Some(value)) = (section.text("storage_class")?, section.value("storage_class")) {
+        if !STORAGE_CLASSES.contains(&class.value.as_str()) {
+            let near = nearest(&class.value.to_uppercase(), &STORAGE_CLASSES);
+            let hint = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+            return Err(section
+                .wrong("storage_class", value, format!("'{}' is not a storage class", class.value))
+                .with_hint(format!("{hint}Known: {}", STORAGE_CLASSES.join(", "))));
+        }
+        tier.storage_class = class;
+    }
+    Ok(())
+}
+
+fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Result<DrillConfig> {
+    config.schedule = section.parsed("schedule")?;
+    config.select = section.parsed("select")?.unwrap_or(config.select);
+    if let Some(value) = section.value("scratch") {
+        config.scratch = scratch(section, value, folder)?;
+    }
+    if let Some(value) = section.value("checks") {
+        let Some(list) = value.get_ref().as_array() else {
+            return Err(section.wrong("checks", value, "expected a list of { name = …, sql = … }"));
+        };
+        let mut checks = Vec::new();
+        for item in list {
+            let Some(table) = item.get_ref().as_table() else {
+                return Err(section.wrong("checks", item, "expected { name = …, sql = … }"));
+            };
+            let check = Section::open(section.source, table, section.name("checks"), keys::CHECK)?;
+            let (Some(name), Some(sql)) = (check.text("name")?, check.text("sql")?) else {
+                return Err(section.wrong("checks", item, "a check needs both name and sql"));
+            };
+            checks.push(Assertion { name: name.value, sql: sql.value });
+        }
+        config.checks = Setting::new(checks, section.source.origin(&value.span()));
+    }
+    Ok(config)
+}
+
+fn scratch<'a>(
+    section: &Section<'a>,
+    value: &'a Spanned<DeValue<'a>>,
+    folder: &Path,
+) -> Result<Setting<ScratchSetting>> {
+    let origin = section.source.origin(&value.span());
+    if let Some(text) = value.get_ref().as_str() {
+        if text == "local" {
+            return Ok(Setting::new(ScratchSetting::Local, origin));
+        }
+        return Err(section
+            .wrong("scratch", value, format!("'{text}' is not a scratch target"))
+            .with_hint("write \"local\" or { server = { env = \"SCRATCH_URL\" } }"));
+    }
+    let Some(inner) = section.section("scratch", keys::SCRATCH)? else {
+        return Err(section.wrong("scratch", value, "expected \"local\" or a table"));
+    };
+    let Some(server) = inner.value("server") else {
+        return Err(section.wrong("scratch", value, "names no server"));
+    };
+    let url = url(&inner, "server", server, folder)?;
+    Ok(Setting::new(ScratchSetting::Server(url.value), origin))
+}
+
+/// The slug that a URL's database has when nobody names it otherwise.
+pub(crate) fn slug_of(target: &ConnectionTarget) -> Result<DatabaseSlug> {
+    DatabaseSlug::from_name(target.database()).map_err(|_| {
+        Error::new(ErrorKind::Usage, format!("the name of database '{}' does not make a short name", target.database()))
+            .with_hint("give one: `lifeboat dump orders --database-url …`")
+    })
+}

@@ -1,0 +1,227 @@
+//! Tests of reading and merging the configuration.
+
+use std::path::Path;
+
+use lifeboat_core::config::{DatabaseUrl, Origin, ScratchSetting, keys};
+
+use super::*;
+
+const WHOLE: &str = r#"
+client_tools = "tools/16"
+restorer = 16
+
+[store]
+url = "s3://acme-lifeboat/pg"
+region = "eu-central-1"
+
+[databases.orders]
+url = { env = "ORDERS_URL" }
+schedule = "cron(0 2 * * ? *)"
+timezone = "Europe/Berlin"
+rpo = "26h"
+rto = "30m"
+jobs = 3
+compress = "zstd:3"
+chunk_size = "128MiB"
+
+[databases.orders.retention]
+daily = { keep = 9 }
+weekly = { keep = 4, storage_class = "GLACIER_IR" }
+min_good = 3
+
+[databases.orders.drill]
+schedule = "cron(0 4 ? * 1#1 *)"
+scratch = { server = { env = "SCRATCH_URL" } }
+checks = [{ name = "users exist", sql = "SELECT count(*) > 0 FROM users" }]
+
+[databases.billing]
+url = "postgres://backup@db.example/billing"
+retention = "30-12-12"
+"#;
+
+fn read(text: &str) -> Result<Config> {
+    file::read(Path::new("/etc/lifeboat/lifeboat.toml"), text)
+}
+
+fn error(text: &str) -> (String, String) {
+    let error = read(text).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    (error.to_string(), error.hint().to_owned())
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = read(WHOLE).unwrap();
+    let orders = &config.databases[&"orders".parse().unwrap()];
+    assert_eq!(config.client_tools.unwrap().value, Path::new("/etc/lifeboat/tools/16"));
+    assert_eq!(orders.url.as_ref().unwrap().value, DatabaseUrl::Env("ORDERS_URL".to_owned()));
+    assert_eq!(orders.rpo.as_ref().unwrap().value.0, 93_600);
+    assert_eq!(orders.compress.value.to_string(), "zstd:3");
+    assert_eq!(orders.compress.origin, Origin::File { line: 16 });
+    assert_eq!(orders.retention.daily.keep.value, 9);
+    assert_eq!(orders.retention.weekly.storage_class.value, "GLACIER_IR");
+    assert_eq!(orders.retention.monthly.keep.value, 6);
+    assert_eq!(orders.retention.min_good.value, 3);
+    assert_eq!(orders.drill.scratch.value, ScratchSetting::Server(DatabaseUrl::Env("SCRATCH_URL".to_owned())));
+    assert_eq!(orders.drill.checks.value[0].name, "users exist");
+    let billing = &config.databases[&"billing".parse().unwrap()];
+    assert_eq!((billing.retention.daily.keep.value, billing.retention.monthly.keep.value), (30, 12));
+    assert_eq!(billing.jobs.origin, Origin::Default);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
+    for (text, line, near) in [
+        ("[stroe]\nurl = 'file:///x'\n", "line 1", "store"),
+        ("[store]\nurl = 'file:///x'\nregoin = 'x'\n", "line 3", "region"),
+        ("[databases.a]\ntime_zone = 'UTC'\n", "line 2", "timezone"),
+        ("[databases.a.retention]\n\ndaly = { keep = 1 }\n", "line 3", "daily"),
+        ("[databases.a.retention]\nweekly = { kep = 1 }\n", "line 2", "keep"),
+        ("[databases.a.drill]\nselekt = 'latest'\n", "line 2", "select"),
+        ("[databases.a.drill]\nchecks = [{ nam = 'x', sql = 'y' }]\n", "line 2", "name"),
+        ("[databases.a]\nurl = { evn = 'X' }\n", "line 2", "env"),
+    ] {
+        let (message, hint) = error(text);
+        assert!(message.contains("lifeboat.toml") && message.contains(line), "{message}");
+        assert!(hint.contains(&format!("did you mean '{near}'")), "{text}: {hint}");
+    }
+    let (message, hint) = error("[alerts]\nreminder = '24h'\n");
+    assert!(message.contains("'alerts'") && hint.contains("databases"), "{message} {hint}");
+}
+
+#[test]
+fn wrong_values_are_refused_with_their_line() {
+    for (text, part) in [
+        ("[databases.a]\nrpo = '26'\n", "line 2: databases.a.rpo"),
+        ("[databases.a]\nrto = 30\n", "expected a text, found a number"),
+        ("[databases.a]\njobs = 0\n", "from 1 to 64"),
+        ("[databases.a]\njobs = '4'\n", "from 1 to 64"),
+        ("[databases.a]\nchunk_size = '1KiB'\n", "from 1MiB"),
+        ("[databases.a]\ncompress = 'lz4'\n", "no compression"),
+        ("[databases.a]\ntimezone = 'Berlin'\n", "not a time zone"),
+        ("[databases.a]\nschedule = '0 2 * * *'\n", "not a schedule"),
+        ("[databases.a]\nretention = '7-5'\n", "not a preset"),
+        ("[databases.a.retention]\nweekly = { storage_class = 'GLACER' }\n", "not a storage class"),
+        ("[databases.a.drill]\nselect = 'newest'\n", "databases.a.drill.select"),
+        ("[databases.a.drill]\nscratch = 'remote'\n", "not a scratch target"),
+        ("[databases.latest]\n", "reserved word"),
+        ("[databases.Orders]\n", "cannot name a database"),
+        ("[store]\nurl = '/var/backups'\n", "store.url"),
+        ("restorer = 3\n", "line 1: restorer"),
+        ("store = 'file:///x'\n", "expected a table"),
+        ("[store\n", "line 1"),
+    ] {
+        let (message, _) = error(text);
+        assert!(message.contains(part), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_repeated() {
+    let (message, hint) = error("[databases.a]\nurl = 'postgres://ann:hunter2@db/orders'\n");
+    assert!(message.contains("line 2") && hint.contains("env:NAME"));
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn flags_beat_the_environment_and_the_environment_beats_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lifeboat.toml");
+    std::fs::write(&path, "[store]\nurl = 'file:///of/file'\n").unwrap();
+    let file_only = Environment::of([("LIFEBOAT_CONFIG", path.to_str().unwrap())]);
+    let with_store =
+        Environment::of([("LIFEBOAT_CONFIG", path.to_str().unwrap()), ("LIFEBOAT_STORE", "file:///of/environment")]);
+    let flags = Flags { store: Some("file:///of/flag".to_owned()), ..Flags::default() };
+    for (flags, environment, url, origin) in [
+        (&Flags::default(), &file_only, "file:///of/file", Origin::File { line: 2 }),
+        (&Flags::default(), &with_store, "file:///of/environment", Origin::Environment("LIFEBOAT_STORE")),
+        (&flags, &with_store, "file:///of/flag", Origin::Flag("--store")),
+    ] {
+        let store = load(flags, environment).unwrap().store.unwrap();
+        assert_eq!((store.value.as_str(), store.origin), (url, origin));
+    }
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error() {
+    let environment = Environment::of([("LIFEBOAT_CONFIG", "/nowhere/lifeboat.toml")]);
+    let error = load(&Flags::default(), &environment).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("/nowhere/lifeboat.toml"));
+}
+
+#[test]
+fn the_restorer_chooses_the_codec_unless_one_is_written() {
+    let codec = |text: &str| read(text).unwrap().databases.into_values().next().unwrap().compress.value.to_string();
+    assert_eq!(codec("[databases.a]\n"), "zstd:1");
+    assert_eq!(codec("restorer = 15\n[databases.a]\n"), "gzip:1");
+    assert_eq!(codec("restorer = 16\n[databases.a]\n"), "zstd:1");
+    let (message, hint) = error("restorer = 15\n[databases.a]\ncompress = 'zstd'\n");
+    assert!(message.contains("restorer") && hint.contains("gzip"), "{message} {hint}");
+}
+
+#[test]
+fn everything_in_force_is_told_with_its_origin() {
+    let config = read(WHOLE).unwrap();
+    let rows = config.in_force();
+    let find = |key: &str| rows.iter().find(|r| r.key == key).unwrap();
+    assert_eq!(find("databases.orders.jobs").origin, "file, line 15");
+    assert_eq!(find("databases.billing.jobs").origin, "default");
+    assert_eq!(find("databases.billing.retention.daily.keep").origin, "from preset");
+    assert_eq!(find("control_store.url").value, "s3://acme-lifeboat/pg/.control");
+    assert_eq!(find("databases.orders.url").value, serde_json::json!({ "env": "ORDERS_URL" }));
+    // Whatever can be written is told.
+    for key in keys::DATABASE.keys.iter().filter(|k| !matches!(**k, "retention" | "drill")) {
+        find(&format!("databases.orders.{key}"));
+    }
+    for key in keys::DRILL.keys {
+        find(&format!("databases.orders.drill.{key}"));
+    }
+}
+
+#[test]
+fn every_key_and_variable_is_documented() {
+    let documentation = include_str!("../../../../docs/CONFIG.md");
+    for section in keys::SECTIONS.iter().filter(|s| s.path != "url") {
+        for key in section.keys {
+            let full = if section.path.is_empty() { (*key).to_owned() } else { format!("{}.{key}", section.path) };
+            assert!(documentation.contains(&format!("`{full}`")), "docs/CONFIG.md does not tell of {full}");
+        }
+    }
+    for (name, _) in VARIABLES {
+        assert!(documentation.contains(&format!("`{name}`")), "docs/CONFIG.md does not tell of {name}");
+    }
+}
+
+#[test]
+fn every_error_kind_is_documented_with_its_exit_code() {
+    use lifeboat_core::ErrorKind::{
+        AlreadyExists, AlreadyRunning, ClientTool, Config, Corrupt, Database, Deadline, FleetPartial, Interrupted,
+        Keys, NotFound, ObjectiveMissed, Refused, SnapshotLost, Store, Unexpected, Usage,
+    };
+    let documentation = include_str!("../../../../docs/ERRORS.md");
+    for kind in [
+        Usage,
+        Config,
+        ClientTool,
+        Database,
+        SnapshotLost,
+        Keys,
+        Store,
+        NotFound,
+        AlreadyExists,
+        Corrupt,
+        ObjectiveMissed,
+        Refused,
+        Deadline,
+        FleetPartial,
+        AlreadyRunning,
+        Interrupted,
+        Unexpected,
+    ] {
+        let name = kind.name();
+        assert!(documentation.contains(&format!("| `{name}` |")), "docs/ERRORS.md does not tell of {name}");
+        let row = documentation.lines().find(|l| l.starts_with(&format!("| {} |", kind.exit_code())));
+        assert!(row.is_some_and(|r| r.contains(&format!("`{name}`"))), "exit code of {name}");
+    }
+}

@@ -1,0 +1,210 @@
+//! From the configuration to open ports: stores, sources, targets, scratch targets.
+
+use std::{path::PathBuf, sync::Arc};
+
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    cancel::Cancel,
+    config::{Config, DatabaseConfig, DatabaseUrl, Origin, ScratchSetting, Setting, control_url},
+    ids::{DatabaseSlug, RunId},
+    ports::{Entropy, Progress, RunContext, ScratchProvider, Store},
+};
+use lifeboat_postgres::{ConnectionTarget, PgSource, tools::ToolSearch};
+use lifeboat_store::S3Settings;
+
+use crate::{
+    clock::{SystemClock, SystemEntropy},
+    config::{self, Flags, slug_of},
+    connection::{check_url, resolve},
+    environment::Environment,
+};
+
+/// The configuration in force and the environment it came from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What is in force.
+    pub config: Config,
+    environment: Environment,
+}
+
+/// A database that a command was asked for.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Its slug.
+    pub slug: DatabaseSlug,
+    /// What is configured for it, defaults included.
+    pub config: DatabaseConfig,
+}
+
+impl Setup {
+    /// Reads everything once.
+    pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
+        Ok(Self { config: config::load(flags, &environment)?, environment })
+    }
+
+    /// The environment.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// What a run is given. The id is new.
+    pub fn context(&self, progress: Arc<dyn Progress>, cancel: Cancel) -> RunContext {
+        let entropy = SystemEntropy;
+        RunContext {
+            run_id: RunId::new(entropy.next()),
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(entropy),
+            progress,
+            cancel,
+        }
+    }
+
+    /// The URL that stands for the one database of this call: the flag, else `LIFEBOAT_DATABASE_URL`.
+    fn url_of_call(&self, flag: Option<&str>) -> Result<Option<Setting<DatabaseUrl>>> {
+        if let Some(text) = flag {
+            return Ok(Some(Setting::new(check_url(text)?, Origin::Flag("--database-url"))));
+        }
+        const NAME: &str = "LIFEBOAT_DATABASE_URL";
+        let Some(text) = self.environment.text(NAME)? else { return Ok(None) };
+        // A variable is as private as the one that env:NAME would name.
+        let url = if text.starts_with("env:") { check_url(&text)? } else { DatabaseUrl::Env(NAME.to_owned()) };
+        Ok(Some(Setting::new(url, Origin::Environment(NAME))))
+    }
+
+    fn defaults(&self) -> DatabaseConfig {
+        DatabaseConfig::with_defaults(self.config.restorer.as_ref().map(|r| r.value))
+    }
+
+    /// What is configured for a slug; defaults where the file does not know it.
+    pub fn database(&self, slug: &DatabaseSlug) -> DatabaseConfig {
+        self.config.databases.get(slug).cloned().unwrap_or_else(|| self.defaults())
+    }
+
+    /// The database a command is about: the one named; else the one whose URL was given, called as it is called on its
+    /// server; else the only one in the file. `None` where nothing says which.
+    pub fn selected(&self, named: Option<&DatabaseSlug>, url: Option<&str>) -> Result<Option<Selected>> {
+        let url = self.url_of_call(url)?;
+        let slug = match (named, &url) {
+            (Some(slug), _) => slug.clone(),
+            (None, Some(url)) => slug_of(&resolve(&url.value, &self.environment)?)?,
+            (None, None) => {
+                let mut names = self.config.databases.keys();
+                match (names.next(), names.next()) {
+                    (Some(only), None) => only.clone(),
+                    _ => return Ok(None),
+                }
+            }
+        };
+        let mut config = self.database(&slug);
+        config.url = url.or(config.url);
+        Ok(Some(Selected { slug, config }))
+    }
+
+    /// The same for commands that cannot do without one.
+    pub fn one(&self, named: Option<&DatabaseSlug>, url: Option<&str>) -> Result<Selected> {
+        self.selected(named, url)?.ok_or_else(|| {
+            let names: Vec<&str> = self.config.databases.keys().map(DatabaseSlug::as_str).collect();
+            if names.is_empty() {
+                Error::new(ErrorKind::Usage, "no database is named")
+                    .with_hint("give --database-url postgres://USER@HOST/DATABASE, or write a lifeboat.toml")
+            } else {
+                Error::new(ErrorKind::Usage, "several databases are configured, and none is named")
+                    .with_hint(format!("name one of: {}", names.join(", ")))
+            }
+        })
+    }
+
+    /// Every configured database; for `--all`.
+    pub fn all(&self, url: Option<&str>) -> Result<Vec<Selected>> {
+        if let Some(url) = self.url_of_call(url)? {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("--all takes the databases from the file, but {} names one", url.origin),
+            ));
+        }
+        if self.config.databases.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "--all: no database is configured")
+                .with_hint("write [databases.NAME] sections into lifeboat.toml"));
+        }
+        let all = self.config.databases.iter();
+        Ok(all.map(|(slug, config)| Selected { slug: slug.clone(), config: config.clone() }).collect())
+    }
+
+    /// Opens the store.
+    pub async fn open_store(&self) -> Result<Arc<dyn Store>> {
+        let store = self.config.store.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "no store is named")
+                .with_hint("give --store file:///folder or --store s3://bucket/prefix, or set store.url")
+        })?;
+        self.open_store_at(&store.value).await
+    }
+
+    /// Opens the control store.
+    pub async fn open_control(&self) -> Result<Arc<dyn Store>> {
+        match (&self.config.control_store, &self.config.store) {
+            (Some(control), _) => self.open_store_at(&control.value).await,
+            (None, Some(store)) => self.open_store_at(&control_url(&store.value)).await,
+            (None, None) => self.open_store().await,
+        }
+    }
+
+    /// Opens a store by its URL, with the settings for S3.
+    pub async fn open_store_at(&self, url: &str) -> Result<Arc<dyn Store>> {
+        let settings = S3Settings {
+            endpoint_url: self.config.endpoint.as_ref().map(|e| e.value.clone()),
+            region: self.config.region.as_ref().map(|r| r.value.clone()),
+            ..S3Settings::default()
+        };
+        lifeboat_store::open(url, &settings).await
+    }
+
+    /// Where client tools are looked for.
+    pub fn tools(&self) -> ToolSearch {
+        ToolSearch {
+            configured: self.config.client_tools.as_ref().map(|t| t.value.clone()),
+            path: self.environment.raw("PATH").cloned(),
+            inherited: self.environment.inherited(),
+            restorer: self.config.restorer.as_ref().map(|r| r.value),
+        }
+    }
+
+    /// The connection to a selected database.
+    pub fn connection(&self, selected: &Selected) -> Result<ConnectionTarget> {
+        let url = selected.config.url.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("no URL is known for database '{}'", selected.slug)).with_hint(
+                format!("set databases.{0}.url, or give --database-url postgres://USER@HOST/DATABASE", selected.slug),
+            )
+        })?;
+        resolve(&url.value, &self.environment)
+    }
+
+    /// The connection that a URL on the command line names: `postgres://…` without a password, or `env:NAME`.
+    pub fn connection_to(&self, url: &str) -> Result<ConnectionTarget> {
+        resolve(&check_url(url)?, &self.environment)
+    }
+
+    /// A database to dump.
+    pub async fn open_source(&self, connection: ConnectionTarget) -> Result<PgSource> {
+        PgSource::new(connection, self.tools()).await
+    }
+
+    /// Where temporary files go.
+    pub fn temporary_folder(&self) -> PathBuf {
+        self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
+    }
+
+    /// Where a drill restores: the flag's word, else what is configured.
+    pub async fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
+        let setting = match flag {
+            Some("local") => ScratchSetting::Local,
+            Some(url) => ScratchSetting::Server(check_url(url)?),
+            None => selected.config.drill.scratch.value.clone(),
+        };
+        crate::scratch::provider(self, &setting).await
+    }
+
+    /// Resolves a URL kept anywhere.
+    pub(crate) fn resolve(&self, url: &DatabaseUrl) -> Result<ConnectionTarget> {
+        resolve(url, &self.environment)
+    }
+}
