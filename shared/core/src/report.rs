@@ -15,9 +15,8 @@ pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, Table
 pub use html::to_html;
 pub use markdown::to_markdown;
 pub use model::{
-    BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity,
-    Objective, OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, REPORT_FORMAT_VERSION,
-    Scope, Verdict,
+    BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity, Objective,
+    OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, REPORT_FORMAT_VERSION, Scope, Verdict,
 };
 pub use proof::{CheckResult, NegativeControl, Proof, ToolRun};
 pub use schema::{InventoryDifference, KindCount, OrphanedRows, SchemaEvidence, SequenceBehind};
