@@ -1,1 +1,3 @@
-//! placeholder
+//! End-to-end tests: real clusters, real stores, the real program. One binary, one module per concern.
+
+mod arrows;

@@ -1,0 +1,132 @@
+//! The `lifeboat` program, started as a user starts it: own home, clean environment, secrets by environment only.
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// Where cargo puts the program that `cargo build -p lifeboat-cli` made.
+pub fn program() -> Result<PathBuf> {
+    built("lifeboat")
+}
+
+/// A program that cargo has built beside this test.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe().context("find this test's own program")?;
+    let folder = test.parent().and_then(|deps| deps.parent()).context("find cargo's target folder")?;
+    let program = folder.join(name);
+    ensure!(program.exists(), "{} is missing: `make test` builds it first", program.display());
+    Ok(program)
+}
+
+/// One call of the program, to be completed and run.
+pub struct Lifeboat {
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code; 128 + signal where a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Lifeboat {
+    /// A call with these arguments.
+    pub fn new<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        Self { arguments: arguments.into_iter().map(Into::into).collect(), environment: Vec::new() }
+    }
+
+    /// Further arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The source database, by environment.
+    #[must_use]
+    pub fn database(self, url: &str) -> Self {
+        self.env("LIFEBOAT_DATABASE_URL", url)
+    }
+
+    /// The command, ready to be spawned. Only what a login shell has is handed on.
+    pub fn command(&self) -> Result<Command> {
+        let mut command = Command::new(program()?);
+        command.args(&self.arguments).env_clear().stdin(Stdio::null());
+        for name in ["PATH", "TMPDIR", "RUST_BACKTRACE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("HOME", std::env::temp_dir());
+        command.envs(self.environment.iter().cloned());
+        Ok(command)
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Result<Ended> {
+        let output = self.command()?.output().context("start lifeboat")?;
+        Ok(Ended {
+            code: code(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs it with `--output json` and gives the document; a code other than 0 fails.
+    pub fn json(self) -> Result<Value> {
+        let ended = self.args(["--output", "json"]).run()?;
+        ensure!(ended.code == 0, "exit code {}: {}{}", ended.code, ended.stdout, ended.stderr);
+        serde_json::from_str(&ended.stdout).with_context(|| format!("not one JSON document: {}", ended.stdout))
+    }
+
+    /// Starts it, with both outputs piped.
+    pub fn spawn(&self) -> Result<Child> {
+        self.command()?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start lifeboat")
+    }
+}
+
+impl Ended {
+    /// Fails unless it ended with this code; gives itself back.
+    pub fn expect(self, code: i32) -> Result<Self> {
+        ensure!(self.code == code, "exit code {} instead of {code}: {}{}", self.code, self.stdout, self.stderr);
+        Ok(self)
+    }
+}
+
+fn code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// Waits until `condition` holds, looking every 50 ms; fails after `patience`, saying what did not come to be.
+pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let until = Instant::now() + patience;
+    loop {
+        if condition()? {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            bail!("after {} s still not: {what}", patience.as_secs());
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
