@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use aws_sdk_s3::{
     config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
 use lifeboat_core::{Error, ErrorKind};
@@ -72,7 +72,7 @@ impl Failure {
             return Self { status, code, text: printable(&text), retryable: true };
         }
         // Requests carry no secret in their text: credentials travel as a signature only.
-        let text = printable(&DisplayErrorContext(error).to_string());
+        let text = printable(&with_causes(error));
         let retryable = match error {
             SdkError::ConstructionFailure(_) => false,
             SdkError::DispatchFailure(failure) => !failure.is_user() && !mentions_credentials(&text),
@@ -202,7 +202,21 @@ where
 }
 
 fn mentions_credentials(text: &str) -> bool {
-    text.contains("credentials")
+    text.contains("credential")
+}
+
+/// An error and what caused it; the SDK's errors show only their own layer.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let layer = inner.to_string();
+        if !text.ends_with(&layer) {
+            text = format!("{text}: {layer}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 /// A server's words without what would disturb a log or a terminal, and not too many of them.
