@@ -25,6 +25,19 @@ pub fn classify(stderr: &[u8]) -> Vec<ToolMessage> {
         .collect()
 }
 
+/// The message about one statement of a globals.sql that the server refused.
+pub(crate) fn refused_statement(error: &str, statement: &str) -> ToolMessage {
+    let spoken = Spoken {
+        label: messages::Label::Error,
+        tool: "psql".to_owned(),
+        error: error.to_owned(),
+        command: Some(statement.to_owned()),
+        entry: None,
+        text: format!("{error}\nCommand was: {statement}"),
+    };
+    ToolMessage { classification: rules::classification(&spoken), text: spoken.text, entry: None }
+}
+
 /// Objects that this role may not create. What is then said of each of them (no owner, no comment, no server of that
 /// wrapper) is a consequence, not a further failure; but only where no rows can be lost by it.
 #[derive(Default)]

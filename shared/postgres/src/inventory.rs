@@ -102,7 +102,7 @@ fn failed(what: &str, error: &tokio_postgres::Error) -> Error {
 }
 
 /// UTF-8 as it is; other bytes as `\x00`, so that different names stay different.
-fn readable(bytes: &[u8]) -> String {
+pub(crate) fn readable(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     let mut text = String::new();

@@ -1,11 +1,14 @@
 //! PostgreSQL behind the domain's ports: sources, targets, throwaway clusters, client tools.
 
 pub mod classify;
+pub mod cluster;
 pub mod connect;
 pub mod inventory;
 pub mod quote;
+pub mod scratch;
 pub mod session;
 pub mod source;
+pub mod target;
 pub mod tools;
 
 pub use connect::ConnectionTarget;

@@ -13,7 +13,7 @@ use lifeboat_core::{Error, ErrorKind, Result};
 use tokio::process::Command;
 
 pub(crate) use found::Found;
-pub(crate) use process::{Ended, run};
+pub(crate) use process::run;
 
 /// What a dump or a restore needs.
 const CLIENT: [&str; 4] = ["pg_dump", "pg_dumpall", "pg_restore", "psql"];
@@ -109,14 +109,12 @@ impl ToolSearch {
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        match &self.configured {
-            Some(folder) => found::below(folder),
-            None => {
-                let on_path = self.path.iter().flat_map(std::env::split_paths).filter(|p| p.is_absolute());
-                let usual = USUAL_PLACES.iter().flat_map(|pattern| found::expand(pattern));
-                on_path.chain(usual).collect()
-            }
+        if let Some(folder) = &self.configured {
+            return found::below(folder);
         }
+        let on_path = self.path.iter().flat_map(std::env::split_paths).filter(|p| p.is_absolute());
+        let usual = USUAL_PLACES.iter().flat_map(|pattern| found::expand(pattern));
+        on_path.chain(usual).collect()
     }
 
     fn nothing_fits(&self, major: u32, programs: &[&str], found: &[Found]) -> Error {

@@ -155,7 +155,7 @@ fn constraints(version: i32) -> String {
     // From 18 on NOT NULL constraints are in the catalog: only those with a state that a column does not show.
     let wanted = "k.contype IN ('c', 'f', 'p', 'u', 'x') OR (k.contype = 'n' AND NOT k.convalidated)";
     let on_tables = format!(
-        "SELECT 'constraint', {} || '.' || {origin}, {state} {} AND ({wanted})",
+        "SELECT CASE k.contype WHEN 'f' THEN 'foreign key' ELSE 'constraint' END, {} || '.' || {origin}, {state} {} AND ({wanted})",
         qualified("n.nspname", "c.relname"),
         user_relations(joins),
     );

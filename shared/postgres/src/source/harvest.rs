@@ -3,7 +3,7 @@
 use std::{io::Read, process::Stdio};
 
 use lifeboat_archive::toc::{self, Toc};
-use lifeboat_core::{Error, ErrorKind, Result, ResultExt, ports::RunContext};
+use lifeboat_core::{Error, ErrorKind, Result, ResultExt, cancel::Cancel};
 use tokio::io::AsyncReadExt;
 
 use super::locks::lost;
@@ -26,10 +26,11 @@ pub(crate) async fn harvest(
     target: &ConnectionTarget,
     tools: &ClientTools,
     snapshot: Option<&str>,
-    context: &RunContext,
+    application_name: &str,
+    cancel: &Cancel,
 ) -> Result<Harvest> {
     let mut command = tools.command("pg_dump");
-    command.envs(target.tool_environment(&format!("lifeboat {} toc", context.run_id)));
+    command.envs(target.tool_environment(application_name));
     command.arg("-Fc").arg("--compress=0").arg(format!("--lock-wait-timeout={LOCK_WAIT_MS}"));
     if let Some(snapshot) = snapshot {
         command.arg(format!("--snapshot={snapshot}"));
@@ -49,8 +50,7 @@ pub(crate) async fn harvest(
         let result = toc::read_stream(std::io::BufReader::with_capacity(1 << 16, WholePipe(&pipe)));
         (result, pipe)
     });
-    let (result, pipe) = context
-        .cancel
+    let (result, pipe) = cancel
         .race(async { reading.await.or_error(ErrorKind::Unexpected, "read the table of contents") })
         .await?;
     let failed = if result.is_err() { child.wait().await.ok() } else { None };

@@ -107,7 +107,8 @@ async fn prepare(
     context: &RunContext,
 ) -> Result<Prepared> {
     let exported = locks::lock_and_export(session).await?;
-    let harvest = harvest::harvest(target, tools, Some(&exported.id), context).await?;
+    let name = format!("lifeboat {} toc", context.run_id);
+    let harvest = harvest::harvest(target, tools, Some(&exported.id), &name, &context.cancel).await?;
     let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
     let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
     let inventory = inventory::inventory(session).await?;

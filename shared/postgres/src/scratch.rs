@@ -1,0 +1,9 @@
+//! Scratch targets for drills: a throwaway local cluster, or a database on a server that was given for it.
+
+mod database;
+mod globals;
+mod local;
+mod server;
+
+pub use local::LocalScratch;
+pub use server::ServerScratch;

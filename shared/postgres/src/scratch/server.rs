@@ -1,0 +1,189 @@
+//! A scratch target as a database of its own on a server that was given for drills.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    manifest::SourceFacts,
+    ports::{RunContext, Scratch, ScratchProvider, Target, ToolMessage},
+};
+
+use super::{database, globals};
+use crate::{
+    classify::refused_statement,
+    connect::ConnectionTarget,
+    quote,
+    session::{Session, database_error},
+    target::PgTarget,
+    tools::ToolSearch,
+};
+
+const APPLICATION: &str = "lifeboat drill";
+
+/// Makes databases on one server.
+#[derive(Debug, Clone)]
+pub struct ServerScratch {
+    /// The server, and a database in it to connect to first.
+    pub server: ConnectionTarget,
+    /// Where to look for client tools.
+    pub search: ToolSearch,
+    /// Folder for the few files of a restore.
+    pub work_folder: PathBuf,
+}
+
+/// What was made on the server, and is removed from it.
+struct Made {
+    server: ConnectionTarget,
+    database: String,
+    roles: Vec<String>,
+    removed: bool,
+}
+
+struct Database {
+    made: Made,
+    target: Arc<PgTarget>,
+    messages: Vec<ToolMessage>,
+}
+
+#[async_trait]
+impl ScratchProvider for ServerScratch {
+    fn describe(&self) -> String {
+        format!("database on {}", self.server.server_label())
+    }
+
+    async fn provision(&self, source: &SourceFacts, globals: &[u8], context: &RunContext) -> Result<Box<dyn Scratch>> {
+        let server = self.server.clone().pin().await?;
+        let session = server.connect(APPLICATION).await?;
+        let version = version(&session).await?;
+        if version / 10_000 < source.server_version_num / 10_000 {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "the scratch server {} is PostgreSQL {}, older than the backup's {}",
+                    server.server_label(),
+                    version / 10_000,
+                    source.server_version_num / 10_000
+                ),
+            )
+            .with_hint("name a scratch server of the source's major version or newer, or use a local scratch"));
+        }
+        let database = format!("lifeboat_drill_{:016x}", context.entropy.next());
+        // Dropped without having been torn down, it removes what is there by then.
+        let mut made = Made { server: server.clone(), database, roles: Vec::new(), removed: false };
+        let mut messages = make_roles(&session, globals, server.user(), &mut made.roles).await?;
+        messages.extend(context.cancel.race(database::create(&session, &made.database, source)).await?);
+        let remark = format!("Scratch database of a Lifeboat drill, made {}; it may be dropped", context.clock.now());
+        let comment =
+            format!("COMMENT ON DATABASE {} IS {}", quote::identifier(&made.database), quote::literal(&remark));
+        session.batch_execute(&comment).await.map_err(|e| database_error("mark the scratch database", &e))?;
+        let target = server.with_database(&made.database);
+        let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
+        Ok(Box::new(Database { made, target, messages }))
+    }
+}
+
+async fn version(session: &Session) -> Result<u32> {
+    let row = session
+        .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
+        .await
+        .map_err(|e| database_error("read the server's version", &e))?;
+    Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+}
+
+/// Roles of the backup that the server lacks, without any right and without a login; we become a member of each, so that
+/// we can give them what they own in the backup. Roles that are there are not touched.
+async fn make_roles(session: &Session, globals: &[u8], user: &str, made: &mut Vec<String>) -> Result<Vec<ToolMessage>> {
+    let mut messages = Vec::new();
+    for role in globals::roles(globals) {
+        let there = session
+            .query_one("SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text::name)", &[&role])
+            .await
+            .map_err(|e| database_error("look for a role", &e))?;
+        if there.get(0) {
+            continue;
+        }
+        let sql = format!("CREATE ROLE {} NOLOGIN ROLE {}", quote::identifier(&role), quote::identifier(user));
+        match session.batch_execute(&sql).await {
+            Ok(()) => made.push(role),
+            Err(error) => match error.as_db_error() {
+                Some(refused) => messages.push(refused_statement(refused.message(), &sql)),
+                None => return Err(database_error("create a role", &error)),
+            },
+        }
+    }
+    Ok(messages)
+}
+
+impl Made {
+    /// Removes database and roles; says what is left.
+    async fn remove(&mut self) -> Result<String> {
+        let session = self.server.connect(APPLICATION).await?;
+        let doing = format!("drop the database {} on {}", self.database, self.server.server_label());
+        let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote::identifier(&self.database));
+        session.batch_execute(&drop_it).await.map_err(|e| database_error(&doing, &e))?;
+        let mut stayed = Vec::new();
+        for role in &self.roles {
+            if session.batch_execute(&format!("DROP ROLE IF EXISTS {}", quote::identifier(role))).await.is_err() {
+                stayed.push(role.as_str());
+            }
+        }
+        let row = session
+            .query_one("SELECT count(*) FROM pg_catalog.pg_database WHERE datname = $1::text::name", &[&self.database])
+            .await
+            .map_err(|e| database_error(&doing, &e))?;
+        if row.get::<_, i64>(0) != 0 {
+            return Err(Error::new(ErrorKind::Database, format!("{doing}: it is still there")));
+        }
+        self.removed = true;
+        let roles = match (self.roles.len(), stayed.is_empty()) {
+            (0, _) => String::new(),
+            (made, true) => format!(", nor are the {made} roles made for it"),
+            (_, false) => format!("; roles made for it that could not be dropped: {}", stayed.join(", ")),
+        };
+        Ok(format!("database {} is no longer in pg_database{roles}", self.database))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.removed {
+            return;
+        }
+        let mut made = Self {
+            server: self.server.clone(),
+            database: std::mem::take(&mut self.database),
+            roles: std::mem::take(&mut self.roles),
+            removed: true,
+        };
+        // A drop cannot wait on the executor it may run in.
+        let removing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime.map(|runtime| runtime.block_on(made.remove())) {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a scratch database may be left"),
+                Err(error) => tracing::warn!(%error, "a scratch database may be left"),
+            }
+        });
+        drop(removing.join());
+    }
+}
+
+#[async_trait]
+impl Scratch for Database {
+    fn target(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.target) as Arc<dyn Target>
+    }
+
+    fn describe(&self) -> String {
+        format!("database {} on {}", self.made.database, self.made.server.server_label())
+    }
+
+    fn messages(&self) -> &[ToolMessage] {
+        &self.messages
+    }
+
+    async fn tear_down(mut self: Box<Self>) -> Result<String> {
+        self.made.remove().await
+    }
+}

@@ -1,0 +1,201 @@
+//! A database to restore into: stock pg_restore for definitions, COPY for rows, and the checks of a drill.
+
+mod analyze;
+mod assert;
+mod checksum;
+mod contents;
+mod foreign_keys;
+mod large_objects;
+mod load;
+mod money;
+mod raw_copy;
+mod restore;
+mod sequences;
+mod stage;
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    cancel::Cancel,
+    ports::{
+        BlockSource, Inventory, LoadStatement, PgRestoreStep, RunContext, Target, TargetFacts, TargetWorker,
+        ToolMessage,
+    },
+};
+use tokio::sync::RwLock;
+
+use crate::{
+    connect::ConnectionTarget,
+    inventory,
+    session::{Session, database_error},
+    source::harvest,
+    tools::{ClientTools, ToolSearch},
+};
+use stage::Stage;
+
+/// How Lifeboat's sessions are called on the server.
+const APPLICATION: &str = "lifeboat restore";
+
+/// One database that may be written to.
+pub struct PgTarget {
+    target: ConnectionTarget,
+    search: ToolSearch,
+    work_folder: PathBuf,
+    staged: RwLock<Option<Arc<Stage>>>,
+}
+
+impl PgTarget {
+    /// A target; the host is resolved here, once. `work_folder` takes a few small files while a restore runs.
+    pub async fn new(target: ConnectionTarget, search: ToolSearch, work_folder: PathBuf) -> Result<Self> {
+        Ok(Self { target: target.pin().await?, search, work_folder, staged: RwLock::default() })
+    }
+
+    /// Where it connects to.
+    pub fn target(&self) -> &ConnectionTarget {
+        &self.target
+    }
+
+    async fn session(&self) -> Result<Session> {
+        self.target.connect(APPLICATION).await
+    }
+
+    /// Tools that read the archive and, if there are any, know the server too: its own major or the archive's, whichever
+    /// is newer; but an older server's archive can be put into a newer server by the older tools as well.
+    async fn tools(&self, server_version_num: u32) -> Result<ClientTools> {
+        let server = server_version_num / 10_000;
+        let archive = self.staged.read().await.as_ref().map(|stage| stage.client_major());
+        match archive {
+            None => self.search.find_reader(server).await,
+            Some(archive) => match self.search.find_reader(server.max(archive)).await {
+                Err(error) if error.kind() == ErrorKind::ClientTool && archive < server => {
+                    self.search.find_reader(archive).await
+                }
+                found => found,
+            },
+        }
+    }
+
+    async fn server_version_num(session: &Session) -> Result<u32> {
+        let row = session
+            .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
+            .await
+            .map_err(|e| database_error("read the server's version", &e))?;
+        Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+    }
+}
+
+#[async_trait]
+impl Target for PgTarget {
+    async fn facts(&self) -> Result<TargetFacts> {
+        let session = self.session().await?;
+        let row =
+            session.query_one(contents::FACTS, &[]).await.map_err(|e| database_error("read the target's facts", &e))?;
+        let server_version_num = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+        let tools = self.tools(server_version_num).await?;
+        Ok(TargetFacts {
+            server_version: row.get(0),
+            server_version_num,
+            client_version: tools.version().to_owned(),
+            database: self.target.database().to_owned(),
+            encoding: row.get(2),
+            server: self.target.server_label(),
+            superuser: row.get(3),
+            may_disable_triggers: contents::may_disable_triggers(&session, server_version_num, row.get(3)).await?,
+            contents: contents::contents(&session).await?,
+        })
+    }
+
+    async fn stage(&self, toc_dat: Bytes, data_files: &[(String, u64)]) -> Result<()> {
+        let stage = Stage::new(&self.work_folder, &toc_dat, data_files)?;
+        *self.staged.write().await = Some(Arc::new(stage));
+        Ok(())
+    }
+
+    async fn pg_restore(&self, step: &PgRestoreStep, context: &RunContext) -> Result<Vec<ToolMessage>> {
+        let stage = self.staged.read().await.clone();
+        let stage =
+            stage.ok_or_else(|| Error::new(ErrorKind::Unexpected, "pg_restore before the archive was staged"))?;
+        let session = self.session().await?;
+        let version = Self::server_version_num(&session).await?;
+        drop(session);
+        let tools = self.tools(version).await?;
+        restore::run(&self.target, &tools, &stage, step, context).await
+    }
+
+    async fn worker(&self) -> Result<Box<dyn TargetWorker>> {
+        let session = self.session().await?;
+        let version = Self::server_version_num(&session).await?;
+        let tools = self.tools(version).await?;
+        Ok(Box::new(Worker { session, target: self.target.clone(), tools }))
+    }
+
+    async fn analyze(&self, jobs: u32) -> Result<()> {
+        analyze::run(&self.target, APPLICATION, jobs).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory> {
+        let session = self.session().await?;
+        session
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(|e| database_error("begin", &e))?;
+        inventory::inventory(&session).await
+    }
+
+    async fn toc(&self) -> Result<Toc> {
+        let session = self.session().await?;
+        let version = Self::server_version_num(&session).await?;
+        drop(session);
+        let tools = self.tools(version).await?;
+        let harvested = harvest::harvest(&self.target, &tools, None, "lifeboat toc", &Cancel::never()).await?;
+        Ok(harvested.toc)
+    }
+
+    async fn assert(&self, sql: &str) -> Result<bool> {
+        assert::run(&self.session().await?, sql).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<(String, u64)>> {
+        foreign_keys::orphans(&self.session().await?).await
+    }
+
+    async fn sequences_behind(&self) -> Result<Vec<(String, i64, i64)>> {
+        sequences::behind(&self.session().await?).await
+    }
+}
+
+/// One session of a target.
+struct Worker {
+    session: Session,
+    target: ConnectionTarget,
+    tools: ClientTools,
+}
+
+#[async_trait]
+impl TargetWorker for Worker {
+    async fn copy_in(&mut self, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
+        if raw_copy::is_needed(statement) {
+            return raw_copy::copy_in(&self.target, &self.tools, statement, rows).await;
+        }
+        load::copy_in(&self.session, statement, rows).await
+    }
+
+    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource) -> Result<u64> {
+        large_objects::load(&self.session, oid, content).await
+    }
+
+    async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum> {
+        if raw_copy::is_needed(statement) {
+            return raw_copy::checksum(&self.target, &self.tools, statement, sort_columns).await;
+        }
+        checksum::of(&self.session, statement, sort_columns).await
+    }
+
+    async fn large_object_digest(&mut self, oid: u32) -> Result<Option<(u64, String)>> {
+        large_objects::digest(&self.session, oid).await
+    }
+}

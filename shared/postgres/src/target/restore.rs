@@ -1,0 +1,110 @@
+//! One step of stock pg_restore over the staged TOC.
+
+use std::{fmt::Write, fs};
+
+use lifeboat_core::{
+    Error, ErrorKind, Result, ResultExt,
+    ports::{Classification, PgRestoreStep, RunContext, ToolMessage},
+};
+
+use super::stage::Stage;
+use crate::{classify::classify, connect::ConnectionTarget, tools, tools::ClientTools};
+
+/// What says that the tool could not do its work at all, rather than that some of it failed.
+const NO_CONNECTION: [&str; 4] = [
+    "connection to server ",
+    "server closed the connection unexpectedly",
+    "terminating connection due to ",
+    "SSL connection has been closed unexpectedly",
+];
+
+/// Runs the step and returns its messages; that fatal ones are among them is the caller's to see.
+pub(super) async fn run(
+    target: &ConnectionTarget,
+    tools: &ClientTools,
+    stage: &Stage,
+    step: &PgRestoreStep,
+    context: &RunContext,
+) -> Result<Vec<ToolMessage>> {
+    if step.dump_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let doing = format!("pg_restore ({})", step.name);
+    let list = tempfile::Builder::new()
+        .prefix("list-")
+        .tempfile_in(stage.path())
+        .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
+    fs::write(list.path(), list_of(&step.dump_ids)).or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
+    let mut command = tools.command("pg_restore");
+    command.envs(target.tool_environment(&format!("lifeboat {}", context.run_id)));
+    // Without a name the database, like all else of the connection, comes from the environment.
+    command.args(["--dbname=", "--format=d"]).arg("--use-list").arg(list.path());
+    if step.jobs > 1 {
+        command.arg(format!("--jobs={}", step.jobs));
+    }
+    if step.no_owner {
+        command.arg("--no-owner");
+    }
+    if step.no_acl {
+        command.arg("--no-acl");
+    }
+    if step.clean {
+        command.args(["--clean", "--if-exists"]);
+    }
+    if let Some(role) = &step.role {
+        command.arg(format!("--role={role}"));
+    }
+    command.arg(stage.path());
+    let ended = tools::run(command, &doing, b"", &context.cancel).await?;
+    judge(&doing, ended.status.success(), &ended.stderr)
+}
+
+/// Lines as `pg_restore --list` prints them, of which only the number counts.
+fn list_of(dump_ids: &[i32]) -> String {
+    dump_ids.iter().fold(String::new(), |mut list, id| {
+        let _ = writeln!(list, "{id};");
+        list
+    })
+}
+
+fn judge(doing: &str, success: bool, stderr: &[u8]) -> Result<Vec<ToolMessage>> {
+    let mut messages = classify(stderr);
+    let lost =
+        messages.iter().find(|m| m.classification.is_fatal() && NO_CONNECTION.iter().any(|t| m.text.contains(t)));
+    if let Some(message) = lost {
+        return Err(Error::new(ErrorKind::Database, format!("{doing}: {}", message.text)));
+    }
+    let explained = messages.iter().any(|m| m.classification != Classification::Harmless);
+    if !success && !explained {
+        messages.push(ToolMessage {
+            classification: Classification::Unknown,
+            text: format!("{doing} failed and gave no reason"),
+            entry: None,
+        });
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_without_a_reason_is_fatal() {
+        let messages = judge("pg_restore", false, b"pg_restore: warning: errors ignored on restore: 1\n").unwrap();
+        assert!(messages.iter().any(|m| m.classification.is_fatal()), "{messages:?}");
+        assert!(judge("pg_restore", true, b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_failure_that_is_explained_is_what_its_messages_are() {
+        let text = b"pg_restore: error: could not execute query: ERROR:  must be member of role \"bob\"\nCommand was: ALTER TABLE public.a OWNER TO bob;\n\n\npg_restore: warning: errors ignored on restore: 1\n";
+        assert!(!judge("pg_restore", false, text).unwrap().iter().any(|m| m.classification.is_fatal()));
+    }
+
+    #[test]
+    fn a_connection_that_failed_is_an_error() {
+        let text = b"pg_restore: error: connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n";
+        assert_eq!(judge("pg_restore", false, text).unwrap_err().kind(), ErrorKind::Database);
+    }
+}
