@@ -10,6 +10,7 @@ use lifeboat_core::{ids::RunId, ports::Store};
 use lifeboat_store::S3Settings;
 use lifeboat_testkit::servers::{LocalStack, Minio};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 pub(crate) const BUCKET: &str = "contract";
 
@@ -19,6 +20,9 @@ pub(crate) struct Backend {
     pub settings: S3Settings,
     /// The URL of a store is this and a name.
     base: String,
+    /// Held while an upload is completed. `LocalStack` looks for the key before it puts the parts together, and not
+    /// again: of uploads completed at once, two can win there. So there they complete one after another.
+    pub completion: Semaphore,
     _folder: Option<TempDir>,
 }
 
@@ -37,6 +41,10 @@ pub(crate) fn run(text: &str) -> RunId {
     text.parse().unwrap()
 }
 
+fn at_once() -> Semaphore {
+    Semaphore::new(Semaphore::MAX_PERMITS)
+}
+
 /// Every test has its own prefix, on servers that all tests share and that die with the test process.
 fn own_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -50,7 +58,7 @@ pub(crate) async fn file() -> Backend {
     let store = lifeboat_store::open(&format!("{base}store"), &settings).await.unwrap();
     // The first write makes the folder; reads of an untouched store are a test of their own.
     store.probe(&run("first")).await.unwrap();
-    Backend { store, settings, base, _folder: Some(folder) }
+    Backend { store, settings, base, completion: at_once(), _folder: Some(folder) }
 }
 
 pub(crate) fn minio_server() -> &'static Minio {
@@ -81,7 +89,8 @@ pub(crate) fn localstack_server() -> &'static LocalStack {
 }
 
 pub(crate) async fn localstack() -> Backend {
-    s3(settings(&localstack_server().endpoint, "test", "test")).await
+    let backend = s3(settings(&localstack_server().endpoint, "test", "test")).await;
+    Backend { completion: Semaphore::new(1), ..backend }
 }
 
 fn settings(endpoint: &str, access_key: &str, secret_key: &str) -> S3Settings {
@@ -97,7 +106,7 @@ fn settings(endpoint: &str, access_key: &str, secret_key: &str) -> S3Settings {
 pub(crate) async fn s3(settings: S3Settings) -> Backend {
     let base = format!("s3://{BUCKET}/{}/", own_prefix());
     let store = lifeboat_store::open(&format!("{base}store"), &settings).await.unwrap();
-    Backend { store, settings, base, _folder: None }
+    Backend { store, settings, base, completion: at_once(), _folder: None }
 }
 
 /// Bytes that differ everywhere, so that a lost, doubled or moved block shows.

@@ -1,5 +1,7 @@
 //! What is promised of streamed uploads: whole or not there, and never in another's place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan};
 use lifeboat_core::{
@@ -89,14 +91,18 @@ pub(crate) async fn a_key_taken_meanwhile_is_not_replaced(backend: Backend) {
 }
 
 pub(crate) async fn of_four_uploads_to_one_key_exactly_one_wins(backend: Backend) {
+    let backend = Arc::new(backend);
     for length in [1000, 9 * MIB] {
         let key = format!("race/{length}");
         let tasks: Vec<_> = (0..4_u8)
             .map(|writer| {
-                let (store, key) = (backend.store.clone(), key.clone());
+                let (backend, key) = (Arc::clone(&backend), key.clone());
                 tokio::spawn(async move {
-                    let body = Bytes::from(vec![writer; length]);
-                    match upload(&*store, &key, &body, &format!("writer-{writer}")).await {
+                    let by = run(&format!("writer-{writer}"));
+                    let mut upload = backend.store.upload_new(&key, &by).await.unwrap();
+                    write(&mut *upload, &Bytes::from(vec![writer; length])).await.unwrap();
+                    let _turn = backend.completion.acquire().await.unwrap();
+                    match upload.complete().await {
                         Ok(_) => Some(writer),
                         Err(e) if e.kind() == ErrorKind::AlreadyExists => None,
                         Err(e) => panic!("{e}"),
