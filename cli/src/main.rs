@@ -1,2 +1,91 @@
-//! placeholder
-fn main() {}
+//! The command line of Lifeboat: the same runs as the functions, with output for people and programs.
+
+mod answer;
+mod app;
+mod arguments;
+mod commands;
+mod progress;
+mod table;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{CommandFactory, Parser, error::ErrorKind as ClapErrorKind};
+use lifeboat_core::{Error, ErrorKind, Result};
+use lifeboat_postgres::ConnectionTarget;
+
+use answer::{Answer, err, out, print_error};
+use app::App;
+use arguments::{Arguments, Command, Output};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(usage(&error)),
+    };
+    if let Command::Completions(completions) = &arguments.command {
+        let mut script = Vec::new();
+        clap_complete::generate(completions.shell, &mut Arguments::command(), "lifeboat", &mut script);
+        out(&String::from_utf8_lossy(&script));
+        return ExitCode::SUCCESS;
+    }
+    let output = arguments.global.output;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::new(ErrorKind::Unexpected, format!("start the runtime: {error}"));
+            return ExitCode::from(print_error(&error, output));
+        }
+    };
+    let (quiet, result) = (arguments.global.quiet, runtime.block_on(run(&arguments)));
+    // A question that nobody answered may still be waiting for a line.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    ExitCode::from(match result {
+        Ok(answer) => {
+            answer.print(output, quiet);
+            answer.exit
+        }
+        Err(error) => print_error(&error, output),
+    })
+}
+
+async fn run(arguments: &Arguments) -> Result<Answer> {
+    let app = App::begin(&arguments.global)?;
+    let result = Box::pin(commands::run(&app, &arguments.command)).await;
+    app.clear_progress();
+    result
+}
+
+/// Help, version and usage errors.
+fn usage(error: &clap::Error) -> u8 {
+    let text = without_passwords(error.render().to_string());
+    match error.kind() {
+        ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => {
+            out(&text);
+            return 0;
+        }
+        ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            err(&text);
+            return ErrorKind::Usage.exit_code();
+        }
+        _ => {}
+    }
+    if wants_json() {
+        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default().trim().to_owned();
+        return print_error(&Error::new(ErrorKind::Usage, message), Output::Json);
+    }
+    err(&text);
+    ErrorKind::Usage.exit_code()
+}
+
+/// The arguments could not be parsed, but whoever reads the answer has said how.
+fn wants_json() -> bool {
+    let words: Vec<String> = std::env::args().collect();
+    words.iter().any(|w| w == "--output=json") || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+/// A URL in the wrong place is quoted by the parser; its password must not be.
+fn without_passwords(text: String) -> String {
+    std::env::args()
+        .filter(|word| word.contains("://") && ConnectionTarget::url_has_password(word))
+        .fold(text, |text, word| text.replace(&word, "(a URL with a password)"))
+}

@@ -1,2 +1,8 @@
-//! placeholder
-fn main() {}
+//! The function `dump`: decode, run, encode.
+
+use lifeboat_runtime::{functions, lambda};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    lambda::serve("dump", functions::dump).await
+}

@@ -9,7 +9,7 @@ mod proof;
 mod schema;
 mod sections;
 mod view;
-mod words;
+pub mod words;
 
 pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, TableOutcome};
 pub use html::to_html;

@@ -10,7 +10,6 @@ mod pgpass;
 pub mod requests;
 pub mod runs;
 mod scheduled;
-mod scratch;
 pub mod setup;
 pub mod stop;
 pub mod telemetry;

@@ -10,6 +10,7 @@ use lifeboat_core::{
     ports::RunContext,
     verify,
 };
+use lifeboat_postgres::ConnectionTarget;
 
 use crate::{
     requests::{DumpAnswer, Verified},
@@ -61,9 +62,20 @@ pub async fn dump(
     options: &DumpOptions,
     context: &RunContext,
 ) -> Result<DumpAnswer> {
+    dump_of(setup, setup.connection(selected)?, selected, options, context).await
+}
+
+/// The same of a database whose connection is known already.
+pub async fn dump_of(
+    setup: &Setup,
+    connection: ConnectionTarget,
+    selected: &Selected,
+    options: &DumpOptions,
+    context: &RunContext,
+) -> Result<DumpAnswer> {
     let store = setup.open_store().await?;
     let control = setup.open_control().await?;
-    let source = context.cancel.race(setup.open_source(setup.connection(selected)?)).await?;
+    let source = context.cancel.race(setup.open_source(connection)).await?;
     let ports = DumpPorts { source: Arc::new(source), store: Arc::clone(&store), control };
     let request = dump_request(selected, options);
     let outcome = dump::run(&ports, &request, context).await?;
@@ -89,7 +101,7 @@ pub async fn drill(
     let config = &selected.config;
     let ports = DrillPorts {
         store: setup.open_store().await?,
-        scratch: setup.scratch(selected, options.scratch.as_deref()).await?,
+        scratch: setup.scratch(selected, options.scratch.as_deref())?,
     };
     let request = drill::DrillRequest {
         database: selected.slug.clone(),

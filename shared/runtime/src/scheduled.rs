@@ -101,3 +101,6 @@ pub fn error_document(error: &Error) -> Value {
         "error": { "kind": error.kind().name(), "message": error.to_string(), "hint": error.hint() }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ use lifeboat_core::{
     ids::{DatabaseSlug, RunId},
     ports::{Entropy, Progress, RunContext, ScratchProvider, Store},
 };
-use lifeboat_postgres::{ConnectionTarget, PgSource, tools::ToolSearch};
+use lifeboat_postgres::{ConnectionTarget, PgSource, cluster::ClusterOptions, scratch::{LocalScratch, ServerScratch}, target::PgTarget, tools::ToolSearch};
+use secrecy::SecretString;
 use lifeboat_store::S3Settings;
 
 use crate::{
@@ -188,23 +189,43 @@ impl Setup {
         PgSource::new(connection, self.tools()).await
     }
 
+    /// A database to restore into.
+    pub async fn open_target(&self, connection: ConnectionTarget) -> Result<PgTarget> {
+        PgTarget::new(connection, self.tools(), self.temporary_folder()).await
+    }
+
+    /// How a throwaway cluster of this major version is made.
+    pub fn cluster_options(&self, major: u32) -> ClusterOptions {
+        let random = || SystemEntropy.next();
+        ClusterOptions {
+            search: self.tools(),
+            major,
+            work_folder: self.temporary_folder(),
+            password: SecretString::from(format!("{:016x}{:016x}", random(), random())),
+            settings: Vec::new(),
+            account: None,
+        }
+    }
+
     /// Where temporary files go.
     pub fn temporary_folder(&self) -> PathBuf {
         self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
     /// Where a drill restores: the flag's word, else what is configured.
-    pub async fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
+    pub fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
         let setting = match flag {
             Some("local") => ScratchSetting::Local,
             Some(url) => ScratchSetting::Server(check_url(url)?),
             None => selected.config.drill.scratch.value.clone(),
         };
-        crate::scratch::provider(self, &setting).await
-    }
-
-    /// Resolves a URL kept anywhere.
-    pub(crate) fn resolve(&self, url: &DatabaseUrl) -> Result<ConnectionTarget> {
-        resolve(url, &self.environment)
+        let (search, work_folder) = (self.tools(), self.temporary_folder());
+        Ok(match setting {
+            ScratchSetting::Local => Arc::new(LocalScratch { search, work_folder, account: None }),
+            ScratchSetting::Server(url) => {
+                let server = resolve(&url, &self.environment)?;
+                Arc::new(ServerScratch { server, search, work_folder })
+            }
+        })
     }
 }

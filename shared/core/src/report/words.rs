@@ -1,7 +1,12 @@
-//! Numbers of a report in the words that people read.
+//! Numbers in the words that people read, the same in reports, tables and messages.
+
+/// A count as `1,234,567`.
+pub fn count(count: u64) -> String {
+    crate::markdown::grouped(count)
+}
 
 /// Seconds as `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
-pub(super) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let pair = |large: f64, unit: &str, small: f64, small_unit: &str| {
         if small > 0.0 { format!("{large} {unit} {small} {small_unit}") } else { format!("{large} {unit}") }
     };
@@ -21,7 +26,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Bytes as `512 B`, `3.4 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -1,0 +1,367 @@
+//! The command line: what may be asked, with examples for every command.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use lifeboat_archive::codec::Codec;
+use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug, restore::TableName};
+
+/// What goes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// Tables and sentences for people.
+    #[default]
+    Text,
+    /// Exactly one JSON document, errors included.
+    Json,
+}
+
+/// Backs up PostgreSQL to object storage, and proves that every backup can be restored.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lifeboat",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  lifeboat demo
+  lifeboat dump --database-url postgres://backup@db.example/orders --store s3://acme-lifeboat/pg
+  lifeboat list
+  lifeboat restore latest --to env:TARGET_URL --dry-run
+  lifeboat drill orders
+
+A URL with a password is refused: write env:NAME, or use PGPASSWORD or PGPASSFILE.
+Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 client tool, 4 database, 5 keys, 6 store,
+7 data differ or corrupt, 8 objective missed, 9 refused, 10 deadline, 11 part failed, 75 already running,
+130 interrupted."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: $LIFEBOAT_CONFIG, then ./lifeboat.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where backups live: file:///folder or s3://bucket/prefix
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(crate) store: Option<String>,
+    /// The database's URL without a password, or env:NAME
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(crate) database_url: Option<String>,
+    /// What goes to standard output
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
+    pub(crate) output: Output,
+    /// Tell more on standard error; twice for every step
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Everywhere")]
+    pub(crate) verbose: u8,
+    /// Tell errors only
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// Answer yes to every question
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make one backup, verified right after, and print its id
+    Dump(Dump),
+    /// List backups, newest first
+    List(List),
+    /// Show one backup in full
+    Show(Show),
+    /// Read a backup back from the store and check every byte
+    Verify(Verify),
+    /// Restore a backup, or part of it, into a database
+    Restore(Restore),
+    /// Write a backup to disk as a plain pg_dump directory archive
+    Fetch(Fetch),
+    /// Rehearse a restore in a scratch target, compare every table, and write the report
+    Drill(Drill),
+    /// Plan, apply or question what is kept
+    #[command(subcommand)]
+    Retention(Retention),
+    /// Keep a backup, whatever retention plans
+    Hold(Hold),
+    /// End a hold
+    Release(Release),
+    /// Show the state of every database
+    Status(Status),
+    /// Say what would go wrong with a dump, and change nothing
+    Preflight(Preflight),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Configuration),
+    /// Take a database through everything: dump, verify, restore, drill, retention
+    Demo(Demo),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat dump orders
+  lifeboat dump --all
+  lifeboat dump --database-url env:ORDERS_URL --store file:///var/backups/lifeboat
+  id=$(lifeboat dump orders --quiet)")]
+pub(crate) struct Dump {
+    /// The database's name in the configuration, or the name to give it
+    #[arg(conflicts_with = "all")]
+    pub(crate) database: Option<DatabaseSlug>,
+    /// Every configured database, one after the other; goes on after a failure
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Parallel sessions [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) jobs: Option<u32>,
+    /// zstd:1 to zstd:19, gzip:1 to gzip:9, none [default: zstd:1]
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) compress: Option<Codec>,
+    /// Leave out the verify right after the dump
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat list
+  lifeboat list orders --output json")]
+pub(crate) struct List {
+    /// Only this database's
+    pub(crate) database: Option<DatabaseSlug>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat show latest
+  lifeboat show orders/20261120T020000Z-abcd")]
+pub(crate) struct Show {
+    /// An id, `latest`, or either with a database in front
+    #[arg(default_value = "latest")]
+    pub(crate) backup: BackupReference,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat verify
+  lifeboat verify orders/latest
+  lifeboat verify all")]
+pub(crate) struct Verify {
+    /// An id, `latest`, either with a database in front, or `all`
+    #[arg(default_value = "latest")]
+    pub(crate) backup: String,
+    /// Objects read at the same time [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) jobs: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat restore latest --to postgres://ann@localhost/orders_copy
+  lifeboat restore orders/latest --to env:TARGET_URL --dry-run
+  lifeboat restore latest --to env:TARGET_URL --table public.users --table public.orders
+  lifeboat restore latest --to env:TARGET_URL --force      # takes a safety backup of the target first
+
+The target must exist and be empty: createdb -T template0 orders_copy")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that pg_restore users know")]
+pub(crate) struct Restore {
+    /// An id, `latest`, or either with a database in front
+    pub(crate) backup: BackupReference,
+    /// The database to restore into: its URL without a password, or env:NAME
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
+    /// Only this table, with what it needs; may be repeated
+    #[arg(long = "table", value_name = "SCHEMA.TABLE")]
+    pub(crate) tables: Vec<TableName>,
+    /// Definitions only
+    #[arg(long, conflicts_with = "data_only")]
+    pub(crate) schema_only: bool,
+    /// Rows only, into tables that exist and are empty
+    #[arg(long, conflicts_with = "clean")]
+    pub(crate) data_only: bool,
+    /// Drop what is restored before creating it
+    #[arg(long)]
+    pub(crate) clean: bool,
+    /// Leave objects to the role that restores
+    #[arg(long)]
+    pub(crate) no_owner: bool,
+    /// Leave privileges out
+    #[arg(long)]
+    pub(crate) no_acl: bool,
+    /// SET ROLE before creating objects
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<String>,
+    /// Parallel sessions [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) jobs: Option<u32>,
+    /// Print what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Restore into a target that is not empty, after a safety backup of it
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// With --force: without a safety backup
+    #[arg(long, requires = "force")]
+    pub(crate) no_safety_backup: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat fetch latest ./orders-archive
+  pg_restore -j4 -d orders_copy ./orders-archive")]
+pub(crate) struct Fetch {
+    /// An id, `latest`, or either with a database in front
+    pub(crate) backup: BackupReference,
+    /// A new or empty folder
+    pub(crate) folder: PathBuf,
+    /// Write data files decompressed, for a pg_restore that does not know the codec
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat drill orders
+  lifeboat drill orders --select latest --scratch local
+  lifeboat drill orders --scratch env:SCRATCH_URL
+
+Exit codes: 0 passed, 7 failed, 8 all data are fine but RPO or RTO was missed.")]
+pub(crate) struct Drill {
+    /// The database
+    pub(crate) database: Option<DatabaseSlug>,
+    /// latest, oldest, random, rotate, or a backup's id [default: rotate]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) select: Option<Selection>,
+    /// `local`, or the URL of a server to make a database on [default: local]
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) scratch: Option<String>,
+    /// Parallel sessions [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) jobs: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  lifeboat retention plan
+  lifeboat retention apply orders --yes
+  lifeboat retention lint
+  lifeboat retention undo 20261120T020000Z-abcd")]
+pub(crate) enum Retention {
+    /// Say what would be kept and what would expire, and why
+    #[command(after_help = "Example:\n  lifeboat retention plan orders")]
+    Plan(OneDatabase),
+    /// Do what the plan says
+    #[command(after_help = "Example:\n  lifeboat retention apply orders --yes")]
+    Apply(OneDatabase),
+    /// Warn of settings that make no sense
+    #[command(after_help = "Example:\n  lifeboat retention lint")]
+    Lint(OneDatabase),
+    /// Take back the intent to expire a backup
+    #[command(after_help = "Example:\n  lifeboat retention undo orders/20261120T020000Z-abcd")]
+    Undo(Undo),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneDatabase {
+    /// Only this database; without it, all
+    pub(crate) database: Option<DatabaseSlug>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Undo {
+    /// An id, or one with a database in front
+    pub(crate) backup: BackupReference,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  lifeboat hold orders/20261120T020000Z-abcd --reason 'before the migration'")]
+pub(crate) struct Hold {
+    /// An id, `latest`, or either with a database in front
+    pub(crate) backup: BackupReference,
+    /// Why, for whoever finds it later
+    #[arg(long, value_name = "TEXT", default_value = "held by hand")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  lifeboat release orders/20261120T020000Z-abcd")]
+pub(crate) struct Release {
+    /// An id, `latest`, or either with a database in front
+    pub(crate) backup: BackupReference,
+}
+
+/// How the status is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// A table for people.
+    Text,
+    /// JSON.
+    Json,
+    /// Prometheus' text format.
+    Prometheus,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat status
+  lifeboat status --format prometheus > /var/lib/node_exporter/lifeboat.prom")]
+pub(crate) struct Status {
+    /// Only this database
+    pub(crate) database: Option<DatabaseSlug>,
+    /// How it is written [default: as --output says]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<StatusFormat>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat preflight orders
+  lifeboat preflight --database-url env:ORDERS_URL")]
+pub(crate) struct Preflight {
+    /// The database
+    pub(crate) database: Option<DatabaseSlug>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  lifeboat config check")]
+pub(crate) enum Configuration {
+    /// Print every setting in force, with its default and where it came from; no secrets
+    #[command(after_help = "Examples:
+  lifeboat config check
+  lifeboat config check --output json | jq .databases")]
+    Check,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat demo
+  lifeboat demo --database-url env:MY_URL --store s3://bucket/prefix
+
+Without --database-url it makes a shop of a million rows in a throwaway cluster. With it, the database is only read:
+restore and drill go to a throwaway cluster on this machine.")]
+pub(crate) struct Demo {
+    /// Where the drill's report is written
+    #[arg(long, value_name = "FOLDER", default_value = "lifeboat-demo")]
+    pub(crate) dir: PathBuf,
+    /// How large the shop is; 1 is 1.1 million rows
+    #[arg(long, hide = true, default_value_t = 1.0)]
+    pub(crate) scale: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  lifeboat completions bash > ~/.local/share/bash-completion/completions/lifeboat")]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}

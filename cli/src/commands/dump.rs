@@ -1,0 +1,164 @@
+//! `dump`: one backup, or one of every configured database.
+
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    config::default_codec,
+    ports::Severity,
+    report::words::{bytes, count, duration},
+};
+use lifeboat_runtime::{
+    Selected, error_document,
+    requests::DumpAnswer,
+    runs::{self, DumpOptions},
+};
+use serde_json::json;
+
+use crate::{
+    answer::Answer,
+    app::App,
+    arguments::Dump,
+    table::{Align, facts, table},
+};
+
+pub(crate) async fn run(app: &App, arguments: &Dump) -> Result<Answer> {
+    let options = options(app, arguments)?;
+    if arguments.all {
+        return all(app, &options).await;
+    }
+    let selected = app.one(arguments.database.as_ref())?;
+    let done = runs::dump(&app.setup, &selected, &options, &app.context).await?;
+    let remarks = remarks(&done);
+    Ok(Answer::new(&done, format!("{}\n", done.backup_id))?.with_remarks(remarks))
+}
+
+fn options(app: &App, arguments: &Dump) -> Result<DumpOptions> {
+    let restorer = app.setup.config.restorer.as_ref().map(|r| r.value);
+    if let (Some(codec), Some(old @ ..=15)) = (arguments.compress, restorer)
+        && codec.suffix() == ".zst"
+    {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("--compress {codec} contradicts restorer = {old}: pg_restore reads zstd from 16 on"),
+        )
+        .with_hint(format!("use {}, or raise restorer", default_codec(restorer).value)));
+    }
+    Ok(DumpOptions { jobs: arguments.jobs, compress: arguments.compress, no_verify: arguments.no_verify })
+}
+
+/// Goes on after a failure, but not after Ctrl-C.
+async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
+    let databases = app.setup.all(app.database_url.as_deref())?;
+    let mut results: Vec<(Selected, Result<DumpAnswer>)> = Vec::new();
+    for selected in databases {
+        let result = runs::dump(&app.setup, &selected, options, &app.context).await;
+        app.context.cancel.check()?;
+        results.push((selected, result));
+    }
+    let failed = results.iter().filter(|(_, r)| r.is_err()).count();
+    let rows = results.iter().map(|(selected, result)| match result {
+        Ok(done) => vec![
+            selected.slug.to_string(),
+            done.backup_id.to_string(),
+            count(done.rows),
+            bytes(done.stored_bytes),
+            duration(done.seconds),
+            if done.verified.is_some() { "verified" } else { "uploaded" }.to_owned(),
+        ],
+        Err(error) => {
+            let dash = || "–".to_owned();
+            vec![selected.slug.to_string(), dash(), dash(), dash(), dash(), format!("failed: {error}")]
+        }
+    });
+    let text = table(
+        &[
+            ("database", Align::Left),
+            ("backup", Align::Left),
+            ("rows", Align::Right),
+            ("stored", Align::Right),
+            ("took", Align::Right),
+            ("result", Align::Left),
+        ],
+        rows,
+    );
+    let documents: Vec<_> = results
+        .iter()
+        .map(|(selected, result)| match result {
+            Ok(done) => json!({ "database": selected.slug, "backup": done }),
+            Err(error) => json!({ "database": selected.slug, "error": error_document(error)["error"] }),
+        })
+        .collect();
+    let document = json!({ "databases": documents, "done": results.len() - failed, "failed": failed });
+    let mut remarks = String::new();
+    for (selected, result) in &results {
+        if let Err(error) = result {
+            remarks.push_str(&format!("{}: {error}\n  hint: {}\n", selected.slug, error.hint()));
+        }
+    }
+    Ok(Answer::new(&document, text)?
+        .with_remarks(remarks)
+        .with_exit((failed > 0).then_some(ErrorKind::FleetPartial)))
+}
+
+/// The figures of one backup.
+pub(crate) fn remarks(done: &DumpAnswer) -> String {
+    let mut text = facts([
+        ("backup", format!("{}/{} ({})", done.database, done.backup_id, done.tier.name())),
+        ("location", done.location.clone()),
+        ("rows", rows(done)),
+        ("size", sizes(done)),
+        ("took", speed(done)),
+        ("verified", verified(done)),
+    ]);
+    for finding in done.findings.iter().filter(|f| f.severity != Severity::Info) {
+        text.push_str(&format!("warning: {}\n  remedy: {}\n", finding.message, finding.remedy));
+    }
+    for omitted in done.omitted.iter().filter(|o| o.kind != "role passwords") {
+        text.push_str(&format!("omitted: {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
+    }
+    text
+}
+
+pub(crate) fn rows(done: &DumpAnswer) -> String {
+    let mut text = format!("{} in {} tables", count(done.rows), count(done.tables));
+    if done.large_objects > 0 {
+        text.push_str(&format!(", {} large objects", count(done.large_objects)));
+    }
+    text
+}
+
+pub(crate) fn sizes(done: &DumpAnswer) -> String {
+    format!(
+        "{} of data stored as {} ({}, {})",
+        bytes(done.raw_bytes),
+        bytes(done.stored_bytes),
+        ratio(done.raw_bytes, done.stored_bytes),
+        done.compression
+    )
+}
+
+pub(crate) fn speed(done: &DumpAnswer) -> String {
+    format!("{} ({}/s)", duration(done.seconds), bytes(per_second(done.raw_bytes, done.seconds)))
+}
+
+fn verified(done: &DumpAnswer) -> String {
+    done.verified.as_ref().map_or_else(
+        || "not yet; run `lifeboat verify`".to_owned(),
+        |v| format!("{} objects, {} read back in {}", count(v.objects), bytes(v.bytes), duration(v.seconds)),
+    )
+}
+
+/// `5.3 : 1`
+pub(crate) fn ratio(raw: u64, stored: u64) -> String {
+    let tenths = raw.saturating_mul(10) / stored.max(1);
+    format!("{}.{} : 1", tenths / 10, tenths % 10)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
+pub(crate) fn per_second(amount: u64, seconds: f64) -> u64 {
+    (amount as f64 / seconds.max(0.001)) as u64
+}

@@ -1,0 +1,95 @@
+//! `list`: backups, newest first.
+
+use jiff::Timestamp;
+use lifeboat_core::{
+    Result,
+    catalog::{self, BackupState},
+    report::words::{bytes, count, duration},
+};
+use serde_json::json;
+
+use crate::{
+    answer::Answer,
+    app::App,
+    arguments::List,
+    table::{Align, table},
+};
+
+pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
+    let store = app.store().await?;
+    let database = app.named_or_by_url(arguments.database.as_ref())?.map(|s| s.slug);
+    let cancel = &app.context.cancel;
+    let states = cancel.race(catalog::list(&*store, database.as_ref())).await?;
+    let leftovers = cancel.race(catalog::unfinished(&*store, database.as_ref())).await?;
+    let now = app.context.clock.now();
+    let mut text = if states.is_empty() {
+        format!("There is no backup{} in {}.\n", database.map_or_else(String::new, |d| format!(" of {d}")), store.url())
+    } else {
+        shown(&states, now)
+    };
+    for leftover in &leftovers {
+        text.push_str(&format!(
+            "not a backup: {}/{} ({} objects, {}), a dump that runs or one that died {} ago\n",
+            leftover.database,
+            leftover.backup_id,
+            count(leftover.objects),
+            bytes(leftover.bytes),
+            age(now, leftover.last_written)
+        ));
+    }
+    Answer::new(&json!({ "store": store.url(), "backups": states, "unfinished": leftovers }), text)
+}
+
+/// The table of backups.
+pub(crate) fn shown(states: &[BackupState], now: Timestamp) -> String {
+    table(
+        &[
+            ("database", Align::Left),
+            ("backup", Align::Left),
+            ("age", Align::Right),
+            ("state", Align::Left),
+            ("tier", Align::Left),
+            ("rows", Align::Right),
+            ("data", Align::Right),
+            ("stored", Align::Right),
+            ("server", Align::Left),
+            ("remarks", Align::Left),
+        ],
+        states.iter().map(|state| {
+            let totals = state.summary.as_ref().map(|s| &s.totals);
+            let figure = |f: Option<String>| f.unwrap_or_else(|| "?".to_owned());
+            vec![
+                state.database.to_string(),
+                state.backup_id.to_string(),
+                age(now, state.at()),
+                state.standing().to_owned(),
+                state.tier.name().to_owned(),
+                figure(totals.map(|t| count(t.rows))),
+                figure(totals.map(|t| bytes(t.raw_bytes))),
+                figure(totals.map(|t| bytes(t.stored_bytes))),
+                figure(state.summary.as_ref().map(|s| s.server_version.clone())),
+                remarks(state),
+            ]
+        }),
+    )
+}
+
+fn remarks(state: &BackupState) -> String {
+    let mut remarks = Vec::new();
+    if let Some(reason) = &state.held {
+        remarks.push(format!("held: {reason}"));
+    }
+    if let Some(problem) = &state.problem {
+        remarks.push(problem.clone());
+    }
+    let omitted = state.summary.as_ref().map_or(0, |s| s.omitted);
+    if omitted > 0 {
+        remarks.push(format!("{omitted} omitted"));
+    }
+    remarks.join("; ")
+}
+
+/// How long ago, in words; nothing is younger than now.
+pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
+    duration(now.duration_since(at).as_secs_f64().max(0.0))
+}

@@ -1,0 +1,4 @@
+//! stub
+use lifeboat_core::{Error, ErrorKind, Result};
+use crate::{answer::Answer, app::App};
+pub(crate) async fn run(_app: &App, _a: &crate::arguments::Retention) -> Result<Answer> { Err(Error::new(ErrorKind::Unexpected, "not yet")) }

@@ -1,0 +1,83 @@
+//! `verify`: reads backups back and checks every byte.
+
+use lifeboat_core::{
+    ErrorKind, Result, catalog,
+    report::words::{bytes, count, duration},
+    verify::{self, VerifyOutcome},
+};
+use lifeboat_runtime::{error_document, requests::total};
+use serde_json::json;
+
+use crate::{
+    answer::Answer,
+    app::App,
+    arguments::{Output, Verify},
+    table::{Align, table},
+};
+
+pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
+    let store = app.store().await?;
+    if arguments.backup != "all" {
+        let backup = app.find(&*store, &arguments.backup.parse()?).await?;
+        let jobs = app.jobs(&backup.manifest.database, arguments.jobs);
+        let outcome = verify::run(&store, &backup, jobs, &app.context).await?;
+        return match outcome.clone().into_result() {
+            Ok(outcome) => Answer::new(&outcome, format!("{}\n", words(&outcome))),
+            Err(error) if app.output == Output::Text => Err(error),
+            // Programs get the list of damaged objects beside the error.
+            Err(error) => {
+                let mut document = json!(outcome);
+                document["error"] = error_document(&error)["error"].take();
+                Ok(Answer::new(&document, "")?.with_exit(Some(error.kind())))
+            }
+        };
+    }
+    let database = app.named_or_by_url(None)?.map(|s| s.slug);
+    let states = app.context.cancel.race(catalog::list(&*store, database.as_ref())).await?;
+    let (mut rows, mut documents, mut damaged) = (Vec::new(), Vec::new(), 0_u32);
+    for state in &states {
+        let jobs = app.jobs(&state.database, arguments.jobs);
+        let result = async {
+            let backup = app.context.cancel.race(catalog::open(&*store, &state.database, &state.backup_id)).await?;
+            verify::run(&store, &backup, jobs, &app.context).await
+        }
+        .await;
+        let (words, document) = match result {
+            Ok(outcome) => {
+                damaged += u32::from(!outcome.damage.is_empty());
+                (words(&outcome), json!(outcome))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                damaged += 1;
+                let document = json!({ "database": state.database, "backup_id": state.backup_id, "damage": [
+                    { "object": "manifest.json", "what": e.to_string() } ] });
+                (format!("DAMAGED: {e}"), document)
+            }
+            Err(e) => return Err(e),
+        };
+        rows.push(vec![state.qualified(), words]);
+        documents.push(document);
+    }
+    let text = if rows.is_empty() {
+        format!("There is no backup in {}.\n", store.url())
+    } else {
+        table(&[("backup", Align::Left), ("result", Align::Left)], rows)
+    };
+    let document = json!({ "backups": documents, "checked": states.len(), "damaged": damaged });
+    Ok(Answer::new(&document, text)?.with_exit((damaged > 0).then_some(ErrorKind::Corrupt)))
+}
+
+fn words(outcome: &VerifyOutcome) -> String {
+    if outcome.damage.is_empty() {
+        format!(
+            "verified: {} objects, {}, {} rows in {}",
+            count(outcome.objects),
+            bytes(outcome.bytes),
+            count(outcome.rows),
+            duration(total(&outcome.phases))
+        )
+    } else {
+        let what: Vec<&str> = outcome.damage.iter().map(|d| d.what.as_str()).collect();
+        format!("DAMAGED: {}", what.join("; "))
+    }
+}
