@@ -5,6 +5,7 @@ mod facts;
 pub(crate) mod harvest;
 mod large_objects;
 mod locks;
+mod names;
 mod preflight;
 mod snapshot;
 mod statements;

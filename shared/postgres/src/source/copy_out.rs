@@ -13,7 +13,7 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use super::{
-    locks::{is_ddl_conflict, lost},
+    locks::{is_ddl_conflict, lost, step},
     statements,
     tables::ReadableTable,
 };
@@ -65,6 +65,7 @@ pub(super) async fn on_worker(
     sink: &mut dyn BlockSink,
 ) -> Result<Attempt> {
     begin(session, snapshot).await?;
+    step("unit begun");
     let lock = format!(
         "SET LOCAL lock_timeout = {}; LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT",
         RANGE_LOCK_WAIT.as_millis(),
@@ -78,6 +79,7 @@ pub(super) async fn on_worker(
             _ => Err(database_error(&format!("lock {}", table.label()), &error)),
         };
     }
+    step("unit locked");
     let checksum = match copy(session, table, unit, encoding, sink).await? {
         Some(checksum) => checksum,
         None => {
@@ -85,6 +87,7 @@ pub(super) async fn on_worker(
             return Ok(Attempt::Refused);
         }
     };
+    step("unit copied");
     let held = session.query(statements::MY_DATA_LOCKS, &[]).await.map_err(|e| database_error("list locks", &e))?;
     let is_it = |row: &tokio_postgres::Row| row.get::<_, u32>(0) == table.oid && row.get::<_, &str>(1) == "r";
     // An extension's condition may read other tables too.

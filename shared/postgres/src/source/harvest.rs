@@ -80,8 +80,17 @@ impl Read for WholePipe<'_> {
 
 fn refusal(messages: &str) -> Error {
     let brief = messages.lines().take(12).collect::<Vec<_>>().join("\n");
-    let ddl =
-        ["lock timeout", "could not obtain lock", "does not exist", "cache lookup failed", "could not open relation"];
+    // The wait for a lock ends as a statement timeout, told in the server's language: the query tells what it was.
+    let ddl = [
+        "Query was: LOCK TABLE",
+        "lock timeout",
+        "could not obtain lock",
+        "does not exist",
+        "cache lookup failed",
+        "could not open relation",
+        "query to obtain definition of view",
+        "appears to be empty (length zero)",
+    ];
     if ddl.iter().any(|text| messages.contains(text)) {
         lost(format!("pg_dump refused: {brief}"))
     } else if messages.contains("aborting because of server version mismatch") {

@@ -24,6 +24,11 @@ pub(super) struct Exported {
     pub(super) locked: HashSet<u32>,
 }
 
+/// Tells that a step of the start is done: seen with -v, and by tests that change tables between any two steps.
+pub(super) fn step(name: &str) {
+    tracing::debug!(target: "lifeboat::step", step = name);
+}
+
 /// The run lost its consistent state and may start again.
 pub(super) fn lost(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::SnapshotLost, message)
@@ -48,6 +53,7 @@ pub(super) fn is_ddl_conflict(state: Option<&SqlState>) -> bool {
 /// Begins the transaction, locks every table, then exports the snapshot (DESIGN §6, rule 1).
 pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
     let tables = session.query(statements::TABLES, &[]).await.map_err(|e| database_error("list tables", &e))?;
+    step("tables listed");
     session
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
@@ -63,9 +69,11 @@ pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
             }
         })?;
     }
+    step("tables locked");
     let row = session.query_one(statements::EXPORT, &[]).await.map_err(|e| database_error("export snapshot", &e))?;
     let at = Timestamp::from_microsecond(row.get::<_, i64>(1))
         .map_err(|e| Error::new(ErrorKind::Database, format!("read the server's clock: {e}")))?;
+    step("snapshot exported");
     let locked: HashSet<u32> = session
         .query(statements::MY_LOCKS, &[])
         .await
@@ -80,5 +88,6 @@ pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
             return Err(lost(format!("table {schema}.{name} appeared or changed while the dump started")));
         }
     }
+    step("locks checked");
     Ok(Exported { id: row.get(0), at, lsn: row.get(2), standby: row.get(3), locked })
 }

@@ -15,7 +15,7 @@ use lifeboat_core::{
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 
-use super::{copy_out, facts, harvest, large_objects, locks, preflight, tables};
+use super::{copy_out, facts, harvest, large_objects, locks, names, preflight, tables};
 use crate::{
     connect::ConnectionTarget,
     inventory,
@@ -109,9 +109,13 @@ async fn prepare(
     let exported = locks::lock_and_export(session).await?;
     let name = format!("lifeboat {} toc", context.run_id);
     let harvest = harvest::harvest(target, tools, Some(&exported.id), &name, &context.cancel).await?;
+    locks::step("table of contents harvested");
     let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
     let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
+    locks::step("tables described");
     let inventory = inventory::inventory(session).await?;
+    names::check(session).await?;
+    locks::step("inventory taken");
     let mut omitted = preflight::omitted(session).await?;
     omitted.extend(harvest.warnings.into_iter().map(|text| Omitted {
         kind: "pg_dump warning".to_owned(),

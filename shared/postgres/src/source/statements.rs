@@ -80,3 +80,25 @@ ORDER BY m.oid";
 /// Pages of one large object from a page on, half a MiB at a time.
 pub(super) const LARGE_OBJECT_PAGES: &str = "
 SELECT pageno, data FROM pg_catalog.pg_largeobject WHERE loid = $1 AND pageno >= $2 ORDER BY pageno LIMIT 256";
+
+/// Something that bears another name in the newest catalog, by which `reg*` types are written out, than in the snapshot.
+/// What was dropped meanwhile is written as a number, and pg_dump has noticed where it mattered.
+pub(super) const RENAMED: &str = "
+SELECT o.kind, o.before, o.now
+FROM (SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.oid::pg_catalog.regnamespace::text
+      FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384
+      UNION ALL
+      SELECT 'relation', pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid::pg_catalog.regclass::text
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I') AND c.relpersistence <> 't'
+        AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'type', pg_catalog.format('%I.%I', n.nspname, t.typname), t.oid::pg_catalog.regtype::text
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      WHERE t.oid >= 16384 AND t.typcategory <> 'A' AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'function', pg_catalog.format('%I.%I', n.nspname, p.proname), p.oid::pg_catalog.regproc::text
+      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE p.oid >= 16384 AND n.nspname !~ '^pg_') AS o(kind, before, now)
+WHERE o.before <> o.now AND o.now !~ '^[0-9]+$'
+LIMIT 1";
