@@ -26,7 +26,7 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack cargo-lambda
+	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack awscli cargo-lambda
 	cargo build -p lifeboat-cli
 	cargo test --workspace
 
@@ -49,7 +49,7 @@ bench: ## Measure dump and restore beside pg_dump and pg_restore
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack cargo-lambda
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack awscli cargo-lambda
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored
 
 # `cargo lambda build` would compile every dependency a second time, in a folder of its own.

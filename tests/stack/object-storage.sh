@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The two S3 servers the tests run against: MinIO and LocalStack. Sourced by setup.
+# The two S3 servers the tests run against, MinIO and LocalStack, and the AWS command line. Sourced by setup.
 
 install_minio() {
     local wheel go
@@ -46,4 +46,22 @@ install_localstack() {
     "$tools/localstack/bin/python" -c 'import localstack.runtime.main' ||
         fail "load LocalStack" "run $tools/localstack/bin/python -m localstack.runtime.main to see why"
     stamp localstack "$pins"
+}
+
+# What RESTORE.md calls for.
+install_awscli() {
+    local requirements=$stack/awscli-requirements.txt pins python
+    pins="$(sha256sum <"$requirements") $tools"
+    if installed awscli "$pins" && "$tools/bin/aws" --version >/dev/null 2>&1; then
+        return
+    fi
+    require_python 11 13
+    say "installing the AWS command line"
+    "$python" -m venv --clear "$tools/awscli"
+    "$tools/awscli/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-deps --requirement "$requirements" ||
+        fail "install the AWS command line" "check the network, and that pip install -r tests/stack/awscli-requirements.txt works in a virtual environment"
+    ln -sf ../awscli/bin/aws "$tools/bin/aws"
+    "$tools/bin/aws" --version >/dev/null || fail "start $tools/bin/aws" "run it by hand to see why"
+    stamp awscli "$pins"
 }
