@@ -23,6 +23,7 @@ pub mod retention;
 pub mod rows;
 mod sealed;
 pub mod shell;
+pub mod status;
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
