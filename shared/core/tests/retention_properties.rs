@@ -4,7 +4,6 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lifeboat_core::{
-    config::Span,
     ids::{BackupId, DatabaseSlug},
     manifest::Tier,
     retention::{BackupFacts, Facts, LeftoverFacts, Plan, Policy, Reason, Step, StorageClass, TierRule, plan},
@@ -71,7 +70,7 @@ fn rule(word: u16) -> TierRule {
     let [keep, age] = word.to_le_bytes();
     TierRule {
         keep: (keep < 200).then_some(u32::from(keep % 9)),
-        max_age: (age < 80).then_some(Span(86_400 * u64::from(age))),
+        max_age_days: (age < 80).then_some(u32::from(age)),
         storage_class: (age % 3 == 0).then_some(StorageClass::Glacier),
     }
 }
@@ -82,8 +81,8 @@ fn policy(words: (u16, u16, u16, u8)) -> Policy {
         weekly: rule(words.1),
         monthly: rule(words.2),
         min_good: u32::from(words.3 % 4) + 1,
-        grace: Span(86_400 * (u64::from(words.3 / 4 % 4) + 1)),
-        reclaim_unfinished_after: Span(2 * 86_400),
+        grace_days: u32::from(words.3 / 4 % 4) + 1,
+        ..Policy::default()
     }
 }
 
@@ -108,10 +107,6 @@ fn apply(facts: &mut Facts, plan: &Plan) {
             .filter(|l| l.backup_id == leftover.backup_id)
             .for_each(|l| l.leaving |= leftover.remove);
     }
-}
-
-fn standard() -> Policy {
-    Policy::preset("7-5-6").unwrap()
 }
 
 fn history() -> impl Strategy<Value = Vec<u32>> {
@@ -171,7 +166,7 @@ proptest! {
         for decision in plan(&facts, &policy, now).decisions {
             let backup = facts.backups.iter().find(|b| b.backup_id == decision.backup_id).unwrap();
             if decision.steps.contains(&Step::Remove) {
-                let grace = SignedDuration::from_secs(policy.grace.0 as i64);
+                let grace = SignedDuration::from_hours(24 * i64::from(policy.grace_days));
                 prop_assert!(backup.expiring_since.is_some_and(|since| since + grace <= now));
                 prop_assert!(!decision.keep);
             }
@@ -292,7 +287,7 @@ fn run_daily(facts: &mut Facts, policy: &Policy, nights: i64) {
 
 #[test]
 fn a_year_of_nights_under_the_default_policy_ends_as_seven_five_six() {
-    let policy = standard();
+    let policy = Policy::default();
     let mut facts = nightly(366);
     run_daily(&mut facts, &policy, 366);
     let good = |tier| facts.backups.iter().filter(|b| b.good() && b.tier == tier).count();
@@ -319,7 +314,7 @@ fn where_sundays_or_the_firsts_dump_failed_the_next_good_one_is_promoted_once() 
             .filter(|b| b.date.month() == month && b.date.day() == date)
             .for_each(|b| b.whole = false);
     }
-    let policy = Policy { weekly: TierRule { keep: Some(9), ..TierRule::default() }, ..standard() };
+    let policy = Policy { weekly: TierRule { keep: Some(9), ..TierRule::default() }, ..Policy::default() };
     let now = day(79) + SignedDuration::from_hours(5);
     let first = plan(&facts, &policy, now);
     let promoted: Vec<String> = first
@@ -343,7 +338,7 @@ fn many_dumps_on_one_day_do_not_push_out_the_days_before() {
         let at = template.at + SignedDuration::from_mins(10 * n);
         facts.backups.push(BackupFacts { backup_id: BackupId::new(at, n.unsigned_abs()), at, ..template.clone() });
     }
-    let plan = plan(&facts, &standard(), day(10));
+    let plan = plan(&facts, &Policy::default(), day(10));
     let kept_days = plan.decisions.iter().filter(|d| d.keep).map(|d| d.backup_id.as_str()[..8].to_owned());
     let mut kept_days: Vec<String> = kept_days.collect();
     kept_days.dedup();
@@ -353,7 +348,7 @@ fn many_dumps_on_one_day_do_not_push_out_the_days_before() {
 #[test]
 fn an_expiring_backup_is_taken_back_when_it_is_needed_again() {
     let mut facts = nightly(4);
-    let policy = Policy { daily: TierRule { keep: Some(2), ..TierRule::default() }, ..standard() };
+    let policy = Policy { daily: TierRule { keep: Some(2), ..TierRule::default() }, ..Policy::default() };
     let now = day(4);
     let first = plan(&facts, &policy, now);
     assert_eq!(first.decisions[2].steps, [Step::Announce]);
@@ -370,7 +365,7 @@ fn a_plan_reads_as_one_line_per_backup_with_its_reason() {
     let mut facts = nightly(4);
     facts.backups[0].held = Some("audit 2026".to_owned());
     facts.backups[2].expiring_since = Some(day(3));
-    let policy = Policy { daily: TierRule { keep: Some(1), ..TierRule::default() }, min_good: 1, ..standard() };
+    let policy = Policy { daily: TierRule { keep: Some(1), ..TierRule::default() }, min_good: 1, ..Policy::default() };
     let text = plan(&facts, &policy, day(4)).to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "keep    orders/20251204T020000Z-aaaa  daily    day 1 of the 1 that daily keeps");

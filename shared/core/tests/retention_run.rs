@@ -32,8 +32,7 @@ fn world(removal: Removal) -> World {
     let clock = Arc::new(ManualClock::at("2026-03-02T05:00:00Z"));
     let store = MemoryStore::with_clock(removal, clock.clone());
     let context = context().clock(clock.clone()).entropy(Arc::new(FixedEntropy::default())).build();
-    let policy =
-        Policy { daily: TierRule { keep: Some(3), ..TierRule::default() }, ..Policy::preset("7-5-6").unwrap() };
+    let policy = Policy { daily: TierRule { keep: Some(3), ..TierRule::default() }, ..Policy::default() };
     World { store, clock, context, policy }
 }
 

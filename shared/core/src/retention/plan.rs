@@ -11,7 +11,7 @@ use crate::{
     retention::{
         Policy, Reason, StorageClass,
         promote::promotions,
-        verdict::{Newer, add, verdict},
+        verdict::{Newer, add_days, verdict},
     },
 };
 
@@ -212,7 +212,7 @@ fn decide(backups: &[&BackupFacts], counts: &[bool], policy: &Policy, min_good: 
         let (keep, reason) = verdict(backup, tier, policy, &newer, min_good, now);
         let taken_back = keep && backup.expiring_since.is_some() && backup.readable;
         let good = !in_future && (backup.good() || (backup.whole && taken_back));
-        let removal_from = backup.expiring_since.filter(|_| !keep).map(|since| add(since, policy.grace));
+        let removal_from = backup.expiring_since.filter(|_| !keep).map(|since| add_days(since, policy.grace_days));
         let mut steps = Vec::new();
         if taken_back {
             steps.push(Step::TakeBack);
@@ -256,7 +256,7 @@ fn leftovers(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<LeftoverDeci
     let mut leftovers: Vec<&LeftoverFacts> = facts.leftovers.iter().collect();
     leftovers.sort_unstable_by(|a, b| a.backup_id.cmp(&b.backup_id));
     let decide = |leftover: &LeftoverFacts| {
-        let until = add(leftover.last_written, policy.reclaim_unfinished_after);
+        let until = add_days(leftover.last_written, policy.reclaim_unfinished_after_days.max(1));
         if leftover.leaving {
             (false, Reason::Leaving)
         } else if facts.lease_held {

@@ -1,32 +1,29 @@
-//! The retention policy in force: what each tier wants, and how carefully the rest goes.
+//! The retention policy: what each tier wants, how carefully the rest goes, and the presets.
 
 use serde::Serialize;
 
-use crate::{
-    Error, ErrorKind, Result,
-    config::{Origin, PRESETS, RetentionConfig, Span, TierConfig},
-    manifest::Tier,
-    retention::StorageClass,
-};
+use crate::{Error, ErrorKind, Result, manifest::Tier, retention::StorageClass};
 
-const DAY: u64 = 86_400;
-
-/// What one tier wants. With neither `keep` nor `max_age` it wants everything; with both, a backup must fit both.
+/// What one tier wants. With neither `keep` nor `max_age_days` it wants everything; with both, a backup must fit both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct TierRule {
     /// How many days (daily), weeks (weekly) or months (monthly) with a good backup it reaches back. The newest good
     /// backup of each counts, so that many dumps on one day cannot push out another day's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
-    /// How old a backup may be. Older ones go only while `min_good` newer good ones exist.
+    /// How old a backup may be, days. Older ones go only while `min_good` newer good ones exist.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<Span>,
+    pub max_age_days: Option<u32>,
     /// The storage class that its verified backups move to, where the store has classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<StorageClass>,
 }
 
 impl TierRule {
+    const fn new(keep: u32, storage_class: Option<StorageClass>) -> Self {
+        Self { keep: Some(keep), max_age_days: None, storage_class }
+    }
+
     /// Days that the tier reaches back with a dump on every one of its days; `None`: for ever.
     pub fn reach_days(&self, tier: Tier) -> Option<u32> {
         let per_period = match tier {
@@ -34,23 +31,10 @@ impl TierRule {
             Tier::Weekly => 7,
             Tier::Monthly => 30,
         };
-        let age = self.max_age.map(|age| u32::try_from(age.0 / DAY).unwrap_or(u32::MAX));
-        match (self.keep.map(|n| n.saturating_mul(per_period)), age) {
+        match (self.keep.map(|n| n.saturating_mul(per_period)), self.max_age_days) {
             (Some(count), Some(age)) => Some(count.min(age)),
             (count, age) => count.or(age),
         }
-    }
-}
-
-impl TryFrom<&TierConfig> for TierRule {
-    type Error = Error;
-
-    fn try_from(config: &TierConfig) -> Result<Self> {
-        Ok(Self {
-            keep: Some(config.keep.value),
-            max_age: config.max_age.as_ref().map(|age| age.value),
-            storage_class: Some(config.storage_class.value.parse()?),
-        })
     }
 }
 
@@ -65,37 +49,48 @@ pub struct Policy {
     pub monthly: TierRule,
     /// A backup goes only while so many newer good ones exist; at least 1.
     pub min_good: u32,
-    /// Between the intent to expire a backup and its removal.
-    pub grace: Span,
-    /// What an unfinished dump left behind is removed when nothing was written to it for so long; at least a day.
-    pub reclaim_unfinished_after: Span,
+    /// Days between the intent to expire a backup and its removal.
+    pub grace_days: u32,
+    /// Days after which what an unfinished dump left behind is removed; at least 1.
+    pub reclaim_unfinished_after_days: u32,
 }
 
-impl TryFrom<&RetentionConfig> for Policy {
-    type Error = Error;
-
-    fn try_from(config: &RetentionConfig) -> Result<Self> {
-        let policy = Self {
-            daily: (&config.daily).try_into()?,
-            weekly: (&config.weekly).try_into()?,
-            monthly: (&config.monthly).try_into()?,
-            min_good: config.min_good.value,
-            grace: config.grace.value,
-            reclaim_unfinished_after: Span(2 * DAY),
-        };
-        policy.check()?;
-        Ok(policy)
+impl Default for Policy {
+    /// `7-5-6`: seven daily, five weekly in `STANDARD_IA`, six monthly in `GLACIER`.
+    fn default() -> Self {
+        Self {
+            daily: TierRule::new(7, None),
+            weekly: TierRule::new(5, Some(StorageClass::StandardIa)),
+            monthly: TierRule::new(6, Some(StorageClass::Glacier)),
+            min_good: 2,
+            grace_days: 3,
+            reclaim_unfinished_after_days: 2,
+        }
     }
 }
 
 impl Policy {
-    /// A preset of the configuration by its name.
+    /// The presets' names.
+    pub const PRESETS: [&'static str; 3] = ["30d", "7-5-6", "30-12-12"];
+
+    /// A preset by its name.
     pub fn preset(name: &str) -> Result<Self> {
-        let preset = RetentionConfig::preset(name, Origin::Default).ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("'{name}' is not a retention preset"))
-                .with_hint(format!("the presets are {}", PRESETS.join(", ")))
-        })?;
-        Self::try_from(&preset)
+        let default = Self::default();
+        match name {
+            "7-5-6" => Ok(default),
+            "30d" => {
+                let rule = TierRule { keep: None, max_age_days: Some(30), storage_class: None };
+                Ok(Self { daily: rule, weekly: rule, monthly: rule, ..default })
+            }
+            "30-12-12" => Ok(Self {
+                daily: TierRule::new(30, None),
+                weekly: TierRule::new(12, Some(StorageClass::StandardIa)),
+                monthly: TierRule::new(12, Some(StorageClass::Glacier)),
+                ..default
+            }),
+            _ => Err(Error::new(ErrorKind::Config, format!("'{name}' is not a retention preset"))
+                .with_hint(format!("the presets are {}", Self::PRESETS.join(", ")))),
+        }
     }
 
     /// The rule of a tier.
@@ -113,8 +108,8 @@ impl Policy {
         if self.min_good == 0 {
             return wrong("min_good must be at least 1: retention never removes the last good backup");
         }
-        if self.reclaim_unfinished_after.0 < DAY {
-            return wrong("unfinished dumps must be left alone for at least a day: one may be under way");
+        if self.reclaim_unfinished_after_days == 0 {
+            return wrong("reclaim_unfinished_after_days must be at least 1: a dump may be under way");
         }
         Ok(())
     }
@@ -123,38 +118,38 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Setting;
 
     #[test]
     fn the_default_is_seven_five_six() {
-        let policy = Policy::try_from(&RetentionConfig::default()).unwrap();
-        assert_eq!(policy, Policy::preset("7-5-6").unwrap());
+        assert_eq!(Policy::preset("7-5-6").unwrap(), Policy::default());
+        let policy = Policy::default();
         assert_eq!([policy.daily.keep, policy.weekly.keep, policy.monthly.keep], [Some(7), Some(5), Some(6)]);
-        assert_eq!(policy.weekly.storage_class, Some(StorageClass::StandardIa));
-        assert_eq!((policy.min_good, policy.grace), (2, Span(3 * DAY)));
+        assert_eq!((policy.min_good, policy.grace_days, policy.reclaim_unfinished_after_days), (2, 3, 2));
     }
 
     #[test]
     fn every_preset_is_a_policy_and_nothing_else_is_a_preset() {
-        for name in PRESETS {
-            Policy::preset(name).unwrap();
+        for name in Policy::PRESETS {
+            Policy::preset(name).unwrap().check().unwrap();
         }
-        assert!(Policy::preset("90d").unwrap_err().hint().contains("7-5-6"));
+        assert!(Policy::preset("90d").unwrap_err().hint().contains("30d, 7-5-6, 30-12-12"));
     }
 
     #[test]
     fn what_is_no_policy_is_refused_with_the_reason() {
-        let mut config = RetentionConfig { min_good: Setting::default_of(0), ..RetentionConfig::default() };
-        assert!(Policy::try_from(&config).unwrap_err().to_string().contains("at least 1"));
-        config.min_good.value = 1;
-        config.weekly.storage_class.value = "COLD".to_owned();
-        assert!(Policy::try_from(&config).unwrap_err().to_string().contains("'COLD'"));
+        for policy in [
+            Policy { min_good: 0, ..Policy::default() },
+            Policy { reclaim_unfinished_after_days: 0, ..Policy::default() },
+        ] {
+            let error = policy.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("at least 1"), "{error}");
+        }
     }
 
     #[test]
     fn a_tier_reaches_back_as_far_as_both_count_and_age_allow() {
-        let rule =
-            |keep, days: Option<u64>| TierRule { keep, max_age: days.map(|d| Span(d * DAY)), storage_class: None };
+        let rule = |keep, max_age_days| TierRule { keep, max_age_days, storage_class: None };
         assert_eq!(rule(Some(5), None).reach_days(Tier::Weekly), Some(35));
         assert_eq!(rule(Some(5), Some(20)).reach_days(Tier::Weekly), Some(20));
         assert_eq!(rule(None, Some(20)).reach_days(Tier::Weekly), Some(20));

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{config::Span, manifest::Tier};
+use crate::manifest::Tier;
 
 /// The reason of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,8 +60,8 @@ pub enum Reason {
     TooOld {
         /// The tier.
         tier: Tier,
-        /// Its limit.
-        max_age: Span,
+        /// Its limit, days.
+        max_age_days: u32,
     },
     /// Expires: its objects are tagged, the lifecycle rule removes them.
     Leaving,
@@ -107,8 +107,8 @@ impl fmt::Display for Reason {
             Self::Superseded { tier } => {
                 write!(f, "a newer good backup stands for the same {} in {}", unit(*tier, 1), tier.name())
             }
-            Self::TooOld { tier, max_age } => {
-                write!(f, "older than the {max_age} that {} wants, and newer good ones exist", tier.name())
+            Self::TooOld { tier, max_age_days } => {
+                write!(f, "older than the {max_age_days} days that {} wants, and newer good ones exist", tier.name())
             }
             Self::Leaving => f.write_str("its objects are tagged, the lifecycle rule removes them"),
             Self::Unfinished => f.write_str("no manifest, and nothing was written to it for days"),

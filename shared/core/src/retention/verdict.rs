@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    config::Span,
     manifest::Tier,
     retention::{BackupFacts, Policy, Reason, TierRule, promote::period},
 };
@@ -45,7 +44,7 @@ impl TierRule {
     }
 
     fn too_old(&self, at: Timestamp, now: Timestamp) -> bool {
-        self.max_age.is_some_and(|age| now > add(at, age))
+        self.max_age_days.is_some_and(|days| now > add_days(at, days))
     }
 }
 
@@ -99,12 +98,10 @@ fn unwanted(rule: &TierRule, tier: Tier, backup: &BackupFacts, walk: Periods, no
             return Some(Reason::Surplus { tier, keep });
         }
     }
-    let max_age = rule.max_age?;
-    rule.too_old(backup.at, now).then_some(Reason::TooOld { tier, max_age })
+    let max_age_days = rule.max_age_days?;
+    rule.too_old(backup.at, now).then_some(Reason::TooOld { tier, max_age_days })
 }
 
-/// A time so much later.
-pub(super) fn add(at: Timestamp, span: Span) -> Timestamp {
-    let seconds = i64::try_from(span.0).unwrap_or(i64::MAX);
-    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+pub(super) fn add_days(at: Timestamp, days: u32) -> Timestamp {
+    at.checked_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MAX)
 }
