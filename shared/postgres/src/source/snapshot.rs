@@ -36,6 +36,14 @@ struct Shared {
     read_whole_next_time: Arc<StdMutex<HashSet<u32>>>,
 }
 
+impl Shared {
+    fn read_whole_next_time(&self, table: u32) {
+        if let Ok(mut tables) = self.read_whole_next_time.lock() {
+            tables.insert(table);
+        }
+    }
+}
+
 /// A snapshot of a PostgreSQL database.
 pub(super) struct PgSnapshot {
     shared: Arc<Shared>,
@@ -108,7 +116,8 @@ async fn prepare(
 ) -> Result<Prepared> {
     let exported = locks::lock_and_export(session).await?;
     let name = format!("lifeboat {} toc", context.run_id);
-    let harvest = harvest::harvest(target, tools, Some(&exported.id), &name, &context.cancel).await?;
+    let harvesting = harvest::harvest(target, tools, Some(&exported.id), &name, &context.cancel);
+    let harvest = kept_alive(session, harvesting).await?;
     locks::step("table of contents harvested");
     let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
     let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
@@ -123,6 +132,19 @@ async fn prepare(
         reason: text,
     }));
     Ok(Prepared { id: exported.id, facts, toc: harvest.toc, tables, readable, inventory, omitted })
+}
+
+/// Does what may take long without the coordinator's session, and keeps that alive meanwhile.
+async fn kept_alive<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            () = tokio::time::sleep(KEEPALIVE_EVERY) => {
+                session.simple_query("SELECT 1").await.map_err(|e| database_error("keep the snapshot", &e))?;
+            }
+        }
+    }
 }
 
 /// Queries the coordinator's session now and then: NAT gateways forget idle connections, and the server ends a session
@@ -168,8 +190,7 @@ impl Snapshot for PgSnapshot {
     }
 
     async fn worker(&self) -> Result<Box<dyn SnapshotWorker>> {
-        let session = self.shared.target.connect(&self.shared.application).await?;
-        session.expire_when_idle().await?;
+        let session = worker_session(&self.shared).await?;
         Ok(Box::new(Worker { shared: Arc::clone(&self.shared), session }))
     }
 
@@ -180,6 +201,12 @@ impl Snapshot for PgSnapshot {
     }
 }
 
+async fn worker_session(shared: &Shared) -> Result<Session> {
+    let session = shared.target.connect(&shared.application).await?;
+    session.expire_when_idle().await?;
+    Ok(session)
+}
+
 struct Worker {
     shared: Arc<Shared>,
     session: Session,
@@ -188,13 +215,21 @@ struct Worker {
 #[async_trait]
 impl SnapshotWorker for Worker {
     async fn copy_out(&mut self, unit: &Unit, sink: &mut dyn BlockSink) -> Result<TableChecksum> {
+        self.reconnect_if_expired().await?;
         let shared = &self.shared;
         let table = shared.readable.get(&unit.dump_id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, format!("dump id {} is no table of this snapshot", unit.dump_id))
         })?;
         let started = Instant::now();
         loop {
-            let attempt = copy_out::on_worker(&self.session, &shared.id, table, unit, &shared.encoding, sink).await?;
+            let attempt = copy_out::on_worker(&self.session, &shared.id, table, unit, &shared.encoding, sink)
+                .await
+                .inspect_err(|error| {
+                    // Long values of a range may wait for an index that is being made anew; read whole, they can.
+                    if error.kind() == ErrorKind::SnapshotLost && unit.range.is_some() {
+                        shared.read_whole_next_time(table.oid);
+                    }
+                })?;
             match (attempt, unit.range) {
                 (copy_out::Attempt::Done(checksum), _) => return Ok(checksum),
                 (copy_out::Attempt::Refused, None) => {
@@ -205,9 +240,7 @@ impl SnapshotWorker for Worker {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 (copy_out::Attempt::Refused, Some(_)) => {
-                    if let Ok(mut tables) = shared.read_whole_next_time.lock() {
-                        tables.insert(table.oid);
-                    }
+                    shared.read_whole_next_time(table.oid);
                     return Err(locks::lost(format!(
                         "{} or one of its indexes is locked exclusively; starting again to read it whole",
                         table.label()
@@ -218,6 +251,7 @@ impl SnapshotWorker for Worker {
     }
 
     async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>> {
+        self.reconnect_if_expired().await?;
         copy_out::begin(&self.session, &self.shared.id).await?;
         let listed = large_objects::list(&self.session).await?;
         self.commit().await?;
@@ -225,6 +259,7 @@ impl SnapshotWorker for Worker {
     }
 
     async fn large_object(&mut self, oid: u32, sink: &mut dyn BlockSink) -> Result<u64> {
+        self.reconnect_if_expired().await?;
         copy_out::begin(&self.session, &self.shared.id).await?;
         let size = large_objects::copy(&self.session, oid, sink).await?;
         self.commit().await?;
@@ -233,6 +268,14 @@ impl SnapshotWorker for Worker {
 }
 
 impl Worker {
+    /// Between two units the session holds nothing; the server may have ended it while an upload took long to complete.
+    async fn reconnect_if_expired(&mut self) -> Result<()> {
+        if self.session.is_closed() {
+            self.session = worker_session(&self.shared).await?;
+        }
+        Ok(())
+    }
+
     async fn commit(&self) -> Result<()> {
         self.session.batch_execute("COMMIT").await.map_err(|e| database_error("commit", &e))
     }
