@@ -1,3 +1,4 @@
 //! End-to-end tests: real clusters, real stores, the real program. One binary, one module per concern.
 
 mod arrows;
+mod concurrent_ddl;

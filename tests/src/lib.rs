@@ -1,6 +1,7 @@
 //! What every end-to-end test starts from: real clusters, real stores, and the `lifeboat` program as a user runs it.
 
 pub mod cluster;
+pub mod library;
 pub mod program;
 pub mod stores;
 
