@@ -1,7 +1,7 @@
 //! The rehearsal itself: every phase timed, every error kept as evidence, the scratch target removed in every ending.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -227,11 +227,23 @@ async fn compare(
     schema.toc_differences = toc_differences(toc, &target.toc().await?);
     schema.orphans =
         target.orphans().await?.into_iter().map(|(foreign_key, rows)| OrphanedRows { foreign_key, rows }).collect();
+    // Sequences whose value is not the archive's.
+    let moved: HashSet<String> = schema
+        .differences
+        .iter()
+        .filter(|d| d.kind == "sequence" && d.accepted.is_none())
+        .map(|d| d.name.clone())
+        .collect();
     schema.sequences_behind = target
         .sequences_behind()
         .await?
         .into_iter()
-        .map(|(sequence, last_value, largest_value)| SequenceBehind { sequence, last_value, largest_value })
+        .map(|(sequence, last_value, largest_value)| {
+            let restored_as_archived = !moved.contains(&sequence);
+            let accepted = restored_as_archived
+                .then(|| "the sequence stands where it stood in the source: mend it there with setval".to_owned());
+            SequenceBehind { sequence, last_value, largest_value, accepted }
+        })
         .collect();
     Ok((data_evidence(manifest, compared), schema))
 }

@@ -63,12 +63,13 @@ impl DrillReport {
         if !self.schema.compared {
             reasons.push("catalog objects not compared".to_owned());
         }
+        let behind = self.schema.sequences_behind.iter().filter(|s| s.accepted.is_none()).count();
         let differences = self.schema.differences.iter().filter(|d| d.accepted.is_none()).count();
         for (count, what) in [
             (differences, "catalog objects that differ"),
             (self.schema.toc_differences.len(), "entries of the table of contents that differ"),
             (self.schema.orphans.len(), "foreign keys with orphaned rows"),
-            (self.schema.sequences_behind.len(), "sequences behind their columns"),
+            (behind, "sequences behind their columns"),
         ] {
             if count > 0 {
                 reasons.push(format!("{what}: {count}"));

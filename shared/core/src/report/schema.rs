@@ -44,6 +44,9 @@ pub struct OrphanedRows {
 /// A sequence that would hand out a number that is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceBehind {
+    /// Why it is no finding of this drill, where it is none: the source's own sequence stood there.
+    #[serde(default)]
+    pub accepted: Option<String>,
     /// The sequence.
     pub sequence: String,
     /// Its last value.

@@ -232,6 +232,7 @@ fn failing() -> DrillReport {
     report.data = DataEvidence::new(report.data.tables, report.data.large_objects);
     report.schema = SchemaEvidence::compare(&inventory("enabled=O"), &inventory("enabled=D"));
     report.schema.sequences_behind.push(SequenceBehind {
+        accepted: None,
         sequence: "public.orders_id_seq".to_owned(),
         last_value: 1,
         largest_value: 184_213,
