@@ -36,10 +36,9 @@ impl App {
         let environment = Environment::of_process();
         let terminal = io::stderr().is_terminal() && environment.raw("TERM").is_none_or(|t| t != "dumb");
         let style = match (global.quiet, terminal, global.verbose) {
-            (true, ..) => Style::Silent,
-            (_, true, _) => Style::Bar,
-            (_, false, 0) => Style::Silent,
-            _ => Style::Lines,
+            (false, true, _) => Style::Bar,
+            (false, false, 1..) => Style::Lines,
+            _ => Style::Silent,
         };
         let watcher = Arc::new(Watcher::new(style, global.quiet));
         let verbosity = match (global.quiet, global.verbose) {
@@ -100,8 +99,7 @@ impl App {
 
     /// The database named, or whose URL was given: a file with one database does not hide others in the store.
     pub(crate) fn named_or_by_url(&self, named: Option<&DatabaseSlug>) -> Result<Option<Selected>> {
-        let by_url = self.database_url.is_some()
-            || self.setup.environment().raw("LIFEBOAT_DATABASE_URL").is_some();
+        let by_url = self.database_url.is_some() || self.setup.environment().raw("LIFEBOAT_DATABASE_URL").is_some();
         if named.is_some() || by_url { self.selected(named) } else { Ok(None) }
     }
 

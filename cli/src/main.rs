@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod progress;
 mod table;
+mod text;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -70,7 +71,8 @@ fn usage(error: &clap::Error) -> u8 {
         _ => {}
     }
     if wants_json() {
-        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default().trim().to_owned();
+        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         return print_error(&Error::new(ErrorKind::Usage, message), Output::Json);
     }
     err(&text);
@@ -80,7 +82,8 @@ fn usage(error: &clap::Error) -> u8 {
 /// The arguments could not be parsed, but whoever reads the answer has said how.
 fn wants_json() -> bool {
     let words: Vec<String> = std::env::args().collect();
-    words.iter().any(|w| w == "--output=json") || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+    words.iter().any(|w| w == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
 /// A URL in the wrong place is quoted by the parser; its password must not be.

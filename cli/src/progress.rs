@@ -13,6 +13,8 @@ use lifeboat_core::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::text::Append;
+
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -134,11 +136,11 @@ impl State {
         let rate = (self.done as f64 / seconds) as u64;
         let mut text = format!("{}: {}", self.phase, told(self.done));
         if let Some(total) = self.total.filter(|t| *t > 0) {
-            text.push_str(&format!(" of {}", told(total)));
+            text.add(format_args!(" of {}", told(total)));
             #[allow(clippy::cast_precision_loss, reason = "a guess for people")]
             if rate > 0 {
                 let left = total.saturating_sub(self.done) as f64 / rate as f64;
-                text.push_str(&format!(", {} left", duration(left)));
+                text.add(format_args!(", {} left", duration(left)));
             }
         }
         format!("{text}, {}/s", told(rate))
@@ -147,7 +149,9 @@ impl State {
 
 fn style(phase: &str, total: Option<u64>) -> ProgressStyle {
     let template = match (total.is_some(), counts_rows(phase)) {
-        (true, false) => "{spinner} {prefix:16} {wide_bar} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>12} {eta:>4} left",
+        (true, false) => {
+            "{spinner} {prefix:16} {wide_bar} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>12} {eta:>4} left"
+        }
         (true, true) => "{spinner} {prefix:16} {wide_bar} {human_pos:>10} of {human_len:<10} rows {eta:>4} left",
         (false, false) => "{spinner} {prefix:16} {elapsed}",
         (false, true) => "{spinner} {prefix:16} {human_pos} rows {elapsed}",
@@ -183,8 +187,7 @@ mod tests {
     #[test]
     fn a_line_tells_phase_amount_and_time_left() {
         let began = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
-        let state =
-            State { phase: "data".to_owned(), total: Some(40 << 20), done: 10 << 20, began, last_line: began };
+        let state = State { phase: "data".to_owned(), total: Some(40 << 20), done: 10 << 20, began, last_line: began };
         let words = state.words();
         assert!(words.starts_with("data: 10.0 MiB of 40.0 MiB, 30.") || words.contains("30"), "{words}");
         assert!(words.ends_with("/s"), "{words}");

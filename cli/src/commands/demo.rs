@@ -28,8 +28,8 @@ use lifeboat_runtime::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{drill, dump, list, preflight};
-use crate::{answer::Answer, app::App, arguments::Demo};
+use super::{drill, dump, list, preflight, retention};
+use crate::{answer::Answer, app::App, arguments::Demo, text::Append};
 use shop::Shop;
 use story::Story;
 
@@ -50,12 +50,12 @@ pub(crate) async fn run(app: &App, arguments: &Demo) -> Result<Answer> {
         Some(selected) => format!("Lifeboat demo on your database '{}', which is only read", selected.slug),
         None => "Lifeboat demo: a shop in a throwaway PostgreSQL, from the dump to the proof".to_owned(),
     };
-    let mut story = Story::begin(app, &title);
-    let stage = set_up(app, arguments, own, &mut story).await?;
-    let told = tell(app, arguments, &stage, &mut story).await;
+    let mut tale = Story::begin(app, &title);
+    let stage = Box::pin(set_up(app, arguments, own, &mut tale)).await?;
+    let told = Box::pin(tell(app, arguments, &stage, &mut tale)).await;
     let cleaned = stage.clean_up(app).await;
     let outcome = told?;
-    story.step("clean up", &[cleaned?], &json!({}));
+    tale.step("clean up", &[cleaned?], &json!({}));
     let report = &outcome.report;
     let html = arguments.dir.join("report.html");
     let mut lines = vec![
@@ -63,17 +63,21 @@ pub(crate) async fn run(app: &App, arguments: &Demo) -> Result<Answer> {
         String::new(),
         drill_rows(&outcome),
         drill_controls(&outcome),
-        format!("Recovery took {}; the data were {} old", told_seconds(report.rto.actual_seconds.value), told_seconds(report.rpo.actual_seconds.value)),
+        format!(
+            "Recovery took {}; the data were {} old",
+            told_seconds(report.rto.actual_seconds.value),
+            told_seconds(report.rpo.actual_seconds.value)
+        ),
     ];
     lines.extend(report.reasons.iter().map(|r| format!("because: {r}")));
     lines.extend([String::new(), format!("Report: {}", html.display())]);
-    story.block(&lines);
-    story.say(&format!("\nAll of it took {}.\n", story.elapsed()));
-    let document = json!({ "steps": story.into_steps(), "drill": DrillAnswer::new(&outcome), "report": html });
+    tale.block(&lines);
+    tale.say(&format!("\nAll of it took {}.\n", tale.elapsed()));
+    let document = json!({ "steps": tale.into_steps(), "drill": DrillAnswer::new(&outcome), "report": html });
     Ok(Answer::new(&document, "")?.with_exit(drill::exit(outcome.report.verdict)))
 }
 
-async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, story: &mut Story<'_>) -> Result<Stage> {
+async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, tale: &mut Story<'_>) -> Result<Stage> {
     let mut setup = app.setup.clone();
     if let Some(selected) = own {
         let connection = setup.connection(&selected)?;
@@ -99,13 +103,16 @@ async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, story: &mut 
         format!("PostgreSQL {} started in {}", shop.version(), duration(shop.start_seconds)),
         format!("shop filled and indexed in {}", duration(shop.load_seconds)),
     ];
-    story.step("source", &lines, &figures);
+    tale.step("source", &lines, &figures);
     let mut config = setup.database(&"shop".parse()?);
     config.rto = Some(Setting::default_of(Span(600)));
     config.rpo = Some(Setting::default_of(Span(3600)));
     config.drill.checks = Setting::default_of(vec![
         check("there are orders", "SELECT count(*) > 0 FROM shop.orders"),
-        check("no order without items", "SELECT NOT EXISTS (SELECT FROM shop.orders o WHERE NOT EXISTS (SELECT FROM shop.order_items i WHERE i.order_id = o.id))"),
+        check(
+            "no order without items",
+            "SELECT NOT EXISTS (SELECT FROM shop.orders o WHERE NOT EXISTS (SELECT FROM shop.order_items i WHERE i.order_id = o.id))",
+        ),
     ]);
     let selected = Selected { slug: "shop".parse()?, config };
     Ok(Stage { setup, selected, connection: shop.connection(), shop: Some(shop), store_folder })
@@ -120,54 +127,52 @@ fn folder_url(path: &Path) -> String {
     format!("file://{escaped}")
 }
 
-async fn tell(app: &App, arguments: &Demo, stage: &Stage, story: &mut Story<'_>) -> Result<DrillOutcome> {
+async fn tell(app: &App, arguments: &Demo, stage: &Stage, tale: &mut Story<'_>) -> Result<DrillOutcome> {
     let context = &app.context;
-    preflight_step(app, stage, story).await?;
-    let dumped = dump_step(app, stage, story).await?;
+    preflight_step(app, stage, tale).await?;
+    let dumped = dump_step(app, stage, tale).await?;
     let store = stage.setup.open_store().await?;
-    list_step(app, &*store, stage, story).await?;
+    list_step(app, &*store, stage, tale).await?;
     let backup = context.cancel.race(catalog::open(&*store, &dumped.database, &dumped.backup_id)).await?;
-    restore_step(app, stage, &store, Arc::new(backup.manifest), story).await?;
-    let outcome = drill_step(app, stage, story).await?;
+    restore_step(app, stage, &store, Arc::new(backup.manifest), tale).await?;
+    let outcome = drill_step(app, stage, tale).await?;
+    retention_step(app, &*store, stage, tale).await?;
     copy_report(&*store, &outcome, &arguments.dir, context).await?;
     Ok(outcome)
 }
 
-async fn preflight_step(app: &App, stage: &Stage, story: &mut Story<'_>) -> Result<()> {
+async fn preflight_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<()> {
     let cancel = &app.context.cancel;
     app.context.progress.phase("preflight", None);
     let source = cancel.race(stage.setup.open_source(stage.connection.clone())).await?;
     let found = cancel.race(source.preflight()).await?;
     let worst = found.findings.iter().any(|f| f.severity == Severity::Error);
-    let mut lines = vec![
-        format!(
-            "PostgreSQL {}, client tools {}, {} in {} tables",
-            found.server_version,
-            found.client_version,
-            bytes(found.database_bytes),
-            count(found.tables)
-        ),
-    ];
+    let mut lines = vec![format!(
+        "PostgreSQL {}, client tools {}, {} in {} tables",
+        found.server_version,
+        found.client_version,
+        bytes(found.database_bytes),
+        count(found.tables)
+    )];
     let said = preflight::findings(&found);
     lines.extend(said.lines().map(ToOwned::to_owned));
-    story.step("preflight", &lines, &json!(found));
+    tale.step("preflight", &lines, &json!(found));
     if worst {
         return Err(Error::new(ErrorKind::Database, "preflight found what stands in the way of a dump; see above"));
     }
     Ok(())
 }
 
-async fn dump_step(app: &App, stage: &Stage, story: &mut Story<'_>) -> Result<DumpAnswer> {
+async fn dump_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<DumpAnswer> {
     let options = DumpOptions::default();
-    let dumped =
-        runs::dump_of(&stage.setup, stage.connection.clone(), &stage.selected, &options, &app.context).await?;
+    let dumped = runs::dump_of(&stage.setup, stage.connection.clone(), &stage.selected, &options, &app.context).await?;
     let lines = [
         format!("{}/{}", dumped.database, dumped.backup_id),
-        format!("{} rows", dump::rows(&dumped)),
+        dump::rows(&dumped),
         dump::sizes(&dumped),
         format!("took {}", dump::speed(&dumped)),
     ];
-    story.step("dump", &lines, &json!(dumped));
+    tale.step("dump", &lines, &json!(dumped));
     if let Some(verified) = &dumped.verified {
         let line = format!(
             "{} objects, {} read back, hashed, decoded and counted in {}: every byte as written",
@@ -175,16 +180,16 @@ async fn dump_step(app: &App, stage: &Stage, story: &mut Story<'_>) -> Result<Du
             bytes(verified.bytes),
             duration(verified.seconds)
         );
-        story.step("verify", &[line], &json!(verified));
+        tale.step("verify", &[line], &json!(verified));
     }
     Ok(dumped)
 }
 
-async fn list_step(app: &App, store: &dyn Store, stage: &Stage, story: &mut Story<'_>) -> Result<()> {
+async fn list_step(app: &App, store: &dyn Store, stage: &Stage, tale: &mut Story<'_>) -> Result<()> {
     let states = app.context.cancel.race(catalog::list(store, Some(&stage.selected.slug))).await?;
     let shown = list::shown(&states, app.context.clock.now());
     let lines: Vec<String> = shown.lines().take(6).map(ToOwned::to_owned).collect();
-    story.step("list", &lines, &json!({ "backups": states.len() }));
+    tale.step("list", &lines, &json!({ "backups": states.len() }));
     Ok(())
 }
 
@@ -194,22 +199,19 @@ async fn restore_step(
     stage: &Stage,
     store: &Arc<dyn Store>,
     manifest: Arc<Manifest>,
-    story: &mut Story<'_>,
+    tale: &mut Story<'_>,
 ) -> Result<()> {
     let context = &app.context;
     let request = RestoreRequest { jobs: stage.selected.config.jobs.value, ..RestoreRequest::default() };
-    let (target, scratch): (Arc<dyn Target>, Option<Box<dyn Scratch>>) = match &stage.shop {
-        Some(shop) => {
-            let connection = shop.second(app).await?;
-            (Arc::new(context.cancel.race(stage.setup.open_target(connection)).await?), None)
-        }
-        None => {
-            context.progress.phase("start a cluster", None);
-            let globals = reading::read_whole(&**store, &manifest.folder(), &manifest.globals).await?;
-            let provider = stage.setup.scratch(&stage.selected, Some("local"))?;
-            let scratch = provider.provision(&manifest.source, &globals, context).await?;
-            (scratch.target(), Some(scratch))
-        }
+    let (target, scratch): (Arc<dyn Target>, Option<Box<dyn Scratch>>) = if let Some(shop) = &stage.shop {
+        let connection = shop.second(app).await?;
+        (Arc::new(context.cancel.race(stage.setup.open_target(connection)).await?), None)
+    } else {
+        context.progress.phase("start a cluster", None);
+        let globals = reading::read_whole(&**store, &manifest.folder(), &manifest.globals).await?;
+        let provider = stage.setup.scratch(&stage.selected, Some("local"))?;
+        let scratch = provider.provision(&manifest.source, &globals, context).await?;
+        (scratch.target(), Some(scratch))
     };
     let ports = RestorePorts { store: Arc::clone(store), target };
     let restored = restore::run(&ports, &manifest, &request, None, context).await;
@@ -218,7 +220,7 @@ async fn restore_step(
         scratch.tear_down().await?;
     }
     let restored = restored?;
-    story.step("restore", &restored_lines(&restored), &json!(restored));
+    tale.step("restore", &restored_lines(&restored), &json!(restored));
     Ok(())
 }
 
@@ -236,7 +238,7 @@ fn restored_lines(restored: &RestoreOutcome) -> Vec<String> {
     ]
 }
 
-async fn drill_step(app: &App, stage: &Stage, story: &mut Story<'_>) -> Result<DrillOutcome> {
+async fn drill_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<DrillOutcome> {
     let options = DrillOptions {
         select: Some(Selection::Latest),
         scratch: Some("local".to_owned()),
@@ -249,8 +251,23 @@ async fn drill_step(app: &App, stage: &Stage, story: &mut Story<'_>) -> Result<D
         outcome.report.phases.iter().map(|p| format!("{} {}", p.phase, duration(p.seconds))).collect();
     let lines =
         [outcome.report.environment.target.clone(), drill_rows(&outcome), drill_controls(&outcome), phases.join(", ")];
-    story.step("drill", &lines, &json!(DrillAnswer::new(&outcome)));
+    tale.step("drill", &lines, &json!(DrillAnswer::new(&outcome)));
     Ok(outcome)
+}
+
+async fn retention_step(app: &App, store: &dyn Store, stage: &Stage, tale: &mut Story<'_>) -> Result<()> {
+    let report = retention::one_plan(app, &stage.setup, store, &stage.selected).await?;
+    let plan = &report.plan;
+    let kept = plan.decisions.iter().filter(|d| d.keep).count();
+    let mut lines = vec![format!("{kept} kept, {} to expire, {} good", plan.decisions.len() - kept, plan.good)];
+    lines.extend(
+        plan.decisions
+            .iter()
+            .take(3)
+            .map(|d| format!("{} {}: {}", if d.keep { "keep" } else { "expire" }, d.backup_id, d.reason)),
+    );
+    tale.step("retention", &lines, &json!(report));
+    Ok(())
 }
 
 fn drill_rows(outcome: &DrillOutcome) -> String {
@@ -270,7 +287,7 @@ fn drill_controls(outcome: &DrillOutcome) -> String {
     let checks = &outcome.report.proof.checks;
     let mut text = format!("{rejected} of {} damaged copies rejected", controls.len());
     if !checks.is_empty() {
-        text.push_str(&format!("; {} of {} checks passed", checks.iter().filter(|c| c.passed).count(), checks.len()));
+        text.add(format_args!("; {} of {} checks passed", checks.iter().filter(|c| c.passed).count(), checks.len()));
     }
     text
 }
@@ -284,9 +301,9 @@ async fn copy_report(store: &dyn Store, outcome: &DrillOutcome, folder: &Path, c
     fs::create_dir_all(folder).or_error(ErrorKind::Config, format!("make the folder {}", folder.display()))?;
     for name in ["report.html", "report.json", "report.md"] {
         let key = format!("{}{name}", outcome.folder);
-        let (content, _) = context.cancel.race(store.read(&key, 256 << 20)).await?;
+        let (report, _) = context.cancel.race(store.read(&key, 256 << 20)).await?;
         let path: PathBuf = folder.join(name);
-        fs::write(&path, &content).or_error(ErrorKind::Config, format!("write {}", path.display()))?;
+        fs::write(&path, &report).or_error(ErrorKind::Config, format!("write {}", path.display()))?;
     }
     Ok(())
 }

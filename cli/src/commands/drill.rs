@@ -16,7 +16,7 @@ use lifeboat_runtime::{
 };
 use lifeboat_store::Location;
 
-use crate::{answer::Answer, app::App, arguments::Drill, table::facts};
+use crate::{answer::Answer, app::App, arguments::Drill, table::facts, text::Append};
 
 pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
     let selected = app.one(arguments.database.as_ref())?;
@@ -73,7 +73,15 @@ pub(crate) fn verdict(report: &DrillReport) -> String {
     let mut rows = vec![
         ("drill", format!("{}/{}", report.database, report.drill_id)),
         ("verdict", report.verdict.words().to_uppercase()),
-        ("backup", format!("{} ({}, selected by {})", report.backup.backup_id, report.backup.tier.name(), report.identity.selection)),
+        (
+            "backup",
+            format!(
+                "{} ({}, selected by {})",
+                report.backup.backup_id,
+                report.backup.tier.name(),
+                report.identity.selection
+            ),
+        ),
         ("target", report.environment.target.clone()),
         (
             "tables",
@@ -87,11 +95,7 @@ pub(crate) fn verdict(report: &DrillReport) -> String {
         ("rows", format!("{} of {} compared", count(coverage.rows_compared), count(coverage.rows_expected))),
         (
             "controls",
-            format!(
-                "{} of {} damaged copies rejected",
-                controls.iter().filter(|c| c.rejected).count(),
-                controls.len()
-            ),
+            format!("{} of {} damaged copies rejected", controls.iter().filter(|c| c.rejected).count(), controls.len()),
         ),
         ("RTO", objective(&report.rto)),
         ("RPO", objective(&report.rpo)),
@@ -104,7 +108,7 @@ pub(crate) fn verdict(report: &DrillReport) -> String {
     }
     let mut text = facts(rows);
     for reason in &report.reasons {
-        text.push_str(&format!("reason: {reason}\n"));
+        text.add(format_args!("reason: {reason}\n"));
     }
     text
 }

@@ -18,6 +18,7 @@ use crate::{
     app::App,
     arguments::Dump,
     table::{Align, facts, table},
+    text::Append,
 };
 
 pub(crate) async fn run(app: &App, arguments: &Dump) -> Result<Answer> {
@@ -91,12 +92,10 @@ async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
     let mut remarks = String::new();
     for (selected, result) in &results {
         if let Err(error) = result {
-            remarks.push_str(&format!("{}: {error}\n  hint: {}\n", selected.slug, error.hint()));
+            remarks.add(format_args!("{}: {error}\n  hint: {}\n", selected.slug, error.hint()));
         }
     }
-    Ok(Answer::new(&document, text)?
-        .with_remarks(remarks)
-        .with_exit((failed > 0).then_some(ErrorKind::FleetPartial)))
+    Ok(Answer::new(&document, text)?.with_remarks(remarks).with_exit((failed > 0).then_some(ErrorKind::FleetPartial)))
 }
 
 /// The figures of one backup.
@@ -104,24 +103,25 @@ pub(crate) fn remarks(done: &DumpAnswer) -> String {
     let mut text = facts([
         ("backup", format!("{}/{} ({})", done.database, done.backup_id, done.tier.name())),
         ("location", done.location.clone()),
-        ("rows", rows(done)),
+        ("data", rows(done)),
         ("size", sizes(done)),
         ("took", speed(done)),
         ("verified", verified(done)),
     ]);
     for finding in done.findings.iter().filter(|f| f.severity != Severity::Info) {
-        text.push_str(&format!("warning: {}\n  remedy: {}\n", finding.message, finding.remedy));
+        text.add(format_args!("warning: {}\n  remedy: {}\n", finding.message, finding.remedy));
     }
     for omitted in done.omitted.iter().filter(|o| o.kind != "role passwords") {
-        text.push_str(&format!("omitted: {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
+        text.add(format_args!("omitted: {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
     }
     text
 }
 
 pub(crate) fn rows(done: &DumpAnswer) -> String {
-    let mut text = format!("{} in {} tables", count(done.rows), count(done.tables));
+    let mut text = format!("{} rows in {} tables", count(done.rows), count(done.tables));
     if done.large_objects > 0 {
-        text.push_str(&format!(", {} large objects", count(done.large_objects)));
+        let plural = if done.large_objects == 1 { "" } else { "s" };
+        text.add(format_args!(", {} large object{plural}", count(done.large_objects)));
     }
     text
 }

@@ -1,10 +1,7 @@
 //! `hold` and `release`: keeps a backup, whatever retention plans, until it is released.
 
-use lifeboat_core::{
-    Result,
-    attestation::Statement,
-    catalog,
-};
+use lifeboat_core::{Result, hold};
+use serde_json::json;
 
 use crate::{
     answer::Answer,
@@ -15,14 +12,18 @@ use crate::{
 pub(crate) async fn hold(app: &App, arguments: &Hold) -> Result<Answer> {
     let store = app.store().await?;
     let backup = app.find(&*store, &arguments.backup).await?;
-    let statement = Statement::Hold { reason: arguments.reason.clone() };
-    let attestation = catalog::attest(&*store, &backup.state, statement, &app.context).await?;
-    Answer::new(&attestation, format!("{} is held: {}\n", backup.state.qualified(), arguments.reason))
+    let attestation = hold::hold(&*store, &backup.state, &arguments.reason, &app.context).await?;
+    let already = if attestation.is_some() { "" } else { " already" };
+    let name = backup.state.qualified();
+    let document = json!({ "backup": name, "held": arguments.reason, "attestation": attestation });
+    Answer::new(&document, format!("{name} is held{already}: {}\n", arguments.reason))
 }
 
 pub(crate) async fn release(app: &App, arguments: &Release) -> Result<Answer> {
     let store = app.store().await?;
     let backup = app.find(&*store, &arguments.backup).await?;
-    let attestation = catalog::attest(&*store, &backup.state, Statement::Release, &app.context).await?;
-    Answer::new(&attestation, format!("{} is released\n", backup.state.qualified()))
+    let attestation = hold::release(&*store, &backup.state, &app.context).await?;
+    let name = backup.state.qualified();
+    let words = if attestation.is_some() { "is released" } else { "was not held" };
+    Answer::new(&json!({ "backup": name, "held": null, "attestation": attestation }), format!("{name} {words}\n"))
 }

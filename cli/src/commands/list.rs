@@ -13,6 +13,7 @@ use crate::{
     app::App,
     arguments::List,
     table::{Align, table},
+    text::Append,
 };
 
 pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
@@ -28,7 +29,7 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
         shown(&states, now)
     };
     for leftover in &leftovers {
-        text.push_str(&format!(
+        text.add(format_args!(
             "not a backup: {}/{} ({} objects, {}), a dump that runs or one that died {} ago\n",
             leftover.database,
             leftover.backup_id,
@@ -67,11 +68,16 @@ pub(crate) fn shown(states: &[BackupState], now: Timestamp) -> String {
                 figure(totals.map(|t| count(t.rows))),
                 figure(totals.map(|t| bytes(t.raw_bytes))),
                 figure(totals.map(|t| bytes(t.stored_bytes))),
-                figure(state.summary.as_ref().map(|s| s.server_version.clone())),
+                figure(state.summary.as_ref().map(|s| first_word(&s.server_version))),
                 remarks(state),
             ]
         }),
     )
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)` is 15.18.
+fn first_word(version: &str) -> String {
+    version.split_whitespace().next().unwrap_or(version).to_owned()
 }
 
 fn remarks(state: &BackupState) -> String {

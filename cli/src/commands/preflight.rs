@@ -7,7 +7,7 @@ use lifeboat_core::{
 };
 use serde_json::json;
 
-use crate::{answer::Answer, app::App, arguments::Preflight, table::facts};
+use crate::{answer::Answer, app::App, arguments::Preflight, table::facts, text::Append};
 
 pub(crate) async fn run(app: &App, arguments: &Preflight) -> Result<Answer> {
     let selected = app.one(arguments.database.as_ref())?;
@@ -47,10 +47,10 @@ pub(crate) fn findings(found: &Findings) -> String {
             Severity::Warning => "warning",
             Severity::Error => "ERROR",
         };
-        text.push_str(&format!("{severity}: {}\n  remedy: {}\n", finding.message, finding.remedy));
+        text.add(format_args!("{severity}: {}\n  remedy: {}\n", finding.message, finding.remedy));
     }
-    for omitted in &found.omitted {
-        text.push_str(&format!("would be omitted: {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
+    for omitted in found.omitted.iter().filter(|o| o.kind != "role passwords") {
+        text.add(format_args!("would be omitted: {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
     }
     if !found.findings.iter().any(|f| f.severity == Severity::Error) {
         text.push_str("Nothing stands in the way of a dump.\n");

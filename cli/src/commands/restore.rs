@@ -19,6 +19,7 @@ use crate::{
     app::App,
     arguments::Restore,
     table::{Align, facts, table},
+    text::Append,
 };
 
 pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
@@ -80,9 +81,8 @@ async fn confirm(app: &App, arguments: &Restore, plan: &RestorePlan) -> Result<(
 
 /// The target as a source: its backup is called as the target is called on its server.
 async fn safety_backup(app: &App, connection: &ConnectionTarget, manifest: &Manifest) -> Result<SafetyBackup> {
-    let slug = DatabaseSlug::from_name(connection.database()).or_else(|_| {
-        format!("{}-safety", manifest.database.as_str().chars().take(40).collect::<String>()).parse()
-    })?;
+    let slug = DatabaseSlug::from_name(connection.database())
+        .or_else(|_| format!("{}-safety", manifest.database.as_str().chars().take(40).collect::<String>()).parse())?;
     let config = app.setup.database(&slug);
     let source = app.context.cancel.race(app.setup.open_source(connection.clone())).await?;
     Ok(SafetyBackup {
@@ -102,11 +102,7 @@ async fn safety_backup(app: &App, connection: &ConnectionTarget, manifest: &Mani
 }
 
 fn planned(plan: &RestorePlan, manifest: &Manifest) -> String {
-    let contents = if plan.target_contents.is_empty() {
-        "nothing".to_owned()
-    } else {
-        plan.target_contents.join(", ")
-    };
+    let contents = if plan.target_contents.is_empty() { "nothing".to_owned() } else { plan.target_contents.join(", ") };
     let mut text = facts([
         ("backup", format!("{}/{}", plan.database, plan.backup_id)),
         ("target", plan.target.clone()),
@@ -126,7 +122,7 @@ fn planned(plan: &RestorePlan, manifest: &Manifest) -> String {
         ("post-data", format!("{} definitions", count(plan.post_data.len() as u64))),
     ]);
     for left_out in &plan.left_out {
-        text.push_str(&format!("left out: {left_out}\n"));
+        text.add(format_args!("left out: {left_out}\n"));
     }
     let mut tables: Vec<_> = plan.tables.iter().filter_map(|i| manifest.tables.get(*i)).collect();
     tables.sort_by_key(|t| std::cmp::Reverse(t.raw_bytes));
@@ -135,7 +131,7 @@ fn planned(plan: &RestorePlan, manifest: &Manifest) -> String {
         let rows = tables.iter().take(20).map(|t| vec![t.qualified(), count(t.rows), bytes(t.raw_bytes)]);
         text.push_str(&table(&[("table", Align::Left), ("rows", Align::Right), ("data", Align::Right)], rows));
         if tables.len() > 20 {
-            text.push_str(&format!("… and {} smaller tables\n", tables.len() - 20));
+            text.add(format_args!("… and {} smaller tables\n", tables.len() - 20));
         }
     }
     text.push_str("\nThis was a dry run: nothing was changed.\n");
@@ -154,23 +150,25 @@ pub(crate) fn done(outcome: &RestoreOutcome) -> String {
         ("into", outcome.target.clone()),
         ("rows", count(outcome.rows)),
         ("compared", compared),
-        (
-            "took",
-            format!("{} ({} rows/s)", duration(seconds), count(per_second(outcome.rows, seconds))),
-        ),
+        ("took", format!("{} ({} rows/s)", duration(seconds), count(per_second(outcome.rows, seconds)))),
         (
             "phases",
-            outcome.phases.iter().map(|p| format!("{} {}", p.phase, duration(p.seconds))).collect::<Vec<_>>().join(", "),
+            outcome
+                .phases
+                .iter()
+                .map(|p| format!("{} {}", p.phase, duration(p.seconds)))
+                .collect::<Vec<_>>()
+                .join(", "),
         ),
     ]);
     if let Some(backup) = &outcome.safety_backup {
-        text.push_str(&format!("safety backup of what was there: {backup}\n"));
+        text.add(format_args!("safety backup of what was there: {backup}\n"));
     }
     for left_out in &outcome.left_out {
-        text.push_str(&format!("left out: {left_out}\n"));
+        text.add(format_args!("left out: {left_out}\n"));
     }
     for (step, message) in &outcome.messages {
-        text.push_str(&format!("{step}: {} ({})\n", message.text, message.classification.words()));
+        text.add(format_args!("{step}: {} ({})\n", message.text, message.classification.words()));
     }
     text
 }

@@ -12,6 +12,7 @@ use crate::{
     app::App,
     arguments::Show,
     table::{Align, facts, table},
+    text::Append,
 };
 
 /// Tables shown to people; the document holds all.
@@ -25,10 +26,10 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
     let source = &manifest.source;
     let mut standing = state.standing().to_owned();
     if let Some(at) = state.verified_at() {
-        standing.push_str(&format!(", verified {at}"));
+        standing.add(format_args!(", verified {at}"));
     }
     if let Some(at) = state.restored_at() {
-        standing.push_str(&format!(", restored by a drill {at}"));
+        standing.add(format_args!(", restored by a drill {at}"));
     }
     let rows = [
         ("backup", state.qualified()),
@@ -37,8 +38,14 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
         ("held", state.held.clone().unwrap_or_else(|| "no".to_owned())),
         ("tier", format!("{} ({})", state.tier.name(), manifest.timezone)),
         ("snapshot", format!("{} ({} ago)", source.snapshot_at, age(app.context.clock.now(), source.snapshot_at))),
-        ("source", format!("database '{}' on {}, PostgreSQL {}", source.database_name, source.server, source.server_version)),
-        ("archive", format!("version {}, pg_dump {}, {}", source.archive_version, source.client_version, manifest.compression)),
+        (
+            "source",
+            format!("database '{}' on {}, PostgreSQL {}", source.database_name, source.server, source.server_version),
+        ),
+        (
+            "archive",
+            format!("version {}, pg_dump {}, {}", source.archive_version, source.client_version, manifest.compression),
+        ),
         ("rows", format!("{} in {} tables", count(totals.rows), count(totals.tables))),
         ("large objects", count(totals.large_objects)),
         (
@@ -53,7 +60,12 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
         ),
         (
             "phases",
-            manifest.phases.iter().map(|p| format!("{} {}", p.phase, duration(p.seconds))).collect::<Vec<_>>().join(", "),
+            manifest
+                .phases
+                .iter()
+                .map(|p| format!("{} {}", p.phase, duration(p.seconds)))
+                .collect::<Vec<_>>()
+                .join(", "),
         ),
         ("made by", format!("lifeboat {}, run {}", manifest.lifeboat_version, manifest.run_id)),
         ("manifest", manifest.manifest_sha256.clone()),
@@ -62,7 +74,7 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
     if !manifest.omitted.is_empty() {
         text.push_str("\nNot in the backup:\n");
         for omitted in &manifest.omitted {
-            text.push_str(&format!("  {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
+            text.add(format_args!("  {} {}: {}\n", omitted.kind, omitted.object, omitted.reason));
         }
     }
     let mut tables: Vec<_> = manifest.tables.iter().collect();
@@ -77,18 +89,12 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
             ("chunks", Align::Right),
         ],
         tables.iter().take(SHOWN).map(|t| {
-            vec![
-                t.qualified(),
-                count(t.rows),
-                bytes(t.raw_bytes),
-                bytes(t.stored_bytes),
-                count(t.chunks.len() as u64),
-            ]
+            vec![t.qualified(), count(t.rows), bytes(t.raw_bytes), bytes(t.stored_bytes), count(t.chunks.len() as u64)]
         }),
     ));
     if tables.len() > SHOWN {
-        text.push_str(&format!("… and {} smaller tables; --output json shows all\n", tables.len() - SHOWN));
+        text.add(format_args!("… and {} smaller tables; --output json shows all\n", tables.len() - SHOWN));
     }
-    text.push_str(&format!("\nTo restore it: lifeboat restore {} --to env:TARGET_URL\n", state.qualified()));
+    text.add(format_args!("\nTo restore it: lifeboat restore {} --to env:TARGET_URL\n", state.qualified()));
     Answer::new(&json!({ "state": state, "manifest": manifest }), text)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     drill::{Assertion, Selection},
     ids::DatabaseSlug,
+    retention::TierRule,
 };
 
 pub mod keys;
@@ -16,7 +17,7 @@ mod retention;
 mod schedule;
 mod units;
 
-pub use retention::{DEFAULT_PRESET, PRESETS, STORAGE_CLASSES};
+pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
 pub use units::{ParseUnitError, Size, Span};
 
@@ -166,32 +167,23 @@ pub struct DatabaseConfig {
     pub drill: DrillConfig,
 }
 
-/// What one tier keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TierConfig {
-    /// How many of the newest good ones.
-    pub keep: Setting<u32>,
-    /// How old they may become, where an age limits them too.
-    pub max_age: Option<Setting<Span>>,
-    /// S3's storage class.
-    pub storage_class: Setting<String>,
-}
-
-/// What retention keeps of one database.
+/// What retention keeps of one database: a preset, and what was written over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionConfig {
     /// The preset that the rest starts from.
     pub preset: Setting<String>,
     /// Daily backups.
-    pub daily: TierConfig,
+    pub daily: Setting<TierRule>,
     /// Weekly backups.
-    pub weekly: TierConfig,
+    pub weekly: Setting<TierRule>,
     /// Monthly backups.
-    pub monthly: TierConfig,
+    pub monthly: Setting<TierRule>,
     /// Good backups that there must always be besides one that expires.
     pub min_good: Setting<u32>,
-    /// How long an expiring backup can still be taken back.
-    pub grace: Setting<Span>,
+    /// Days in which an expiring backup can still be taken back.
+    pub grace_days: Setting<u32>,
+    /// Days after which what an unfinished dump left behind is removed.
+    pub reclaim_unfinished_after_days: Setting<u32>,
 }
 
 /// The whole configuration in force.
@@ -331,19 +323,6 @@ impl DatabaseConfig {
         );
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
-    }
-}
-
-impl RetentionConfig {
-    fn in_force(&self, path: &str, rows: &mut Rows) {
-        rows.set(format!("{path}.preset"), &self.preset);
-        for (name, tier) in [("daily", &self.daily), ("weekly", &self.weekly), ("monthly", &self.monthly)] {
-            rows.set(format!("{path}.{name}.keep"), &tier.keep);
-            rows.maybe(format!("{path}.{name}.max_age"), tier.max_age.as_ref());
-            rows.set(format!("{path}.{name}.storage_class"), &tier.storage_class);
-        }
-        rows.set(format!("{path}.min_good"), &self.min_good);
-        rows.set(format!("{path}.grace"), &self.grace);
     }
 }
 

@@ -26,7 +26,7 @@ fn selected(setup: &Setup, database: &DatabaseSlug) -> Result<Selected> {
 pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) -> Result<Answer<DumpAnswer>> {
     let selected = selected(&setup, &request.database)?;
     let options = DumpOptions::default();
-    let work = runs::dump(&setup, &selected, &options, &context);
+    let work = Box::pin(runs::dump(&setup, &selected, &options, &context));
     let Some(at) = request.scheduled_at else { return Ok(Answer::Done(work.await?)) };
     let control = setup.open_control().await?;
     // A store in a folder makes its folder first: the control store may lie below it.
@@ -44,7 +44,8 @@ pub async fn drill(setup: Arc<Setup>, request: DrillRequest, context: RunContext
         trigger: if request.scheduled_at.is_some() { "schedule" } else { "request" }.to_owned(),
         ..DrillOptions::default()
     };
-    let work = async { runs::drill(&setup, &selected, &options, &context).await.map(|o| DrillAnswer::new(&o)) };
+    let work =
+        Box::pin(async { runs::drill(&setup, &selected, &options, &context).await.map(|o| DrillAnswer::new(&o)) });
     let Some(at) = request.scheduled_at else { return Ok(Answer::Done(work.await?)) };
     let control = setup.open_control().await?;
     Scheduled { control: &*control, operation: "drill", database: &request.database, at, leased: false }

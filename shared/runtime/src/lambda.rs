@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{config::Flags, environment::Environment, setup::Setup, telemetry};
 
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// Serves invocations of one function until the process is ended.
 pub async fn serve<Q, A, F, R>(operation: &'static str, run: F) -> std::result::Result<(), lambda_runtime::Error>

@@ -99,10 +99,8 @@ pub async fn drill(
     context: &RunContext,
 ) -> Result<DrillOutcome> {
     let config = &selected.config;
-    let ports = DrillPorts {
-        store: setup.open_store().await?,
-        scratch: setup.scratch(selected, options.scratch.as_deref())?,
-    };
+    let ports =
+        DrillPorts { store: setup.open_store().await?, scratch: setup.scratch(selected, options.scratch.as_deref())? };
     let request = drill::DrillRequest {
         database: selected.slug.clone(),
         selection: options.select.clone().unwrap_or_else(|| config.drill.select.value.clone()),

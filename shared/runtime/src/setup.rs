@@ -9,9 +9,15 @@ use lifeboat_core::{
     ids::{DatabaseSlug, RunId},
     ports::{Entropy, Progress, RunContext, ScratchProvider, Store},
 };
-use lifeboat_postgres::{ConnectionTarget, PgSource, cluster::ClusterOptions, scratch::{LocalScratch, ServerScratch}, target::PgTarget, tools::ToolSearch};
-use secrecy::SecretString;
+use lifeboat_postgres::{
+    ConnectionTarget, PgSource,
+    cluster::ClusterOptions,
+    scratch::{LocalScratch, ServerScratch},
+    target::PgTarget,
+    tools::ToolSearch,
+};
 use lifeboat_store::S3Settings;
+use secrecy::SecretString;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
@@ -19,6 +25,9 @@ use crate::{
     connection::{check_url, resolve},
     environment::Environment,
 };
+
+/// The variable that names the one database of a call.
+const URL_OF_CALL: &str = "LIFEBOAT_DATABASE_URL";
 
 /// The configuration in force and the environment it came from.
 #[derive(Debug, Clone)]
@@ -65,11 +74,10 @@ impl Setup {
         if let Some(text) = flag {
             return Ok(Some(Setting::new(check_url(text)?, Origin::Flag("--database-url"))));
         }
-        const NAME: &str = "LIFEBOAT_DATABASE_URL";
-        let Some(text) = self.environment.text(NAME)? else { return Ok(None) };
+        let Some(text) = self.environment.text(URL_OF_CALL)? else { return Ok(None) };
         // A variable is as private as the one that env:NAME would name.
-        let url = if text.starts_with("env:") { check_url(&text)? } else { DatabaseUrl::Env(NAME.to_owned()) };
-        Ok(Some(Setting::new(url, Origin::Environment(NAME))))
+        let url = if text.starts_with("env:") { check_url(&text)? } else { DatabaseUrl::Env(URL_OF_CALL.to_owned()) };
+        Ok(Some(Setting::new(url, Origin::Environment(URL_OF_CALL))))
     }
 
     fn defaults(&self) -> DatabaseConfig {
@@ -89,8 +97,8 @@ impl Setup {
             (Some(slug), _) => slug.clone(),
             (None, Some(url)) => slug_of(&resolve(&url.value, &self.environment)?)?,
             (None, None) => {
-                let mut names = self.config.databases.keys();
-                match (names.next(), names.next()) {
+                let mut slugs = self.config.databases.keys();
+                match (slugs.next(), slugs.next()) {
                     (Some(only), None) => only.clone(),
                     _ => return Ok(None),
                 }
@@ -104,13 +112,13 @@ impl Setup {
     /// The same for commands that cannot do without one.
     pub fn one(&self, named: Option<&DatabaseSlug>, url: Option<&str>) -> Result<Selected> {
         self.selected(named, url)?.ok_or_else(|| {
-            let names: Vec<&str> = self.config.databases.keys().map(DatabaseSlug::as_str).collect();
-            if names.is_empty() {
+            let known: Vec<&str> = self.config.databases.keys().map(DatabaseSlug::as_str).collect();
+            if known.is_empty() {
                 Error::new(ErrorKind::Usage, "no database is named")
                     .with_hint("give --database-url postgres://USER@HOST/DATABASE, or write a lifeboat.toml")
             } else {
                 Error::new(ErrorKind::Usage, "several databases are configured, and none is named")
-                    .with_hint(format!("name one of: {}", names.join(", ")))
+                    .with_hint(format!("name one of: {}", known.join(", ")))
             }
         })
     }
@@ -156,7 +164,7 @@ impl Setup {
             region: self.config.region.as_ref().map(|r| r.value.clone()),
             ..S3Settings::default()
         };
-        lifeboat_store::open(url, &settings).await
+        Box::pin(lifeboat_store::open(url, &settings)).await
     }
 
     /// Where client tools are looked for.

@@ -76,9 +76,10 @@ async fn create(app: &App, server: &ConnectionTarget, name: &str) -> Result<()> 
         .cancel
         .race(async {
             let session = server.connect("lifeboat demo").await?;
-            session.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.map_err(|e| {
-                Error::new(ErrorKind::Database, format!("create the database {name}: {e}")).with_source(e)
-            })
+            session
+                .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+                .await
+                .map_err(|e| Error::new(ErrorKind::Database, format!("create the database {name}: {e}")).with_source(e))
         })
         .await
 }

@@ -35,7 +35,7 @@ pub struct Summary {
     pub compression: String,
     /// Whether archive objects are encrypted.
     pub encrypted: bool,
-    /// How many things the manifest names as omitted.
+    /// How many things the manifest names as omitted, role passwords aside, which no backup holds.
     pub omitted: u64,
     /// Sums.
     pub totals: Totals,
@@ -51,7 +51,7 @@ impl From<&Manifest> for Summary {
             server_version: manifest.source.server_version.clone(),
             compression: manifest.compression.clone(),
             encrypted: manifest.encryption.is_some(),
-            omitted: manifest.omitted.len() as u64,
+            omitted: manifest.omitted.iter().filter(|o| o.kind != "role passwords").count() as u64,
             totals: manifest.totals.clone(),
         }
     }

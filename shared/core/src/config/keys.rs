@@ -24,11 +24,11 @@ pub const DATABASE: Section = Section {
 /// `[databases.orders.retention]`
 pub const RETENTION: Section = Section {
     path: "databases.<name>.retention",
-    keys: &["preset", "daily", "weekly", "monthly", "min_good", "grace"],
+    keys: &["preset", "daily", "weekly", "monthly", "min_good", "grace_days", "reclaim_unfinished_after_days"],
 };
 /// `daily = { … }` and its siblings.
 pub const TIER: Section =
-    Section { path: "databases.<name>.retention.<tier>", keys: &["keep", "max_age", "storage_class"] };
+    Section { path: "databases.<name>.retention.<tier>", keys: &["keep", "max_age_days", "storage_class"] };
 /// `[databases.orders.drill]`
 pub const DRILL: Section =
     Section { path: "databases.<name>.drill", keys: &["schedule", "select", "scratch", "checks"] };

@@ -6,11 +6,12 @@ use jiff::tz::TimeZone;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::{
-        Config, DatabaseConfig, DatabaseUrl, DrillConfig, PRESETS, RetentionConfig, STORAGE_CLASSES, ScratchSetting,
-        Setting, Size, TierConfig, default_codec, keys, keys::nearest,
+        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, ScratchSetting, Setting, Size,
+        default_codec, keys, keys::nearest,
     },
     drill::Assertion,
     ids::DatabaseSlug,
+    retention::{Policy, StorageClass, TierRule},
 };
 use lifeboat_postgres::ConnectionTarget;
 use toml::{
@@ -148,11 +149,9 @@ fn url<'a>(
 fn retention(section: &Section<'_>) -> Result<RetentionConfig> {
     let Some(value) = section.value("retention") else { return Ok(RetentionConfig::default()) };
     let preset = |name: &str, value: &Spanned<DeValue<'_>>| {
-        RetentionConfig::preset(name, section.source.origin(&value.span())).ok_or_else(|| {
-            let hint = nearest(name, &PRESETS).map_or(String::new(), |near| format!("did you mean '{near}'? "));
-            section
-                .wrong("retention", value, format!("'{name}' is not a preset"))
-                .with_hint(format!("{hint}Presets: {}", PRESETS.join(", ")))
+        RetentionConfig::preset(name, section.source.origin(&value.span())).map_err(|e| {
+            let near = nearest(name, &Policy::PRESETS).map_or(String::new(), |near| format!("did you mean '{near}'? "));
+            section.wrong("retention", value, &e).with_hint(format!("{near}{}", e.hint()))
         })
     };
     if let Some(name) = value.get_ref().as_str() {
@@ -165,31 +164,30 @@ fn retention(section: &Section<'_>) -> Result<RetentionConfig> {
     };
     for (name, tier) in [("daily", &mut config.daily), ("weekly", &mut config.weekly), ("monthly", &mut config.monthly)]
     {
-        if let Some(found) = section.section(name, keys::TIER)? {
-            self::tier(&found, tier)?;
+        if let (Some(found), Some(value)) = (section.section(name, keys::TIER)?, section.value(name)) {
+            *tier = Setting::new(self::tier(&found)?, section.source.origin(&value.span()));
         }
     }
     config.min_good = section.number("min_good", 1, 1000)?.unwrap_or(config.min_good);
-    config.grace = section.parsed("grace")?.unwrap_or(config.grace);
+    config.grace_days = section.number("grace_days", 0, 365)?.unwrap_or(config.grace_days);
+    config.reclaim_unfinished_after_days =
+        section.number("reclaim_unfinished_after_days", 1, 365)?.unwrap_or(config.reclaim_unfinished_after_days);
     Ok(config)
 }
 
-fn tier(section: &Section<'_>, tier: &mut TierConfig) -> Result<()> {
-    if let Some(keep) = section.number("keep", 0, 100_000)? {
-        tier.keep = keep;
-    }
-    tier.max_age = section.parsed("max_age")?.or_else(|| tier.max_age.take());
-    if let (Some(class), Some(value)) = (section.text("storage_class")?, section.value("storage_class")) {
-        if !STORAGE_CLASSES.contains(&class.value.as_str()) {
-            let near = nearest(&class.value.to_uppercase(), &STORAGE_CLASSES);
-            let hint = near.map_or(String::new(), |near| format!("did you mean {near}? "));
-            return Err(section
-                .wrong("storage_class", value, format!("'{}' is not a storage class", class.value))
-                .with_hint(format!("{hint}Known: {}", STORAGE_CLASSES.join(", "))));
-        }
-        tier.storage_class = class;
-    }
-    Ok(())
+fn tier(section: &Section<'_>) -> Result<TierRule> {
+    let storage_class = match (section.text("storage_class")?, section.value("storage_class")) {
+        (Some(class), Some(value)) => Some(class.value.parse::<StorageClass>().map_err(|e| {
+            let hint = e.hint().to_owned();
+            section.wrong("storage_class", value, &e).with_hint(hint)
+        })?),
+        _ => None,
+    };
+    Ok(TierRule {
+        keep: section.number("keep", 0, 100_000)?.map(|keep| keep.value),
+        max_age_days: section.number("max_age_days", 0, 36_500)?.map(|age| age.value),
+        storage_class,
+    })
 }
 
 fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Result<DrillConfig> {

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use lifeboat_core::config::{DatabaseUrl, Origin, ScratchSetting, keys};
+use lifeboat_core::{
+    config::{DatabaseUrl, Origin, ScratchSetting, keys},
+    retention::StorageClass,
+};
 
 use super::*;
 
@@ -58,14 +61,16 @@ fn a_whole_file_is_read() {
     assert_eq!(orders.rpo.as_ref().unwrap().value.0, 93_600);
     assert_eq!(orders.compress.value.to_string(), "zstd:3");
     assert_eq!(orders.compress.origin, Origin::File { line: 16 });
-    assert_eq!(orders.retention.daily.keep.value, 9);
-    assert_eq!(orders.retention.weekly.storage_class.value, "GLACIER_IR");
-    assert_eq!(orders.retention.monthly.keep.value, 6);
+    let policy = orders.retention.policy();
+    assert_eq!((policy.daily.keep, policy.daily.storage_class), (Some(9), None));
+    assert_eq!(policy.weekly.storage_class, Some(StorageClass::GlacierIr));
+    assert_eq!(policy.monthly.keep, Some(6));
     assert_eq!(orders.retention.min_good.value, 3);
     assert_eq!(orders.drill.scratch.value, ScratchSetting::Server(DatabaseUrl::Env("SCRATCH_URL".to_owned())));
     assert_eq!(orders.drill.checks.value[0].name, "users exist");
     let billing = &config.databases[&"billing".parse().unwrap()];
-    assert_eq!((billing.retention.daily.keep.value, billing.retention.monthly.keep.value), (30, 12));
+    let policy = billing.retention.policy();
+    assert_eq!((policy.daily.keep, policy.monthly.keep), (Some(30), Some(12)));
     assert_eq!(billing.jobs.origin, Origin::Default);
 }
 
@@ -100,8 +105,8 @@ fn wrong_values_are_refused_with_their_line() {
         ("[databases.a]\ncompress = 'lz4'\n", "no compression"),
         ("[databases.a]\ntimezone = 'Berlin'\n", "not a time zone"),
         ("[databases.a]\nschedule = '0 2 * * *'\n", "not a schedule"),
-        ("[databases.a]\nretention = '7-5'\n", "not a preset"),
-        ("[databases.a.retention]\nweekly = { storage_class = 'GLACER' }\n", "not a storage class"),
+        ("[databases.a]\nretention = '7-5'\n", "is not a retention preset"),
+        ("[databases.a.retention]\nweekly = { storage_class = 'GLACER' }\n", "storage_class"),
         ("[databases.a.drill]\nselect = 'newest'\n", "databases.a.drill.select"),
         ("[databases.a.drill]\nscratch = 'remote'\n", "not a scratch target"),
         ("[databases.latest]\n", "reserved word"),
