@@ -43,9 +43,10 @@ lint: ## Check format, code, dependencies, licences, spelling and shell scripts
 format: ## Format the code
 	cargo fmt --all
 
-bench: ## Measure dump and restore beside pg_dump and pg_restore
-	@tests/stack/setup compiler postgres15 postgres17 postgres18
-	cargo run --release -p lifeboat-tests --bin bench
+bench: ## Measure dump and restore beside pg_dump and pg_restore [BENCH_OPTIONS="--scale 6 --rounds 3"]
+	@tests/stack/setup compiler postgres15 postgres17 minio
+	cargo build --release -p lifeboat-cli -p lifeboat-tests --bin lifeboat --bin bench
+	$(CARGO_TARGET_DIR)/release/bench $(BENCH_OPTIONS)
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests

@@ -17,11 +17,11 @@ pub fn program() -> Result<PathBuf> {
 
 /// A program that cargo has built beside this test.
 pub fn built(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe().context("find this test's own program")?;
-    let folder = test.parent().and_then(|deps| deps.parent()).context("find cargo's target folder")?;
-    let program = folder.join(name);
-    ensure!(program.exists(), "{} is missing: `make test` builds it first", program.display());
-    Ok(program)
+    let own = std::env::current_exe().context("find this test's own program")?;
+    // Tests lie in `deps` below the folder of the programs, the bench beside them.
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.exists());
+    found.with_context(|| format!("{name} is missing beside {}: `make test` builds it first", own.display()))
 }
 
 /// One call of the program, to be completed and run.
