@@ -22,7 +22,7 @@ use crate::tools::ClientTools;
 const SCRIPT: &str = r#"
 bin=$1 folder=$2
 cd "$folder" || exit 1
-trap : INT TERM HUP
+trap : INT TERM HUP PIPE
 if [ ! -f data/PG_VERSION ]; then
   "$bin/initdb" -D data -U postgres -E UTF8 --no-locale -A scram-sha-256 --auth-local=trust --pwfile=password --no-sync \
     >log 2>&1 </dev/null || { cat log; exit 1; }
