@@ -3,7 +3,8 @@
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::default_codec,
-    ports::Severity,
+    ids::RunId,
+    ports::{RunContext, Severity},
     report::words::{bytes, count, duration},
 };
 use lifeboat_runtime::{
@@ -51,7 +52,9 @@ async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
     let databases = app.setup.all(app.database_url.as_deref())?;
     let mut results: Vec<(Selected, Result<DumpAnswer>)> = Vec::new();
     for selected in databases {
-        let result = runs::dump(&app.setup, &selected, options, &app.context).await;
+        // A run id names one execution of one operation.
+        let context = RunContext { run_id: RunId::new(app.context.entropy.next()), ..app.context.clone() };
+        let result = runs::dump(&app.setup, &selected, options, &context).await;
         app.context.cancel.check()?;
         results.push((selected, result));
     }

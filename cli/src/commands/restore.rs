@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lifeboat_core::{
-    Result,
+    ErrorKind, Result,
     dump::{DumpPorts, DumpRequest},
     ids::DatabaseSlug,
     manifest::Manifest,
@@ -46,7 +46,14 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
     }
     confirm(app, arguments, &plan).await?;
     let safety = if plan.safety_backup { Some(safety_backup(app, &connection, &manifest).await?) } else { None };
-    let outcome = restore::run(&ports, &manifest, &request, safety.as_ref(), &app.context).await?;
+    let running = restore::run(&ports, &manifest, &request, safety.as_ref(), &app.context);
+    let outcome = running.await.map_err(|e| match e.kind() {
+        // The kind's own hint says that nothing half-done remains, which is not true of a target.
+        ErrorKind::Interrupted | ErrorKind::Deadline => {
+            e.with_hint("drop the target or empty it, then restore again; the backup is as it was")
+        }
+        _ => e,
+    })?;
     let text = done(&outcome);
     Answer::new(&outcome, text)
 }
