@@ -19,7 +19,10 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store", "lifeboat-runtime"],
     ),
     ("lifeboat-cli", &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store", "lifeboat-runtime"]),
-    ("lifeboat-tests", &["lifeboat-postgres", "lifeboat-testkit"]),
+    (
+        "lifeboat-tests",
+        &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-runtime", "lifeboat-store", "lifeboat-testkit"],
+    ),
 ];
 
 /// Crates by which something from outside would come into the domain.

@@ -98,6 +98,23 @@ impl Lifeboat {
         serde_json::from_str(&ended.stdout).with_context(|| format!("not one JSON document: {}", ended.stdout))
     }
 
+    /// Runs it to its end, its output thrown away, and gives exit code and peak of resident memory in MiB.
+    pub fn run_measured(&self) -> Result<(i32, f64)> {
+        let mut child = self.command()?.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start lifeboat")?;
+        let status_file = format!("/proc/{}/status", child.id());
+        let mut peak_kib = 0_u32;
+        loop {
+            let text = std::fs::read_to_string(&status_file).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+            let now = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+            peak_kib = peak_kib.max(now);
+            if let Some(status) = child.try_wait()? {
+                return Ok((code(status), f64::from(peak_kib) / 1024.0));
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
     /// Starts it, with both outputs piped.
     pub fn spawn(&self) -> Result<Child> {
         self.command()?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start lifeboat")

@@ -88,6 +88,7 @@ struct Case {
     omitted: Vec<Omitted>,
     compression: &'static str,
     encryption: Option<Encryption>,
+    extension_data: Vec<i32>,
 }
 
 impl Case {
@@ -99,6 +100,7 @@ impl Case {
             omitted: Vec::new(),
             compression: "zstd:1",
             encryption: None,
+            extension_data: Vec::new(),
         }
     }
 
@@ -110,6 +112,7 @@ impl Case {
             lifeboat_version: "0.1.0",
             source: &self.source,
             tables: &self.tables,
+            extension_data: &self.extension_data,
             large_objects: &[],
             omitted: &self.omitted,
             compression: self.compression,
@@ -331,12 +334,4 @@ fn what_the_backup_does_not_hold_is_said() {
 fn a_file_url_becomes_the_path_it_names() {
     let kit = Case::new("file:///var/my%20backups/").render();
     assert!(kit.contains("cp -a '/var/my backups/orders/20261120T020000Z-abcd'/. \"$WORK/\""), "{kit}");
-}
-
-/// Writes a kit to the folder named by `LIFEBOAT_SAMPLE_DIR`, to look at.
-#[test]
-#[ignore = "writes a sample for people to look at"]
-fn write_sample() {
-    let folder = std::env::var("LIFEBOAT_SAMPLE_DIR").expect("LIFEBOAT_SAMPLE_DIR");
-    fs::write(format!("{folder}/RESTORE.md"), Case::new("s3://acme-lifeboat/pg").render()).unwrap();
 }

@@ -372,16 +372,3 @@ fn a_drill_that_broke_off_early_still_has_a_report() {
     assert!(page.contains("not measured") && page.contains("There was no negative control"));
     assert!(!to_markdown(&report).unwrap().is_empty());
 }
-
-/// Writes `passed.html`, `failed.html` and their Markdown to the folder named by `LIFEBOAT_SAMPLE_DIR`, to look at:
-/// `LIFEBOAT_SAMPLE_DIR=/tmp cargo test -p lifeboat-core report::tests::write_samples -- --ignored`.
-/// docs/images/drill-report.png is `passed.html` in a window of 1000 by 1250.
-#[test]
-#[ignore = "writes samples for people to look at"]
-fn write_samples() {
-    let folder = std::path::PathBuf::from(std::env::var_os("LIFEBOAT_SAMPLE_DIR").expect("LIFEBOAT_SAMPLE_DIR"));
-    for (name, report) in [("passed", passing()), ("failed", failing())] {
-        std::fs::write(folder.join(format!("{name}.html")), to_html(&report).unwrap()).unwrap();
-        std::fs::write(folder.join(format!("{name}.md")), to_markdown(&report).unwrap()).unwrap();
-    }
-}
