@@ -8,7 +8,7 @@ mod error;
 mod read;
 mod write;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 pub use error::TocError;
 pub use read::{Limits, read, read_stream, read_stream_within, read_within};
@@ -196,6 +196,19 @@ impl Toc {
     /// The entry with this dump id.
     pub fn entry(&self, dump_id: i32) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.dump_id == dump_id)
+    }
+
+    /// Dump ids of the data of tables that the archive does not create because an extension does, in the archive's
+    /// order.
+    ///
+    /// Such tables have their foreign keys before their rows. pg_dump writes their rows in an order that satisfies these
+    /// (`processExtensionTables` in `pg_dump.c`), and says so by that order alone: nothing may overtake there, as
+    /// `pg_restore -j` does.
+    pub fn data_of_extensions(&self) -> Vec<i32> {
+        let tables: HashSet<i32> =
+            self.entries.iter().filter(|e| e.desc == b"TABLE").map(|entry| entry.dump_id).collect();
+        let without_table = |entry: &&Entry| !entry.dependencies.iter().any(|id| tables.contains(id));
+        self.entries.iter().filter(|e| e.is_table_data()).filter(without_table).map(|entry| entry.dump_id).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The data phase of a restore: chunks and large objects streamed from the store into the target, several at a time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -32,7 +32,8 @@ struct Loading {
     target: Arc<dyn Target>,
     manifest: Arc<Manifest>,
     statements: HashMap<i32, LoadStatement>,
-    queue: Mutex<VecDeque<Piece>>,
+    /// What one worker does in order, before it takes the next.
+    queue: Mutex<VecDeque<Vec<Piece>>>,
     cancel: Cancel,
     context: RunContext,
 }
@@ -73,24 +74,15 @@ pub(super) async fn load(
     disable_triggers: bool,
     context: &RunContext,
 ) -> Result<()> {
-    let mut pieces = Vec::new();
-    for &table in &plan.tables {
-        pieces.extend((0..manifest.tables[table].chunks.len()).map(|chunk| Piece::Chunk { table, chunk }));
-    }
-    for (index, large) in manifest.large_objects.iter().enumerate() {
-        if plan.large_objects.binary_search(&large.oid).is_ok() {
-            pieces.push(Piece::LargeObject(index));
-        }
-    }
-    pieces.sort_by_key(|piece| std::cmp::Reverse(size(manifest, *piece)));
-    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, pieces.len().max(1));
+    let queue = pieces(manifest, toc, plan);
+    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, queue.len().max(1));
     let (stopper, cancel, _relay) = cancel::child(&context.cancel);
     let loading = Arc::new(Loading {
         store: Arc::clone(store),
         target: Arc::clone(target),
         manifest: Arc::clone(manifest),
         statements: statements(manifest, toc, disable_triggers)?,
-        queue: Mutex::new(pieces.into()),
+        queue: Mutex::new(queue.into()),
         cancel,
         context: context.clone(),
     });
@@ -130,6 +122,31 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// Everything the plan names, largest first. Pieces that must not overtake each other are together.
+fn pieces(manifest: &Manifest, toc: &Toc, plan: &RestorePlan) -> Vec<Vec<Piece>> {
+    let of_extensions: HashSet<i32> = toc.data_of_extensions().into_iter().collect();
+    let mut queue = Vec::new();
+    let mut in_order = Vec::new();
+    for &table in &plan.tables {
+        let chunks = (0..manifest.tables[table].chunks.len()).map(|chunk| Piece::Chunk { table, chunk });
+        if of_extensions.contains(&manifest.tables[table].dump_id) {
+            in_order.extend(chunks);
+        } else {
+            queue.extend(chunks.map(|piece| vec![piece]));
+        }
+    }
+    for (index, large) in manifest.large_objects.iter().enumerate() {
+        if plan.large_objects.binary_search(&large.oid).is_ok() {
+            queue.push(vec![Piece::LargeObject(index)]);
+        }
+    }
+    if !in_order.is_empty() {
+        queue.push(in_order);
+    }
+    queue.sort_by_key(|pieces| std::cmp::Reverse(pieces.iter().map(|piece| size(manifest, *piece)).sum::<u64>()));
+    queue
+}
+
 fn size(manifest: &Manifest, piece: Piece) -> u64 {
     match piece {
         Piece::Chunk { table, chunk } => manifest.tables[table].chunks[chunk].size,
@@ -141,21 +158,23 @@ async fn work(loading: &Loading) -> Result<Vec<(usize, TableChecksum)>> {
     let mut done = Vec::new();
     let mut session: Option<Box<dyn TargetWorker>> = None;
     loop {
-        let Some(piece) = loading.queue.lock().await.pop_front() else { return Ok(done) };
+        let Some(pieces) = loading.queue.lock().await.pop_front() else { return Ok(done) };
         let worker = match &mut session {
             Some(worker) => worker,
             none => none.insert(loading.cancel.race(loading.target.worker()).await?),
         };
-        match piece {
-            Piece::Chunk { table, chunk } => {
-                let sum = loading.cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
-                done.push((table, sum));
+        for piece in pieces {
+            match piece {
+                Piece::Chunk { table, chunk } => {
+                    let sum = loading.cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
+                    done.push((table, sum));
+                }
+                Piece::LargeObject(index) => {
+                    loading.cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
+                }
             }
-            Piece::LargeObject(index) => {
-                loading.cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
-            }
+            loading.context.progress.advance(size(&loading.manifest, piece));
         }
-        loading.context.progress.advance(size(&loading.manifest, piece));
     }
 }
 

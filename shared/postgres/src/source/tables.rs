@@ -67,7 +67,8 @@ pub(super) async fn describe(
         }
         let own = entry.namespace.as_deref().unwrap_or_default();
         let loads_into = loads_elsewhere(&statement.target, own, &entry.tag);
-        let condition: Option<String> = row.get::<_, Option<String>>(9).filter(|c| !c.trim().is_empty());
+        // An extension's table has its constraints before its rows: one that refers to itself wants them in one COPY.
+        let of_extension: Option<String> = row.get(9);
         let (heap_bytes, toast_bytes): (i64, i64) = (row.get(5), row.get(6));
         tables.push(SourceTable {
             dump_id: entry.dump_id,
@@ -76,11 +77,12 @@ pub(super) async fn describe(
             name: name.clone(),
             blocks: u32::try_from(row.get::<_, i64>(4)).unwrap_or(u32::MAX),
             bytes: u64::try_from(heap_bytes + toast_bytes).unwrap_or(0),
-            splittable: row.get(7) && condition.is_none() && !columns.is_empty() && !whole.contains(&entry.oid),
+            splittable: row.get(7) && of_extension.is_none() && !columns.is_empty() && !whole.contains(&entry.oid),
             columns: columns.clone(),
             loads_into: loads_into.clone(),
         });
         let elsewhere = loads_into.is_some();
+        let condition = of_extension.filter(|c| !c.trim().is_empty());
         readable.insert(entry.dump_id, ReadableTable { oid: entry.oid, schema, name, columns, condition, elsewhere });
     }
     Ok((tables, readable))
