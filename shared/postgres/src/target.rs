@@ -111,6 +111,8 @@ impl Target for PgTarget {
 
     async fn stage(&self, toc_dat: Bytes, data_files: &[(String, u64)]) -> Result<()> {
         let stage = Stage::new(&self.work_folder, &toc_dat, data_files)?;
+        // Said now, before anything is changed: without it no step could run.
+        self.search.find_reader(stage.client_major()).await?;
         *self.staged.write().await = Some(Arc::new(stage));
         Ok(())
     }
@@ -133,7 +135,7 @@ impl Target for PgTarget {
         Ok(Box::new(Worker { session, target: self.target.clone(), tools }))
     }
 
-    async fn analyze(&self, jobs: u32) -> Result<()> {
+    async fn analyze(&self, jobs: u32) -> Result<Vec<ToolMessage>> {
         analyze::run(&self.target, APPLICATION, jobs).await
     }
 

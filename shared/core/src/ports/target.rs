@@ -38,6 +38,8 @@ pub enum Classification {
     Harmless,
     /// A setting or feature that differs between versions and changes no data.
     VersionDifference,
+    /// A table has no planner statistics yet: queries may be slow, nothing is missing.
+    Statistics,
     /// An owner or grant could not be set by this role.
     Ownership,
     /// Needs a privilege on the cluster that this role lacks.
@@ -56,6 +58,7 @@ impl Classification {
         match self {
             Self::Harmless => "harmless",
             Self::VersionDifference => "version difference",
+            Self::Statistics => "statistics",
             Self::Ownership => "ownership",
             Self::ClusterPrivilege => "cluster privilege",
             Self::MissingDependency => "missing dependency",
@@ -147,8 +150,9 @@ pub trait Target: Send + Sync {
     /// A new session for loading and comparing.
     async fn worker(&self) -> Result<Box<dyn TargetWorker>>;
 
-    /// ANALYZE of the whole database, in `jobs` sessions.
-    async fn analyze(&self, jobs: u32) -> Result<()>;
+    /// ANALYZE of the whole database, in `jobs` sessions; returns a message per table that the server refuses to analyze.
+    /// An `Err` means that the server could not be asked.
+    async fn analyze(&self, jobs: u32) -> Result<Vec<ToolMessage>>;
 
     /// Catalog objects and states, as a drill compares them.
     async fn inventory(&self) -> Result<Inventory>;

@@ -235,7 +235,8 @@ async fn restore(
     step(target, "post-data", &plan.post_data, request.jobs, false, request, context, &mut messages).await?;
     if request.part != Part::Schema {
         phases.next("analyze", None);
-        context.cancel.race(target.analyze(request.jobs)).await?;
+        let refused = context.cancel.race(target.analyze(request.jobs)).await?;
+        messages.extend(refused.into_iter().map(|message| ("analyze".to_owned(), message)));
     }
     if request.part != Part::Schema && !request.no_compare {
         phases.next("compare", Some(plan.rows));
