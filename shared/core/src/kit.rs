@@ -36,6 +36,8 @@ pub struct KitInput<'a> {
     pub source: &'a SourceFacts,
     /// Tables with data.
     pub tables: &'a [TableRecord],
+    /// Dump ids of rows that lie in tables of extensions ([`lifeboat_archive::toc::Toc::data_of_extensions`]).
+    pub extension_data: &'a [i32],
     /// Large objects.
     pub large_objects: &'a [LargeObjectRecord],
     /// What the backup does not hold.
@@ -103,6 +105,7 @@ struct Kit<'a> {
     locale_note: &'static str,
     globals: bool,
     settings: Vec<(String, String)>,
+    extension_data: &'a [i32],
     extensions: String,
     lc_monetary: String,
     lc_monetary_word: Option<String>,
@@ -128,7 +131,7 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
 
     let mut by_rows: Vec<&TableRecord> = input.tables.iter().collect();
     by_rows.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.qualified().cmp(&b.qualified())));
-    let checked = checked_tables(&by_rows);
+    let checked = checked_tables(&by_rows, input.extension_data);
     let sum = |of: fn(&TableRecord) -> u64| input.tables.iter().map(of).sum::<u64>();
     let large = |of: fn(&LargeObjectRecord) -> u64| input.large_objects.iter().map(of).sum::<u64>();
     let rest = by_rows.get(LISTED..).unwrap_or_default();
@@ -177,6 +180,7 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
         locale_note: locale_note(source),
         globals: input.globals,
         settings: source.settings.iter().map(|(name, value)| (inline(name), inline(value))).collect(),
+        extension_data: input.extension_data,
         extensions: extensions(source),
         lc_monetary: inline(&source.lc_monetary),
         lc_monetary_word: lc_monetary_word(&source.lc_monetary),
@@ -299,12 +303,12 @@ fn lc_monetary_word(lc_monetary: &str) -> Option<String> {
 }
 
 /// What the kit counts. Tables that load through a partition root are counted at the root, and there other partitions
-/// may hold more: the sum is a minimum.
-fn checked_tables(by_rows: &[&TableRecord]) -> Vec<CheckedTable> {
+/// may hold more: the sum is a minimum. So are the rows of an extension's table, which brings rows of its own.
+fn checked_tables(by_rows: &[&TableRecord], extension_data: &[i32]) -> Vec<CheckedTable> {
     let mut checked: Vec<CheckedTable> = Vec::new();
     for table in by_rows.iter().take(CHECKED) {
         let (schema, name, at_least) = match &table.loads_into {
-            None => (table.schema.as_str(), table.name.as_str(), false),
+            None => (table.schema.as_str(), table.name.as_str(), extension_data.contains(&table.dump_id)),
             Some(root) => match root.split_once('.') {
                 Some((schema, name)) if !name.contains('.') => (schema, name, true),
                 // Where the schema ends cannot be told.
@@ -326,8 +330,8 @@ fn checked_tables(by_rows: &[&TableRecord]) -> Vec<CheckedTable> {
 
 fn check_note(tables: usize, checked: &[CheckedTable]) -> String {
     if checked.iter().any(|c| c.at_least) || checked.len() < tables {
-        " Partitions that load through their root are counted there, as a minimum; beyond the largest 1000 tables, see \
-         `manifest.json`."
+        " Partitions that load through their root are counted there, as a minimum, and so are tables of extensions, which \
+         bring rows of their own; beyond the largest 1000 tables, see `manifest.json`."
             .to_owned()
     } else {
         String::new()

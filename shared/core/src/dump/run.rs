@@ -1,6 +1,6 @@
 //! Runs a dump: preflight, snapshot, data, large objects, catalog, and last the manifest.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
@@ -20,6 +20,12 @@ use crate::{
 
 /// How often a dump whose snapshot is lost in the middle starts again.
 const ATTEMPTS: u32 = 3;
+
+/// How long a database that went away in mid-dump is waited for, seconds without the time that connecting takes.
+const AWAY_FOR: u64 = 30;
+
+/// Seconds between two looks at it.
+const AWAY_PAUSE: u64 = 2;
 
 /// What a dump works with.
 #[derive(Clone)]
@@ -107,7 +113,7 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
                 }
                 attempt += 1;
                 context.progress.note(&format!("{error}; starting again"));
-                result = preflight(ports, &cancel).await;
+                result = preflight_when_back(ports, &cancel).await;
             }
         }
     };
@@ -115,6 +121,20 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
         tracing::warn!(%error, "the lease could not be given back; it lapses by itself");
     }
     outcome
+}
+
+/// Preflight of a database that may be away for a moment: a failover or restart takes its time.
+async fn preflight_when_back(ports: &DumpPorts, cancel: &Cancel) -> Result<Preflight> {
+    let mut left = AWAY_FOR / AWAY_PAUSE;
+    loop {
+        match preflight(ports, cancel).await {
+            Err(error) if error.kind() == ErrorKind::Database && left > 0 => {
+                left -= 1;
+                cancel.race(async { Ok(tokio::time::sleep(Duration::from_secs(AWAY_PAUSE)).await) }).await?;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Fails on the first finding that forbids the dump.
@@ -162,6 +182,7 @@ async fn one_attempt(
         lifeboat_version: version,
         source: snapshot.facts(),
         tables: &tables,
+        extension_data: &snapshot.toc().data_of_extensions(),
         large_objects: &large.objects,
         omitted: snapshot.omitted(),
         compression: &compression,
