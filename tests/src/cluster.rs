@@ -12,6 +12,8 @@ use lifeboat_postgres::{
     tools::ToolSearch,
 };
 
+use crate::installation::Installation;
+
 /// The password of `postgres` in every test cluster; odd characters show where it is not quoted.
 pub const PASSWORD: &str = "s'cr\"e t%/@";
 
@@ -43,6 +45,7 @@ pub struct Cluster {
     pub major: u32,
     /// Folder of its programs.
     pub bin: PathBuf,
+    _installation: Option<Installation>,
 }
 
 impl Cluster {
@@ -53,7 +56,22 @@ impl Cluster {
 
     /// Starts a cluster with further settings of postgresql.conf.
     pub async fn start_with(major: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        let bin = programs(major)?;
+        Self::start_from(programs(major)?, None, major, settings).await
+    }
+
+    /// Starts a cluster whose server also offers the extension of `extension.sql`.
+    pub async fn start_with_extension(major: u32) -> Result<Self> {
+        let extension = repository().join("tests/fixtures/extension");
+        let installation = Installation::with_extension(&programs(major)?, &extension)?;
+        Self::start_from(installation.bin.clone(), Some(installation), major, &[]).await
+    }
+
+    async fn start_from(
+        bin: PathBuf,
+        installation: Option<Installation>,
+        major: u32,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let server = ThrowawayCluster::start(&ClusterOptions {
             search: ToolSearch {
@@ -69,7 +87,7 @@ impl Cluster {
         })
         .await
         .map_err(|e| anyhow::anyhow!("{e}\nhint: {}", e.hint()))?;
-        Ok(Self { server, major, bin })
+        Ok(Self { server, major, bin, _installation: installation })
     }
 
     /// The port, on 127.0.0.1.
@@ -148,6 +166,11 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Adds the extension with configuration tables; needs [`Cluster::start_with_extension`].
+    pub fn add_extension(&self, database: &str) -> Result<()> {
+        self.sql_file(database, &repository().join("tests/fixtures/extension.sql")).map(drop)
     }
 
     /// Sessions of Lifeboat or its client tools on the server now.

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod library;
+mod installation;
 pub mod program;
 pub mod stores;
 

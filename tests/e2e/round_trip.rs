@@ -1,0 +1,5 @@
+//! Round trips: what a backup gives back, by any of three ways, is what stock `pg_dump` and `pg_restore` give back.
+
+mod backup;
+mod contents;
+mod every_kind;

@@ -1,0 +1,162 @@
+//! One backup that the program made of a test's database, and the three ways back.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use lifeboat_tests::{
+    Cluster, Lifeboat, StoreUnderTest,
+    cluster::{PASSWORD, run, tools},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The smallest there is, so that the fixtures' larger tables are split by ctid.
+const CHUNK_SIZE: &str = "1MiB";
+
+/// A store, what the program is configured with, and the one backup in the store.
+pub(super) struct Backup {
+    store: StoreUnderTest,
+    folder: TempDir,
+    tools: std::path::PathBuf,
+    /// `database/id`, as commands take it.
+    pub(super) reference: String,
+    /// What the dump answered.
+    pub(super) answer: Value,
+}
+
+impl Backup {
+    /// Dumps a database into a store of its own, under the slug `kept`.
+    pub(super) fn of(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("lifeboat.toml"), format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n"))?;
+        let tools = source.bin.clone();
+        let mut backup = Self { store, folder, tools, reference: String::new(), answer: Value::Null };
+        let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(&source.url(database));
+        backup.answer = call.json().with_context(|| format!("dump {database} with {options:?}"))?;
+        let id = backup.answer["backup_id"].as_str().context("the dump names no backup")?;
+        backup.reference = format!("kept/{id}");
+        Ok(backup)
+    }
+
+    /// A call of the program on this backup's store.
+    pub(super) fn lifeboat<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Lifeboat {
+        let arguments: Vec<&str> = arguments.into_iter().collect();
+        self.store
+            .lifeboat(arguments)
+            .env("LIFEBOAT_CONFIG", self.folder.path().join("lifeboat.toml"))
+            .env("LIFEBOAT_CLIENT_TOOLS", &self.tools)
+    }
+
+    /// The way back by the program itself, as the superuser of `target`.
+    pub(super) fn restore(&self, target: &Cluster, database: &str, options: &[&str]) -> Lifeboat {
+        self.restore_as("postgres", PASSWORD, target, database, options)
+    }
+
+    /// The same as another role.
+    pub(super) fn restore_as(
+        &self,
+        role: &str,
+        password: &str,
+        target: &Cluster,
+        database: &str,
+        options: &[&str],
+    ) -> Lifeboat {
+        let url = format!("postgres://{role}@127.0.0.1:{}/{database}", target.port());
+        self.lifeboat(["restore", &self.reference, "--to", &url])
+            .args(options.iter().copied())
+            .env("PGPASSWORD", password)
+            .env("LIFEBOAT_CLIENT_TOOLS", &target.bin)
+    }
+
+    /// The way back by `lifeboat fetch` and an unmodified `pg_restore`, which must find nothing to complain about.
+    pub(super) fn fetch_and_pg_restore(
+        &self,
+        target: &Cluster,
+        database: &str,
+        jobs: &str,
+        options: &[&str],
+    ) -> Result<()> {
+        let archive = tempfile::tempdir()?;
+        let folder = archive.path().join("archive");
+        let path = folder.to_str().context("a path that is text")?;
+        self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).json()?;
+        let said = run(target.tool("pg_restore", database).args([jobs, "-d", database]).arg(&folder))?;
+        ensure!(said.is_empty(), "pg_restore said {said}");
+        Ok(())
+    }
+
+    /// The way back without the program: the `sh` blocks of the backup's own RESTORE.md, in order, as they stand.
+    /// Gives the kit's text. The restored database is called as the source was.
+    pub(super) fn follow_the_kit(&self, target: &Cluster) -> Result<String> {
+        let place = tempfile::tempdir()?;
+        let kit = self.kit(target)?;
+        let script = place.path().join("restore.sh");
+        fs::write(&script, format!("set -eu\n{}", blocks(&kit)))?;
+        let mut shell = self.shell(target);
+        run(shell.arg(&script).current_dir(place.path())).context("follow RESTORE.md")?;
+        no_command_was_injected(place.path())?;
+        Ok(kit)
+    }
+
+    /// How many objects of tables that were split the folder holds, each table's first aside.
+    pub(super) fn chunks_beyond_the_first(&self) -> Result<usize> {
+        let archive = self.store.path().context("the store is a folder")?.join(&self.reference).join("archive");
+        let numbers = fs::read_dir(archive)?.filter_map(|entry| {
+            let path = entry.ok()?.path();
+            path.extension()?.to_str()?.parse::<u32>().ok()
+        });
+        Ok(numbers.filter(|number| *number > 1).count())
+    }
+
+    fn kit(&self, target: &Cluster) -> Result<String> {
+        let location = format!("{}/{}/RESTORE.md", self.store.url, self.reference);
+        match location.strip_prefix("file://") {
+            Some(path) => fs::read_to_string(path).with_context(|| format!("read {path}")),
+            None => run(self.shell(target).args(["-c", "exec aws s3 cp \"$1\" -", "sh"]).arg(&location)),
+        }
+    }
+
+    /// A shell with PostgreSQL's programs and `aws` on its path, and nothing else of ours but the way to the server and
+    /// to the store.
+    fn shell(&self, target: &Cluster) -> Command {
+        let mut shell = Command::new("sh");
+        let folders = [target.bin.clone(), tools().join("bin"), "/usr/bin".into(), "/bin".into()];
+        shell
+            .env_clear()
+            .env("PATH", std::env::join_paths(folders).unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", target.port().to_string())
+            .env("PGUSER", "postgres")
+            .env("PGPASSWORD", PASSWORD)
+            .envs(self.store.environment().iter().map(|(name, value)| (name, value)));
+        shell
+    }
+}
+
+/// The commands of a kit: all blocks marked `sh`.
+fn blocks(kit: &str) -> String {
+    let mut inside = false;
+    let mut commands = String::new();
+    for line in kit.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside => {
+                commands.push_str(line);
+                commands.push('\n');
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// The fixtures' names hold commands that would make a file, were they ever executed.
+pub(super) fn no_command_was_injected(folder: &Path) -> Result<()> {
+    for folder in [folder, Path::new(".")] {
+        let pwned = folder.join("lb_pwned");
+        ensure!(!pwned.exists(), "{} exists: a name was executed", pwned.display());
+    }
+    Ok(())
+}
