@@ -2,3 +2,4 @@
 
 mod arrows;
 mod concurrent_ddl;
+mod round_trip;
