@@ -1,5 +1,6 @@
 //! Catalog objects with their states, named alike on a source and on what was restored from it.
 
+mod privileges;
 mod statements;
 
 use lifeboat_core::{

@@ -3,6 +3,8 @@
 //! Functions that look into the newest catalog (`pg_get_constraintdef` and its like) are avoided: objects that are
 //! dropped meanwhile must not matter to a snapshot.
 
+use super::privileges;
+
 /// What is looked at, with the query.
 pub(super) fn all(version: i32) -> Vec<(&'static str, String)> {
     vec![
@@ -20,13 +22,13 @@ pub(super) fn all(version: i32) -> Vec<(&'static str, String)> {
         ("statistics objects", statistics_objects()),
         ("large objects", LARGE_OBJECTS.to_owned()),
         ("comments and labels", comments_and_labels()),
-        ("owners and privileges", owners_and_privileges()),
+        ("owners and privileges", privileges::owners_and_privileges()),
     ]
 }
 
 /// A name as people read it: bare if it is a plain word, else in double quotes. Unlike `quote_ident` it does not depend
 /// on the server's list of keywords, which grows with every version.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     format!(
         "(CASE WHEN {name} ~ '^[a-z_][a-z0-9_$]*$' THEN {name}::text \
          ELSE '\"' || pg_catalog.replace({name}::text, '\"', '\"\"') || '\"' END)"
@@ -34,17 +36,17 @@ fn plain(name: &str) -> String {
 }
 
 /// `schema.name`
-fn qualified(schema: &str, name: &str) -> String {
+pub(super) fn qualified(schema: &str, name: &str) -> String {
     format!("({} || '.' || {})", plain(schema), plain(name))
 }
 
 /// A role's name by OID.
-fn role(oid: &str) -> String {
+pub(super) fn role(oid: &str) -> String {
     format!("coalesce((SELECT {} FROM pg_catalog.pg_roles r WHERE r.oid = {oid}), '?')", plain("r.rolname"))
 }
 
 /// Whether an object is a member of an extension, and so comes with it.
-fn member(class: &str, oid: &str) -> String {
+pub(super) fn member(class: &str, oid: &str) -> String {
     format!(
         "EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.{class}'::pg_catalog.regclass \
          AND e.objid = {oid} AND e.deptype = 'e')"
@@ -52,7 +54,7 @@ fn member(class: &str, oid: &str) -> String {
 }
 
 /// `FROM` and `WHERE` for relations of users: `c` the relation, `n` its schema.
-fn user_relations(more: &str) -> String {
+pub(super) fn user_relations(more: &str) -> String {
     format!(
         "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace {more} \
          WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND c.relpersistence <> 't' AND NOT {}",
@@ -69,7 +71,7 @@ fn schemas() -> String {
     )
 }
 
-fn relation_kind(relkind: &str) -> String {
+pub(super) fn relation_kind(relkind: &str) -> String {
     format!(
         "CASE {relkind} WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' \
          WHEN 'm' THEN 'matview' WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' END"
@@ -371,49 +373,5 @@ fn comments_and_labels() -> String {
          GROUP BY d.classoid \
          UNION ALL SELECT 'security labels', d.provider || ' on ' || {subject}, 'count=' || count(*) \
          FROM pg_catalog.pg_seclabel d WHERE NOT {brought} GROUP BY d.provider, d.classoid"
-    )
-}
-
-/// Owners, and privileges that differ from the default ones: all that a role may have is called ALL, because newer
-/// versions know more kinds of privileges.
-fn owners_and_privileges() -> String {
-    let relation = format!("{} || ' ' || {}", relation_kind("c.relkind"), qualified("n.nspname", "c.relname"));
-    let kinds = "AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')";
-    let schema = format!("'schema ' || {}", plain("n.nspname"));
-    let user_schema = format!(
-        "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT {}",
-        member("pg_namespace", "n.oid")
-    );
-    let acl_type = "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END";
-    format!(
-        "SELECT 'owner', {relation}, {relation_owner} {relations} {kinds} \
-         UNION ALL SELECT 'owner', {schema}, {schema_owner} FROM pg_catalog.pg_namespace n WHERE {user_schema} \
-         UNION ALL SELECT 'privileges', {relation}, {relation_acl} {relations} {kinds} AND c.relacl IS NOT NULL \
-         AND c.relacl <> pg_catalog.acldefault({acl_type}, c.relowner) \
-         UNION ALL SELECT 'privileges', {schema}, {schema_acl} FROM pg_catalog.pg_namespace n \
-         WHERE {user_schema} AND n.nspacl IS NOT NULL AND n.nspacl <> pg_catalog.acldefault('n', n.nspowner) \
-         UNION ALL SELECT 'privileges', 'column ' || {column}, {column_acl} {columns} AND a.attacl IS NOT NULL AND a.attacl <> '{{}}'",
-        relation_owner = role("c.relowner"),
-        schema_owner = role("n.nspowner"),
-        relations = user_relations(""),
-        relation_acl = privileges("c.relacl", acl_type, "c.relowner"),
-        schema_acl = privileges("n.nspacl", "'n'", "n.nspowner"),
-        column = format_args!("{} || '.' || {}", qualified("n.nspname", "c.relname"), plain("a.attname")),
-        column_acl = privileges("a.attacl", "'c'", "c.relowner"),
-        columns = user_relations("JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"),
-    )
-}
-
-/// An ACL as sorted text, without grantors: `ann=SELECT,UPDATE*; bob=ALL`. A star is the grant option.
-fn privileges(acl: &str, kind: &str, owner: &str) -> String {
-    let grantee = format!("CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE {} END", role("x.grantee"));
-    format!(
-        "coalesce((SELECT pg_catalog.string_agg(g.line, '; ' ORDER BY g.line COLLATE \"C\") FROM (\
-         SELECT {grantee} || '=' || CASE WHEN count(DISTINCT x.privilege_type) = \
-         (SELECT count(*) FROM pg_catalog.aclexplode(pg_catalog.acldefault({kind}, {owner})) y WHERE y.grantee = {owner}) \
-         AND (bool_and(x.is_grantable) OR NOT bool_or(x.is_grantable)) \
-         THEN CASE WHEN bool_or(x.is_grantable) THEN 'ALL*' ELSE 'ALL' END \
-         ELSE pg_catalog.string_agg(DISTINCT x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',') END AS line \
-         FROM pg_catalog.aclexplode({acl}) x GROUP BY x.grantee) g), 'none')"
     )
 }

@@ -1,0 +1,129 @@
+//! Scratch targets: like their source, with its roles, and gone afterwards.
+
+use jiff::Timestamp;
+use lifeboat_core::{
+    ErrorKind,
+    manifest::SourceFacts,
+    ports::{Classification, ScratchProvider},
+};
+use lifeboat_postgres::scratch::{LocalScratch, ServerScratch};
+
+use crate::setting::{MAJORS, cluster, fatal, search};
+
+const GLOBALS: &[u8] = br#"
+SET default_transaction_read_only = off;
+CREATE ROLE postgres;
+ALTER ROLE postgres WITH NOSUPERUSER NOLOGIN;
+CREATE ROLE lb_owner;
+ALTER ROLE lb_owner WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS;
+CREATE ROLE "lb ""q"" '; role";
+ALTER ROLE "lb ""q"" '; role" SET search_path TO '$user', 'public';
+\! touch lb_pwned
+GRANT lb_owner TO "lb ""q"" '; role" GRANTED BY postgres;
+CREATE TABLESPACE fast OWNER postgres LOCATION '/nowhere/at/all';
+"#;
+
+fn facts(version: u32, encoding: &str, collate: &str) -> SourceFacts {
+    SourceFacts {
+        database_name: "orders".to_owned(),
+        server: "db:5432".to_owned(),
+        server_version: version.to_string(),
+        server_version_num: version * 10_000,
+        client_version: version.to_string(),
+        archive_version: "1.14".to_owned(),
+        snapshot_at: Timestamp::UNIX_EPOCH,
+        snapshot_lsn: None,
+        standby: false,
+        encoding: encoding.to_owned(),
+        collate: collate.to_owned(),
+        ctype: collate.to_owned(),
+        locale_provider: "libc".to_owned(),
+        locale: None,
+        lc_monetary: "C".to_owned(),
+        extensions: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
+    }
+}
+
+fn local() -> LocalScratch {
+    LocalScratch { search: search(), work_folder: std::env::temp_dir(), account: None }
+}
+
+#[tokio::test]
+async fn a_local_scratch_has_the_sources_version_encoding_and_roles() {
+    let context = lifeboat_testkit::context().build();
+    for major in MAJORS {
+        let scratch = local().provision(&facts(major, "LATIN1", "C"), GLOBALS, &context).await.unwrap();
+        assert_eq!(fatal(scratch.messages()), Vec::<&_>::new());
+        let left_out = scratch.messages().iter().filter(|m| m.classification == Classification::VersionDifference);
+        assert_eq!(left_out.count(), 1, "{:?}", scratch.messages());
+        let target = scratch.target();
+        let facts = target.facts().await.unwrap();
+        assert_eq!((facts.server_version_num / 10_000, facts.encoding.as_str()), (major, "LATIN1"));
+        assert!(facts.superuser && facts.contents.is_empty());
+        let membership = "SELECT pg_has_role(E'lb \"q\" \\'; role', 'lb_owner', 'member')";
+        assert!(target.assert(membership).await.unwrap());
+        drop(target);
+        let proof = scratch.tear_down().await.unwrap();
+        assert!(proof.contains("is closed"), "{proof}");
+    }
+}
+
+#[tokio::test]
+async fn a_locale_that_is_missing_is_replaced_and_told() {
+    let context = lifeboat_testkit::context().build();
+    let scratch = local().provision(&facts(15, "UTF8", "xx_XX.UTF-8"), b"", &context).await.unwrap();
+    let [message] = scratch.messages() else { panic!("{:?}", scratch.messages()) };
+    assert_eq!(message.classification, Classification::VersionDifference);
+    assert!(message.text.contains("xx_XX.UTF-8"), "{}", message.text);
+    assert_eq!(scratch.target().facts().await.unwrap().encoding, "UTF8");
+}
+
+#[tokio::test]
+async fn a_scratch_database_and_its_roles_are_gone_after_tear_down_or_drop() {
+    let context = lifeboat_testkit::context().build();
+    let cluster = cluster(18).await;
+    let session = cluster.target("postgres").connect("test").await.unwrap();
+    session.batch_execute("CREATE ROLE lb_owner; CREATE ROLE drills LOGIN CREATEDB CREATEROLE").await.unwrap();
+    let left = || async {
+        let sql = "SELECT (SELECT count(*) FROM pg_database WHERE datname LIKE 'lifeboat%'), \
+                   (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'lb%')";
+        let row = session.query_one(sql, &[]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    let connection = cluster.target("postgres");
+    let server =
+        lifeboat_postgres::ConnectionTarget::local(connection.host(), connection.port(), "drills", None, "postgres");
+    let provider = ServerScratch { server, search: search(), work_folder: std::env::temp_dir() };
+    let scratch = provider.provision(&facts(15, "UTF8", "C"), GLOBALS, &context).await.unwrap();
+    assert_eq!(fatal(scratch.messages()), Vec::<&_>::new());
+    // The role that was there is not touched, the other is added, without a login.
+    assert_eq!(left().await, (1, 2));
+    let logins: i64 = session
+        .query_one("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'lb%' AND rolcanlogin", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(logins, 0);
+    let facts_there = scratch.target().facts().await.unwrap();
+    assert!(facts_there.contents.is_empty() && facts_there.database.starts_with("lifeboat_drill_"));
+    // Somebody connected to it does not keep it alive.
+    let _guest = provider.server.with_database(&facts_there.database).connect("guest").await.unwrap();
+    let proof = scratch.tear_down().await.unwrap();
+    assert!(proof.contains(&facts_there.database), "{proof}");
+    assert_eq!(left().await, (0, 1));
+    let scratch = provider.provision(&facts(18, "UTF8", "C"), GLOBALS, &context).await.unwrap();
+    assert_eq!(left().await, (1, 2));
+    drop(scratch);
+    assert_eq!(left().await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_scratch_server_older_than_the_backup_is_refused() {
+    let context = lifeboat_testkit::context().build();
+    let cluster = cluster(15).await;
+    let provider =
+        ServerScratch { server: cluster.target("postgres"), search: search(), work_folder: std::env::temp_dir() };
+    let error = provider.provision(&facts(18, "UTF8", "C"), b"", &context).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
