@@ -1,5 +1,7 @@
 //! `make bench`: our dump, verify and restore beside PostgreSQL's own tools, on one database in one run.
 
+#![allow(clippy::cast_precision_loss, reason = "bytes and ticks become figures of three digits")]
+
 mod cases;
 mod measure;
 mod table;

@@ -81,6 +81,15 @@ impl Cancel {
         }
     }
 
+    /// Waits that long, or until the run shall stop.
+    pub async fn pause(&self, time: std::time::Duration) -> Result<()> {
+        self.race(async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs `work` until it ends or the run shall stop, whichever is first; then `work` is dropped.
     pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {

@@ -145,14 +145,7 @@ pub async fn acquire(
             let seen = look(control.as_ref(), database).await?;
             return Err(held_by_another(database, &seen));
         }
-        let pause = tokio::time::sleep(LOOK_EVERY.min(options.wait));
-        context
-            .cancel
-            .race(async {
-                pause.await;
-                Ok(())
-            })
-            .await?;
+        context.cancel.pause(LOOK_EVERY.min(options.wait)).await?;
     }
 }
 

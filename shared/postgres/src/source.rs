@@ -73,7 +73,7 @@ impl Source for PgSource {
                 Err(error) if error.kind() == ErrorKind::SnapshotLost && attempt < START_ATTEMPTS => {
                     tracing::info!(attempt, reason = %error, "the start lost its consistent state; starting again");
                     context.progress.note(&format!("tables are being changed ({error}); starting again"));
-                    context.cancel.race(async { Ok(tokio::time::sleep(pause).await) }).await?;
+                    context.cancel.pause(pause).await?;
                     pause = (pause * 2).min(Duration::from_secs(5));
                     attempt += 1;
                 }

@@ -7,7 +7,7 @@ use lifeboat_archive::{
     chunk,
     codec::Codec,
     copy_statement, data_file, large_objects,
-    toc::{self, Compression, Extra, Format, Section, TocError},
+    toc::{self, Compression, Extra, Format, Section},
 };
 
 use crate::fixtures::{self, DATABASES, MAJORS};

@@ -180,8 +180,8 @@ async fn in_scratch(
     rehearsal.server_version = Fact::known(facts.server_version.clone());
     let restore_ports = RestorePorts { store: Arc::clone(&ports.store), target: Arc::clone(target) };
     let restore_request = RestoreRequest { jobs: request.jobs, no_compare: true, ..RestoreRequest::default() };
-    let load = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
-    let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, load).await?;
+    let rehearsed = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
+    let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, rehearsed).await?;
     if let Some(phase) = rehearsal.phases.last_mut() {
         let parts = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect::<Vec<_>>();
         phase.note = Some(parts.join(", "));
@@ -242,7 +242,7 @@ async fn compare(
             let restored_as_archived = !moved.contains(&sequence);
             let accepted = restored_as_archived
                 .then(|| "the sequence stands where it stood in the source: mend it there with setval".to_owned());
-            SequenceBehind { sequence, last_value, largest_value, accepted }
+            SequenceBehind { accepted, sequence, last_value, largest_value }
         })
         .collect();
     Ok((data_evidence(manifest, compared), schema))

@@ -130,7 +130,7 @@ async fn preflight_when_back(ports: &DumpPorts, cancel: &Cancel) -> Result<Prefl
         match preflight(ports, cancel).await {
             Err(error) if error.kind() == ErrorKind::Database && left > 0 => {
                 left -= 1;
-                cancel.race(async { Ok(tokio::time::sleep(Duration::from_secs(AWAY_PAUSE)).await) }).await?;
+                cancel.pause(Duration::from_secs(AWAY_PAUSE)).await?;
             }
             result => return result,
         }
