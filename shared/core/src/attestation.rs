@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, ErrorKind, Result, ResultExt,
     ids::{BackupId, DatabaseSlug, DrillId, RunId},
-    manifest::Tier,
+    manifest::{Manifest, Tier},
 };
 
 /// How far a backup has climbed. Good means [`Rung::Verified`] or higher.
@@ -104,6 +104,13 @@ impl Attestation {
     pub fn key(&self) -> String {
         let time = self.at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%dT%H%M%S%6fZ").to_string();
         format!("attestations/{time}-{}-{}.json", self.run_id, self.statement.kind())
+    }
+
+    /// Whether it speaks of this very manifest.
+    pub fn is_of(&self, manifest: &Manifest) -> bool {
+        self.manifest_sha256 == manifest.manifest_sha256
+            && self.backup_id == manifest.backup_id
+            && self.database == manifest.database
     }
 
     /// As JSON.

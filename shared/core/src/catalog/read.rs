@@ -66,7 +66,7 @@ pub async fn open(store: &dyn Store, database: &DatabaseSlug, id: &BackupId) -> 
     };
     let manifest = manifest.map_err(|e| e.context(format!("open {database}/{id}")))?;
     let mut state = state_of(&manifest, Vec::new());
-    match attestations(store, &folder).await? {
+    match attestations(store, &manifest).await? {
         Ok(attestations) => state = state_of(&manifest, attestations),
         Err(problem) => state.problem = Some(problem.to_string()),
     }
@@ -206,8 +206,9 @@ async fn manifest(store: &dyn Store, database: &DatabaseSlug, id: &BackupId) -> 
     })))
 }
 
-/// An inner error: one of them cannot be read, and might say "corrupt".
-async fn attestations(store: &dyn Store, folder: &str) -> Result<Result<Vec<Attestation>>> {
+/// An inner error: one of them cannot be read, or is not what its key says, and might have said "corrupt".
+async fn attestations(store: &dyn Store, manifest: &Manifest) -> Result<Result<Vec<Attestation>>> {
+    let folder = manifest.folder();
     let mut found = Vec::new();
     for listed in store.list(&format!("{folder}attestations/")).await? {
         if listed.key.strip_suffix(".json").is_none() {
@@ -221,7 +222,15 @@ async fn attestations(store: &dyn Store, folder: &str) -> Result<Result<Vec<Atte
             Err(e) => return Err(e.context(format!("read {}", listed.key))),
         };
         match Attestation::from_json(&bytes) {
-            Ok(attestation) => found.push(attestation),
+            Ok(attestation)
+                if attestation.is_of(manifest) && listed.key == format!("{folder}{}", attestation.key()) =>
+            {
+                found.push(attestation);
+            }
+            Ok(_) => {
+                let what = format!("{}: speaks of another backup, time or run than its key says", listed.key);
+                return Ok(Err(Error::new(ErrorKind::Corrupt, what)));
+            }
             Err(e) => return Ok(Err(e.context(&listed.key))),
         }
     }
@@ -234,8 +243,7 @@ async fn state(store: &dyn Store, database: &DatabaseSlug, id: &BackupId) -> Res
         Ok(manifest) => manifest,
         Err(e) => return Ok(Some(state_of_damaged(database.clone(), id.clone(), e.to_string()))),
     };
-    let folder = backup_folder(database, id);
-    Ok(Some(match attestations(store, &folder).await? {
+    Ok(Some(match attestations(store, &manifest).await? {
         Ok(attestations) => state_of(&manifest, attestations),
         Err(e) => {
             let mut state = state_of(&manifest, Vec::new());
