@@ -136,6 +136,11 @@ async fn keep(held: Weak<Held>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(held) = held.upgrade() else { return };
+        // Whoever slept past its lease, because its process or machine was stopped, does not hold it any more.
+        if held.overdue() {
+            held.canceller.cancel(ErrorKind::AlreadyRunning);
+            return;
+        }
         // A store that does not answer must not hold up the next attempt; what a cut-off attempt did is found by looking.
         match tokio::time::timeout(every, held.renew()).await {
             Ok(Ok(())) => {}

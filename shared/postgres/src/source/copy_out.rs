@@ -13,13 +13,13 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use super::{
-    locks::{is_ddl_conflict, lost, step},
+    locks::{failed, is_ddl_conflict, lost, step},
     statements,
     tables::ReadableTable,
 };
 use crate::{
     quote,
-    session::{Session, database_error, reason, sql_state},
+    session::{Session, reason, sql_state},
 };
 
 /// Rows are handed on in blocks of at least this size.
@@ -74,30 +74,30 @@ pub(super) async fn on_worker(
         quote::qualified(&table.schema, &table.name)
     );
     if let Err(error) = session.batch_execute(&lock).await {
-        session.batch_execute("ROLLBACK").await.map_err(|e| database_error("roll back", &e))?;
+        session.batch_execute("ROLLBACK").await.map_err(|e| failed("roll back", &e))?;
         return match sql_state(&error) {
             Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Attempt::Refused),
             state if is_ddl_conflict(state) => Err(lost(format!("lock {}: {}", table.label(), reason(&error)))),
-            _ => Err(database_error(&format!("lock {}", table.label()), &error)),
+            _ => Err(failed(&format!("lock {}", table.label()), &error)),
         };
     }
     step("unit locked");
     let checksum = match copy(session, table, unit, encoding, sink).await? {
         Some(checksum) => checksum,
         None => {
-            session.batch_execute("ROLLBACK").await.map_err(|e| database_error("roll back", &e))?;
+            session.batch_execute("ROLLBACK").await.map_err(|e| failed("roll back", &e))?;
             return Ok(Attempt::Refused);
         }
     };
     step("unit copied");
-    let held = session.query(statements::MY_DATA_LOCKS, &[]).await.map_err(|e| database_error("list locks", &e))?;
+    let held = session.query(statements::MY_DATA_LOCKS, &[]).await.map_err(|e| failed("list locks", &e))?;
     let is_it = |row: &tokio_postgres::Row| row.get::<_, u32>(0) == table.oid && row.get::<_, &str>(1) == "r";
     // An extension's condition may read other tables too.
     let right = held.iter().any(is_it) && (table.condition.is_some() || held.iter().all(is_it));
     if !right {
         return Err(lost(format!("{} was another table by the time it was read", table.label())));
     }
-    session.batch_execute("COMMIT").await.map_err(|e| database_error("commit", &e))?;
+    session.batch_execute("COMMIT").await.map_err(|e| failed("commit", &e))?;
     Ok(Attempt::Done(checksum))
 }
 
@@ -123,7 +123,7 @@ async fn check_name(session: &Session, table: &ReadableTable) -> Result<()> {
     let row = session
         .query_one("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[&name])
         .await
-        .map_err(|e| database_error(&format!("look up {}", table.label()), &e))?;
+        .map_err(|e| failed(&format!("look up {}", table.label()), &e))?;
     if row.get::<_, Option<u32>>(0) == Some(table.oid) {
         Ok(())
     } else {
@@ -133,14 +133,11 @@ async fn check_name(session: &Session, table: &ReadableTable) -> Result<()> {
 
 /// Begins a transaction on an exported snapshot. BEGIN must be a message of its own before SET TRANSACTION SNAPSHOT.
 pub(super) async fn begin(session: &Session, snapshot: &str) -> Result<()> {
-    session
-        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await
-        .map_err(|e| database_error("begin", &e))?;
+    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| failed("begin", &e))?;
     session
         .batch_execute(&format!("SET TRANSACTION SNAPSHOT {}", quote::literal(snapshot)))
         .await
-        .map_err(|e| database_error("take the snapshot", &e))
+        .map_err(|e| lost(format!("take the snapshot: {}", reason(&e))))
 }
 
 /// `None` where a lock was not to be had, before any row was read.
@@ -153,21 +150,21 @@ async fn copy(
 ) -> Result<Option<TableChecksum>> {
     let doing = format!("copy {}", table.label());
     let sql = statement(table, unit, encoding);
-    let failed = |e: tokio_postgres::Error| {
+    let failure = |e: tokio_postgres::Error| {
         if is_ddl_conflict(sql_state(&e)) {
             lost(format!("{doing}: {}", reason(&e)))
         } else {
-            database_error(&doing, &e).context_if_filtered(&e)
+            failed(&doing, &e).context_if_filtered(&e)
         }
     };
     let stream = match session.copy_out(sql.as_str()).await {
         Err(error) if sql_state(&error) == Some(&SqlState::LOCK_NOT_AVAILABLE) => return Ok(None),
-        other => other.map_err(failed)?,
+        other => other.map_err(failure)?,
     };
     let mut stream = pin!(stream);
     let mut digest = RowDigest::new(table.sorted_order());
     let mut block: Vec<u8> = Vec::with_capacity(BLOCK + (64 << 10));
-    while let Some(row) = stream.try_next().await.map_err(failed)? {
+    while let Some(row) = stream.try_next().await.map_err(failure)? {
         block.extend_from_slice(&row);
         if block.len() >= BLOCK {
             digest.push(&block);

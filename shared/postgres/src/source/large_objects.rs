@@ -2,16 +2,15 @@
 
 use lifeboat_core::{Error, ErrorKind, Result, ports::BlockSink};
 
-use super::statements;
-use crate::session::{Session, database_error};
+use super::{locks::failed, statements};
+use crate::session::Session;
 
 /// Bytes of a page of a large object (LOBLKSIZE with the default block size of 8 KiB).
 const PAGE: u64 = 2048;
 
 /// OIDs and sizes, ascending.
 pub(super) async fn list(session: &Session) -> Result<Vec<(u32, u64)>> {
-    let rows =
-        session.query(statements::LARGE_OBJECTS, &[]).await.map_err(|e| database_error("list large objects", &e))?;
+    let rows = session.query(statements::LARGE_OBJECTS, &[]).await.map_err(|e| failed("list large objects", &e))?;
     Ok(rows.iter().map(|row| (row.get(0), u64::try_from(row.get::<_, i64>(1)).unwrap_or(0))).collect())
 }
 
@@ -22,10 +21,8 @@ pub(super) async fn copy(session: &Session, oid: u32, sink: &mut dyn BlockSink) 
     let mut next_page: i32 = 0;
     let mut block = Vec::with_capacity(1 << 19);
     loop {
-        let rows = session
-            .query(statements::LARGE_OBJECT_PAGES, &[&oid, &next_page])
-            .await
-            .map_err(|e| database_error(&doing, &e))?;
+        let rows =
+            session.query(statements::LARGE_OBJECT_PAGES, &[&oid, &next_page]).await.map_err(|e| failed(&doing, &e))?;
         for row in &rows {
             let page: i32 = row.get(0);
             let data: &[u8] = row.get(1);

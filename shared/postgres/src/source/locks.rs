@@ -50,14 +50,29 @@ pub(super) fn is_ddl_conflict(state: Option<&SqlState>) -> bool {
     )
 }
 
+/// What an error means while a snapshot is open: `SnapshotLost` where it is gone with its server or its session, as after
+/// a failover, a restart or a conflict with recovery on a standby. The same run may start again then.
+pub(super) fn failed(doing: &str, error: &tokio_postgres::Error) -> Error {
+    let told = database_error(doing, error);
+    let gone = match sql_state(error) {
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+        Some(
+            &SqlState::ADMIN_SHUTDOWN
+            | &SqlState::CRASH_SHUTDOWN
+            | &SqlState::CANNOT_CONNECT_NOW
+            | &SqlState::T_R_SERIALIZATION_FAILURE
+            | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ) => true,
+        Some(state) => state.code().starts_with("08"),
+    };
+    if gone { lost(told.to_string()).with_hint(told.hint()) } else { told }
+}
+
 /// Begins the transaction, locks every table, then exports the snapshot (DESIGN §6, rule 1).
 pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
-    let tables = session.query(statements::TABLES, &[]).await.map_err(|e| database_error("list tables", &e))?;
+    let tables = session.query(statements::TABLES, &[]).await.map_err(|e| failed("list tables", &e))?;
     step("tables listed");
-    session
-        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await
-        .map_err(|e| database_error("begin", &e))?;
+    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| failed("begin", &e))?;
     for batch in tables.chunks(LOCK_BATCH) {
         let names: Vec<String> = batch.iter().map(|row| quote::qualified(row.get(1), row.get(2))).collect();
         let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", names.join(", ONLY "));
@@ -65,23 +80,23 @@ pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
             if is_ddl_conflict(sql_state(&e)) {
                 lost(format!("lock tables: {}", reason(&e)))
             } else {
-                database_error("lock tables", &e)
+                failed("lock tables", &e)
             }
         })?;
     }
     step("tables locked");
-    let row = session.query_one(statements::EXPORT, &[]).await.map_err(|e| database_error("export snapshot", &e))?;
+    let row = session.query_one(statements::EXPORT, &[]).await.map_err(|e| failed("export snapshot", &e))?;
     let at = Timestamp::from_microsecond(row.get::<_, i64>(1))
         .map_err(|e| Error::new(ErrorKind::Database, format!("read the server's clock: {e}")))?;
     step("snapshot exported");
     let locked: HashSet<u32> = session
         .query(statements::MY_LOCKS, &[])
         .await
-        .map_err(|e| database_error("list locks", &e))?
+        .map_err(|e| failed("list locks", &e))?
         .iter()
         .map(|r| r.get(0))
         .collect();
-    for row in session.query(statements::TABLES, &[]).await.map_err(|e| database_error("list tables", &e))? {
+    for row in session.query(statements::TABLES, &[]).await.map_err(|e| failed("list tables", &e))? {
         let oid: u32 = row.get(0);
         if !locked.contains(&oid) {
             let (schema, name): (String, String) = (row.get(1), row.get(2));

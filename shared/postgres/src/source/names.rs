@@ -3,15 +3,16 @@
 
 use lifeboat_core::Result;
 
-use super::{locks::lost, statements};
-use crate::session::{Session, database_error};
+use super::{
+    locks::{failed, lost},
+    statements,
+};
+use crate::session::Session;
 
 /// `SnapshotLost` where something was renamed since the snapshot: a definition read meanwhile may name another object.
 pub(super) async fn check(session: &Session) -> Result<()> {
-    let renamed = session
-        .query_opt(statements::RENAMED, &[])
-        .await
-        .map_err(|e| database_error("look for renamed objects", &e))?;
+    let renamed =
+        session.query_opt(statements::RENAMED, &[]).await.map_err(|e| failed("look for renamed objects", &e))?;
     match renamed {
         None => Ok(()),
         Some(row) => {

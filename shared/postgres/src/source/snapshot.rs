@@ -19,7 +19,7 @@ use super::{copy_out, facts, harvest, large_objects, locks, names, preflight, ta
 use crate::{
     connect::ConnectionTarget,
     inventory,
-    session::{KEEPALIVE_EVERY, Session, database_error},
+    session::{KEEPALIVE_EVERY, Session},
     tools::ClientTools,
 };
 
@@ -141,7 +141,7 @@ async fn kept_alive<T>(session: &Session, work: impl Future<Output = Result<T>>)
         tokio::select! {
             result = &mut work => return result,
             () = tokio::time::sleep(KEEPALIVE_EVERY) => {
-                session.simple_query("SELECT 1").await.map_err(|e| database_error("keep the snapshot", &e))?;
+                session.simple_query("SELECT 1").await.map_err(|e| locks::failed("keep the snapshot", &e))?;
             }
         }
     }
@@ -197,7 +197,7 @@ impl Snapshot for PgSnapshot {
     async fn close(self: Box<Self>) -> Result<()> {
         self.keepalive.abort();
         let session = self.shared.coordinator.lock().await;
-        session.batch_execute("COMMIT").await.map_err(|e| database_error("end the snapshot", &e))
+        session.batch_execute("COMMIT").await.map_err(|e| locks::failed("end the snapshot", &e))
     }
 }
 
@@ -277,6 +277,6 @@ impl Worker {
     }
 
     async fn commit(&self) -> Result<()> {
-        self.session.batch_execute("COMMIT").await.map_err(|e| database_error("commit", &e))
+        self.session.batch_execute("COMMIT").await.map_err(|e| locks::failed("commit", &e))
     }
 }
