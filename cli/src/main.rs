@@ -23,13 +23,20 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return ExitCode::from(usage(&error)),
     };
+    let output = arguments.global.output;
     if let Command::Completions(completions) = &arguments.command {
         let mut script = Vec::new();
         clap_complete::generate(completions.shell, &mut Arguments::command(), "lifeboat", &mut script);
-        out(&String::from_utf8_lossy(&script));
-        return ExitCode::SUCCESS;
+        let script = String::from_utf8_lossy(&script);
+        let document = serde_json::json!({ "shell": completions.shell.to_string(), "script": script });
+        return ExitCode::from(match Answer::new(&document, script) {
+            Ok(answer) => {
+                answer.print(output, true);
+                0
+            }
+            Err(error) => print_error(&error, output),
+        });
     }
-    let output = arguments.global.output;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -71,12 +78,20 @@ fn usage(error: &clap::Error) -> u8 {
         _ => {}
     }
     if wants_json() {
-        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        return print_error(&Error::new(ErrorKind::Usage, message), Output::Json);
+        return print_error(&usage_error(&text), Output::Json);
     }
     err(&text);
     ErrorKind::Usage.exit_code()
+}
+
+/// What the parser says in several paragraphs: what is wrong, perhaps a tip, and how the command is used.
+fn usage_error(text: &str) -> Error {
+    let one_line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.trim_start_matches("error: ").split("\n\n").map(one_line);
+    let error = Error::new(ErrorKind::Usage, paragraphs.next().unwrap_or_default());
+    let tips: Vec<String> =
+        paragraphs.filter(|p| p.starts_with("tip: ")).map(|p| p.trim_start_matches("tip: ").to_owned()).collect();
+    if tips.is_empty() { error } else { error.with_hint(tips.join("; ")) }
 }
 
 /// The arguments could not be parsed, but whoever reads the answer has said how.

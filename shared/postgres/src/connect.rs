@@ -149,7 +149,8 @@ impl ConnectionTarget {
         }
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
-            .or_error(ErrorKind::Database, format!("resolve {}", self.host))?
+            .or_error(ErrorKind::Database, format!("resolve {}", self.host))
+            .map_err(|e| e.with_hint("check the host's name in the URL, and this machine's DNS"))?
             .collect();
         let mut last = None;
         for address in addresses {

@@ -22,7 +22,8 @@ impl Verbosity {
     fn directives(self) -> &'static str {
         match self {
             Self::Quiet => "error",
-            Self::Normal => "warn,lifeboat=warn",
+            // The SDK tells at length where it found no region or credentials; the error that follows says it in a line.
+            Self::Normal => "warn,aws_config=error",
             Self::Verbose => {
                 "warn,lifeboat=info,lifeboat_core=info,lifeboat_postgres=info,lifeboat_store=info,lifeboat_runtime=info"
             }

@@ -85,22 +85,22 @@ impl Report {
             kept_bytes: sum(true),
             reclaimed_bytes,
             expiring_bytes: plan.decisions.iter().filter(leaving).map(|d| d.bytes).sum(),
-            usd_per_month_now: storage.iter().map(|row| row.usd_per_month).sum(),
-            usd_per_month_forecast: plan
-                .decisions
-                .iter()
-                .filter(|d| d.keep)
-                .map(|d| {
-                    let moved = policy.rule(d.tier).storage_class.filter(|_| d.good);
-                    moved.unwrap_or(StorageClass::Standard).usd_per_month(d.bytes)
-                })
-                .sum(),
+            usd_per_month_now: sum_of(storage.iter().map(|row| row.usd_per_month)),
+            usd_per_month_forecast: sum_of(plan.decisions.iter().filter(|d| d.keep).map(|d| {
+                let moved = policy.rule(d.tier).storage_class.filter(|_| d.good);
+                moved.unwrap_or(StorageClass::Standard).usd_per_month(d.bytes)
+            })),
             prices: PRICES_OF,
             plan,
             done,
             storage,
         }
     }
+}
+
+/// A sum that begins at 0: that of no numbers at all is -0 in Rust, and would be printed so.
+fn sum_of(costs: impl Iterator<Item = f64>) -> f64 {
+    costs.fold(0.0, |sum, cost| sum + cost)
 }
 
 impl fmt::Display for Report {

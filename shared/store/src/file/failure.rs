@@ -44,6 +44,10 @@ impl Failure<'_> {
                 .with_hint(
                     "give the user that runs Lifeboat the right to read and write the store's folder and all below it",
                 ),
+            io::ErrorKind::FileTooLarge => {
+                Error::new(ErrorKind::Store, format!("{doing}: {at} may not grow any further: {cause}"))
+                    .with_hint("raise the limit on a file's size (`ulimit -f`), or make chunk_size smaller")
+            }
             io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(ErrorKind::Store, format!("{doing}: the file system at {at} is mounted read-only"))
                     .with_hint("mount it writable or choose another store")
