@@ -2,4 +2,5 @@
 
 mod arrows;
 mod concurrent_ddl;
+mod damage;
 mod round_trip;
