@@ -176,8 +176,7 @@ async fn in_scratch(
     rehearsal: &mut Rehearsal,
 ) -> Result<()> {
     let facts = target.facts().await?;
-    rehearsal.client_version = Fact::known(facts.client_version.clone());
-    rehearsal.server_version = Fact::known(facts.server_version.clone());
+    rehearsal.server_version = Fact::known(facts.server_version);
     let restore_ports = RestorePorts { store: Arc::clone(&ports.store), target: Arc::clone(target) };
     let restore_request = RestoreRequest { jobs: request.jobs, no_compare: true, ..RestoreRequest::default() };
     let rehearsed = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
@@ -188,6 +187,8 @@ async fn in_scratch(
     }
     rehearsal.messages = outcome.messages;
     rehearsal.restored = true;
+    // Which pg_restore reads the archive is only known once it is staged.
+    rehearsal.client_version = Fact::known(target.facts().await?.client_version);
     let toc = restore::read_toc(&*ports.store, manifest).await?;
     let comparing = compare(manifest, target, &toc, request.jobs, context);
     let (data, schema) = rehearsal.phase("compare", false, Some(manifest.totals.rows), context, comparing).await?;

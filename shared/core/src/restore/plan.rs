@@ -137,6 +137,7 @@ fn steps(toc: &Toc, selected: &BTreeSet<i32>, part: Part) -> Steps {
     steps
 }
 
+/// Whether a pg_restore is there that reads the archive, the target finds out when the archive is staged.
 fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
     let from = manifest.source.server_version_num / 10_000;
     let to = target.server_version_num / 10_000;
@@ -146,23 +147,6 @@ fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
             format!("the backup is of PostgreSQL {from}, the target is older: {}", target.server_version),
         )
         .with_hint(format!("restore into PostgreSQL {from} or newer")));
-    }
-    let archive: Vec<u32> = manifest.source.archive_version.split('.').filter_map(|n| n.parse().ok()).collect();
-    let needed = match archive.get(1) {
-        Some(16) => 17,
-        Some(15) => 16,
-        _ => 12,
-    };
-    let client: u32 = target.client_version.split(['.', ' ']).next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    if client < needed {
-        return Err(Error::new(
-            ErrorKind::ClientTool,
-            format!(
-                "archive version {} needs pg_restore {needed} or newer, found {}",
-                manifest.source.archive_version, target.client_version
-            ),
-        )
-        .with_hint(format!("install postgresql-client-{needed} or newer, or set `client_tools`")));
     }
     Ok(())
 }
