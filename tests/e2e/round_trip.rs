@@ -2,4 +2,7 @@
 
 mod backup;
 mod contents;
+mod drilled;
+mod encodings;
 mod every_kind;
+mod trip;

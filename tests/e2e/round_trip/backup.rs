@@ -1,6 +1,10 @@
 //! One backup that the program made of a test's database, and the three ways back.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{
@@ -17,7 +21,7 @@ const CHUNK_SIZE: &str = "1MiB";
 pub(super) struct Backup {
     store: StoreUnderTest,
     folder: TempDir,
-    tools: std::path::PathBuf,
+    tools: PathBuf,
     /// `database/id`, as commands take it.
     pub(super) reference: String,
     /// What the dump answered.
@@ -86,16 +90,20 @@ impl Backup {
     }
 
     /// The way back without the program: the `sh` blocks of the backup's own RESTORE.md, in order, as they stand.
-    /// Gives the kit's text. The restored database is called as the source was.
-    pub(super) fn follow_the_kit(&self, target: &Cluster) -> Result<String> {
+    /// The restored database is called as the source was.
+    pub(super) fn follow_the_kit(&self, target: &Cluster) -> Result<()> {
         let place = tempfile::tempdir()?;
-        let kit = self.kit(target)?;
+        let kit = self.read(&format!("{}/RESTORE.md", self.reference))?;
         let script = place.path().join("restore.sh");
         fs::write(&script, format!("set -eu\n{}", blocks(&kit)))?;
-        let mut shell = self.shell(target);
+        let mut shell = self.shell(&target.bin);
+        shell
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", target.port().to_string())
+            .env("PGUSER", "postgres")
+            .env("PGPASSWORD", PASSWORD);
         run(shell.arg(&script).current_dir(place.path())).context("follow RESTORE.md")?;
-        no_command_was_injected(place.path())?;
-        Ok(kit)
+        no_command_was_injected(place.path())
     }
 
     /// How many objects of tables that were split the folder holds, each table's first aside.
@@ -108,27 +116,28 @@ impl Backup {
         Ok(numbers.filter(|number| *number > 1).count())
     }
 
-    fn kit(&self, target: &Cluster) -> Result<String> {
-        let location = format!("{}/{}/RESTORE.md", self.store.url, self.reference);
+    /// A file of the store, by its key.
+    pub(super) fn read(&self, key: &str) -> Result<String> {
+        let location = format!("{}/{key}", self.store.url);
         match location.strip_prefix("file://") {
             Some(path) => fs::read_to_string(path).with_context(|| format!("read {path}")),
-            None => run(self.shell(target).args(["-c", "exec aws s3 cp \"$1\" -", "sh"]).arg(&location)),
+            None => run(self.shell(&self.tools).args(["-c", "exec aws s3 cp \"$1\" -", "sh"]).arg(&location)),
         }
     }
 
-    /// A shell with PostgreSQL's programs and `aws` on its path, and nothing else of ours but the way to the server and
-    /// to the store.
-    fn shell(&self, target: &Cluster) -> Command {
+    /// The backup's manifest.
+    pub(super) fn manifest(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.read(&format!("{}/manifest.json", self.reference))?)?)
+    }
+
+    /// A shell with PostgreSQL's programs and `aws` on its path, and nothing else of ours but the way to the store.
+    fn shell(&self, programs: &Path) -> Command {
         let mut shell = Command::new("sh");
-        let folders = [target.bin.clone(), tools().join("bin"), "/usr/bin".into(), "/bin".into()];
+        let folders = [programs.to_owned(), tools().join("bin"), "/usr/bin".into(), "/bin".into()];
         shell
             .env_clear()
             .env("PATH", std::env::join_paths(folders).unwrap_or_default())
             .env("HOME", self.folder.path())
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", target.port().to_string())
-            .env("PGUSER", "postgres")
-            .env("PGPASSWORD", PASSWORD)
             .envs(self.store.environment().iter().map(|(name, value)| (name, value)));
         shell
     }
@@ -153,7 +162,7 @@ fn blocks(kit: &str) -> String {
 }
 
 /// The fixtures' names hold commands that would make a file, were they ever executed.
-pub(super) fn no_command_was_injected(folder: &Path) -> Result<()> {
+fn no_command_was_injected(folder: &Path) -> Result<()> {
     for folder in [folder, Path::new(".")] {
         let pwned = folder.join("lb_pwned");
         ensure!(!pwned.exists(), "{} exists: a name was executed", pwned.display());
