@@ -213,6 +213,10 @@ impl ConnectionTarget {
         &self.user
     }
 
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
     fn is_socket(&self) -> bool {
         self.host.starts_with('/')
     }

@@ -104,9 +104,12 @@ impl ConnectionTarget {
                 }
             }
         };
-        let (client, connection) = tokio::time::timeout(Duration::from_secs(30), connected)
-            .await
-            .map_err(|_| Error::new(ErrorKind::Database, format!("{doing}: no answer within 30 s")))??;
+        // TLS and the password's exchange take more round trips than the connection itself.
+        let limit = self.connect_timeout() * 3;
+        let (client, connection) = tokio::time::timeout(limit, connected).await.map_err(|_| {
+            Error::new(ErrorKind::Database, format!("{doing}: no answer within {} s", limit.as_secs()))
+                .with_hint("the port answers, but not as PostgreSQL does: check host and port, and what stands in between")
+        })??;
         Ok(Session { client, connection })
     }
 }
