@@ -3,4 +3,6 @@
 mod arrows;
 mod concurrent_ddl;
 mod damage;
+mod errors;
 mod round_trip;
+mod shared;

@@ -1,0 +1,8 @@
+//! What goes wrong, through the command line: exit code, message, hint, JSON form, and never a secret.
+
+mod concurrent;
+mod failing;
+mod source;
+mod store;
+mod target;
+mod usage;
