@@ -31,7 +31,7 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 12] = [
+pub const VARIABLES: [(&str, &str); 13] = [
     ("LIFEBOAT_CONFIG", "the configuration file"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
@@ -40,6 +40,7 @@ pub const VARIABLES: [(&str, &str); 12] = [
     ("LIFEBOAT_RESTORER", "restorer"),
     ("LIFEBOAT_LOG", "what is logged, such as debug"),
     ("LIFEBOAT_DEADLINE_MARGIN", "how long before its deadline a function stops"),
+    ("LIFEBOAT_TIME_LIMIT", "how long a function has where its runtime names no deadline"),
     ("AWS_ENDPOINT_URL_S3", "store.endpoint"),
     ("AWS_ENDPOINT_URL", "store.endpoint, for all services"),
     ("PGPASSWORD", "the password where a URL has none"),

@@ -21,6 +21,10 @@ use crate::{config::Flags, environment::Environment, setup::Setup, telemetry};
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// How long a function has where its runtime names no deadline to come, as `cargo lambda` does not: as long as AWS
+/// allows at most.
+const LIMIT: Duration = Duration::from_mins(15);
+
 /// Serves invocations of one function until the process is ended.
 pub async fn serve<Q, A, F, R>(operation: &'static str, run: F) -> std::result::Result<(), lambda_runtime::Error>
 where
@@ -60,7 +64,8 @@ where
     let setup = Arc::new(Setup::load(&Flags::default(), environment.clone())?);
     let (canceller, cancel) = cancel::pair();
     let context = setup.context(Arc::new(Logged), cancel);
-    let _alarm = Alarm::at(deadline, margin(environment)?, canceller);
+    let _alarm =
+        Alarm::set(time_left(environment, deadline)?, setting(environment, MARGIN_VARIABLE, MARGIN)?, canceller);
     let span = tracing::info_span!("run", operation, run_id = %context.run_id);
     async {
         tracing::info!("the run begins");
@@ -79,19 +84,27 @@ where
     })
 }
 
-fn margin(environment: &Environment) -> Result<Duration> {
-    const NAME: &str = "LIFEBOAT_DEADLINE_MARGIN";
-    let Some(text) = environment.text(NAME)? else { return Ok(MARGIN) };
-    let span: Span = text.parse().map_err(|e| Error::new(ErrorKind::Config, format!("{NAME}: {e}")))?;
+const MARGIN_VARIABLE: &str = "LIFEBOAT_DEADLINE_MARGIN";
+const LIMIT_VARIABLE: &str = "LIFEBOAT_TIME_LIMIT";
+
+fn setting(environment: &Environment, name: &str, default: Duration) -> Result<Duration> {
+    let Some(text) = environment.text(name)? else { return Ok(default) };
+    let span: Span = text.parse().map_err(|e| Error::new(ErrorKind::Config, format!("{name}: {e}")))?;
     Ok(Duration::from_secs(span.0))
+}
+
+fn time_left(environment: &Environment, deadline: SystemTime) -> Result<Duration> {
+    match deadline.duration_since(SystemTime::now()) {
+        Ok(left) if !left.is_zero() => Ok(left),
+        _ => setting(environment, LIMIT_VARIABLE, LIMIT),
+    }
 }
 
 /// Presses the switch shortly before the deadline; goes off with the run.
 struct Alarm(tokio::task::JoinHandle<()>);
 
 impl Alarm {
-    fn at(deadline: SystemTime, margin: Duration, canceller: Canceller) -> Self {
-        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    fn set(left: Duration, margin: Duration, canceller: Canceller) -> Self {
         // A function with very little time still gets half of it to work.
         let wait = left.saturating_sub(margin).max(left / 2);
         Self(tokio::spawn(async move {
@@ -126,5 +139,59 @@ impl Progress for Logged {
 
     fn note(&self, text: &str) {
         tracing::info!("{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::requests::DumpRequest;
+
+    async fn call(variables: [(&str, &str); 2], payload: Value, deadline: SystemTime, work: Duration) -> Result<Value> {
+        let run = move |_, request: DumpRequest, context: RunContext| async move {
+            let done = async {
+                tokio::time::sleep(work).await;
+                Ok(json!({ "database": request.database }))
+            };
+            context.cancel.race(done).await
+        };
+        invoke("dump", &Environment::of(variables), payload, deadline, &run).await
+    }
+
+    const NO_VARIABLES: [(&str, &str); 2] = [("A", ""), ("B", "")];
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_read_says_where_to_look() {
+        let error = call(NO_VARIABLES, json!({ "databse": "x" }), SystemTime::UNIX_EPOCH, Duration::ZERO).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.hint().contains("events/dump/"));
+        let diagnostic = diagnose(&error);
+        assert_eq!(diagnostic.error_type, "usage");
+        assert!(diagnostic.error_message.contains("hint: "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_stopped_before_its_deadline_with_time_to_clean_up() {
+        let deadline = SystemTime::now() + Duration::from_mins(5);
+        let payload = json!({ "database": "orders" });
+        let long = call(NO_VARIABLES, payload.clone(), deadline, Duration::from_mins(4) + Duration::from_secs(5)).await;
+        assert_eq!(long.unwrap_err().kind(), ErrorKind::Deadline);
+        let short = call(NO_VARIABLES, payload, deadline, Duration::from_mins(3)).await;
+        assert_eq!(short.unwrap(), json!({ "database": "orders" }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_of_long_ago_is_none_and_the_limit_can_be_set() {
+        let payload = json!({ "database": "orders" });
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(600);
+        let minutes = Duration::from_mins(13);
+        assert!(call(NO_VARIABLES, payload.clone(), long_ago, minutes).await.is_ok());
+        let limited = [(LIMIT_VARIABLE, "10s"), (MARGIN_VARIABLE, "3s")];
+        let stopped = call(limited, payload.clone(), long_ago, Duration::from_secs(8)).await;
+        assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Deadline);
+        assert!(call(limited, payload, long_ago, Duration::from_secs(6)).await.is_ok());
     }
 }

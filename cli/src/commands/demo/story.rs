@@ -37,7 +37,8 @@ impl<'a> Story<'a> {
     pub(super) fn block(&self, lines: &[String]) {
         let width = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0) + 4;
         let rule = "─".repeat(width.min(110));
-        let body = format!("  {}\n", lines.join("\n  "));
+        let body: Vec<String> = lines.iter().map(|line| format!("  {line}").trim_end().to_owned()).collect();
+        let body = format!("{}\n", body.join("\n"));
         self.say(&format!("\n{rule}\n{body}{rule}\n"));
     }
 
