@@ -2,6 +2,7 @@
 
 mod arrows;
 mod concurrent_ddl;
+mod crashes;
 mod damage;
 mod errors;
 mod round_trip;

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod library;
 mod installation;
 pub mod program;
+pub mod proxy;
 pub mod stores;
 
 pub use cluster::Cluster;

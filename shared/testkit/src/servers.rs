@@ -52,6 +52,11 @@ impl Minio {
         std::fs::create_dir(self.data.join(name))
     }
 
+    /// The folder that it keeps everything in.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// What the server printed, for a test that failed.
     pub fn log(&self) -> String {
         self.server.log()

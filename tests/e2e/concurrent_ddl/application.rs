@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio_postgres::{Client, NoTls};
 
 /// The longest that the application may have to wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// SQL that was sent: done by now, or waiting for a lock.
 pub(super) struct Sent {

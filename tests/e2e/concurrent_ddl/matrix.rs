@@ -28,8 +28,8 @@ const LET_THROUGH_WITHIN: Duration = Duration::from_secs(3);
 /// Where DDL that must queue meets the lock that pg_dump wants: only our rolling back lets it through.
 const BEFORE_PG_DUMP: [&str; 3] = ["tables locked", "snapshot exported", "locks checked"];
 
-/// One kind of DDL. `ddl` also changes the row in `public.witness`, so that a snapshot tells which side of it it is on.
-struct Ddl {
+/// One kind of DDL, in a database of its own. `ddl` also changes the row in `public.witness`, so that a snapshot tells which side of it it is on.
+struct Case {
     database: &'static str,
     /// Makes tables of the schemas `one` and `two`, which do not exist.
     set_up: &'static str,
@@ -38,28 +38,28 @@ struct Ddl {
     tables: usize,
 }
 
-const KINDS: [Ddl; 7] = [
-    Ddl {
+const KINDS: [Case; 7] = [
+    Case {
         database: "truncate",
         set_up: "CREATE TABLE one.t AS SELECT g, 'row ' || g AS marker FROM generate_series(1, 3000) g;",
         ddl: "TRUNCATE one.t",
         tables: 2,
     },
-    Ddl {
+    Case {
         database: "rewrite",
         set_up: "CREATE TABLE one.t AS SELECT g, g AS n FROM generate_series(1, 3000) g;
                  CREATE INDEX ON one.t (n);",
         ddl: "ALTER TABLE one.t ALTER n TYPE text USING 'rewritten ' || n",
         tables: 2,
     },
-    Ddl {
+    Case {
         database: "columns",
         set_up: "CREATE TABLE one.t AS SELECT 'first ' || g AS a, 'second ' || g AS b FROM generate_series(1, 3000) g;
                  ALTER TABLE one.t ADD CHECK (a <> ''); CREATE VIEW one.v AS SELECT a FROM one.t;",
         ddl: "ALTER TABLE one.t RENAME a TO c; ALTER TABLE one.t RENAME b TO a; ALTER TABLE one.t RENAME c TO b",
         tables: 2,
     },
-    Ddl {
+    Case {
         database: "tables",
         set_up: "CREATE TABLE one.t AS SELECT 'left ' || g AS marker FROM generate_series(1, 3000) g;
                  CREATE TABLE one.u AS SELECT 'right ' || g AS marker FROM generate_series(1, 2000) g;
@@ -67,7 +67,7 @@ const KINDS: [Ddl; 7] = [
         ddl: "ALTER TABLE one.t RENAME TO w; ALTER TABLE one.u RENAME TO t; ALTER TABLE one.w RENAME TO u",
         tables: 3,
     },
-    Ddl {
+    Case {
         database: "schemas",
         set_up: "CREATE TABLE one.t AS SELECT 'one ' || g AS marker FROM generate_series(1, 3000) g;
                  CREATE TABLE two.t AS SELECT 'two ' || g AS marker FROM generate_series(1, 2000) g;
@@ -75,7 +75,7 @@ const KINDS: [Ddl; 7] = [
         ddl: "ALTER SCHEMA one RENAME TO three; ALTER SCHEMA two RENAME TO one; ALTER SCHEMA three RENAME TO two",
         tables: 3,
     },
-    Ddl {
+    Case {
         database: "schemas-of-views",
         set_up: "CREATE TABLE public.t AS SELECT 'one ' || g AS marker FROM generate_series(1, 3000) g;
                  CREATE TABLE public.u AS SELECT 'two ' || g AS marker FROM generate_series(1, 2000) g;
@@ -84,7 +84,7 @@ const KINDS: [Ddl; 7] = [
         ddl: "ALTER SCHEMA one RENAME TO three; ALTER SCHEMA two RENAME TO one; ALTER SCHEMA three RENAME TO two",
         tables: 3,
     },
-    Ddl {
+    Case {
         database: "drop-and-create",
         set_up: "CREATE TABLE one.t AS SELECT 'old ' || g AS marker FROM generate_series(1, 3000) g;",
         ddl: "DROP TABLE one.t; CREATE TABLE one.t AS SELECT 'new ' || g AS marker FROM generate_series(1, 10) g",
@@ -92,7 +92,10 @@ const KINDS: [Ddl; 7] = [
     },
 ];
 
-impl Ddl {
+/// When the DDL was sent, and how.
+type Shot = Arc<Mutex<Option<(Instant, Result<Sent>)>>>;
+
+impl Case {
     fn reset(&self, cluster: &Cluster) -> Result<()> {
         let sql = format!(
             "SET client_min_messages = error;
@@ -115,7 +118,7 @@ impl Ddl {
         step: &str,
         nth: usize,
     ) -> Result<(Contents, Fired)> {
-        let fired: Arc<Mutex<Option<(Instant, Result<Sent>)>>> = Arc::default();
+        let fired: Shot = Arc::default();
         let guard = {
             let (fired, step, mut left) = (Arc::clone(&fired), step.to_owned(), nth);
             let (url, ddl) = (cluster.url(self.database), self.transaction());
@@ -183,7 +186,7 @@ impl std::fmt::Display for Tally {
 }
 
 /// `at`: which steps, and how often each comes by.
-fn everywhere(cluster: &Cluster, kind: &Ddl, request: &DumpRequest, at: &[(&str, usize)]) -> Result<Tally> {
+fn everywhere(cluster: &Cluster, kind: &Case, request: &DumpRequest, at: &[(&str, usize)]) -> Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         kind.reset(cluster)?;

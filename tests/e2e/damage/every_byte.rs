@@ -72,9 +72,8 @@ async fn every_flipped_byte_of_a_manifest_makes_it_unreadable() -> Result<()> {
     let size = store.read(&key, MANIFEST_LIMIT).await?.1.size;
     for at in 0..size {
         let damaged = Damaged::new(Arc::clone(&store), key.clone(), at, u8::try_from(at % 8)?);
-        let error = match catalog::open(&damaged, &manifest.database, &manifest.backup_id).await {
-            Ok(_) => bail!("byte {at} of the manifest went unseen"),
-            Err(error) => error,
+        let Err(error) = catalog::open(&damaged, &manifest.database, &manifest.backup_id).await else {
+            bail!("byte {at} of the manifest went unseen");
         };
         ensure!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("manifest"), "byte {at}: {error}");
     }

@@ -100,7 +100,7 @@ impl Backups {
         let (middle, last) = (long.chunks.len() / 2, long.chunks.len() - 1);
         ensure!(middle > 0 && middle < last, "the long table has chunks between the first and the last");
         let short = manifest.tables.iter().find(|t| t.name == "short").context("the short table")?;
-        let list = manifest.large_object_lists.first().context("the list of large objects")?;
+        let blobs = manifest.large_object_lists.first().context("the list of large objects")?;
         let [blob, blob_2] = manifest.large_objects.as_slice() else { anyhow::bail!("two large objects") };
         let kind = |name, key: String, sibling: String| Kind { name, key, sibling };
         Ok(vec![
@@ -112,7 +112,7 @@ impl Backups {
             kind("middle chunk", chunk(middle), chunk(last)),
             kind("last chunk", chunk(last), chunk(0)),
             kind("only chunk", full(&short.chunks[0].key), chunk(last)),
-            kind("list of large objects", full(&list.key), full(&manifest.globals.key)),
+            kind("list of large objects", full(&blobs.key), full(&manifest.globals.key)),
             kind("large object", full(&blob.object.key), full(&blob_2.object.key)),
         ])
     }

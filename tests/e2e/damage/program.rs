@@ -59,10 +59,10 @@ fn with_damage(
     checked.with_context(|| format!("{} is damaged", file.display()))
 }
 
-fn flipped(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
-    Some(bytes)
+    bytes
 }
 
 fn named(ended: &Ended, object: &str) -> Result<()> {
@@ -79,18 +79,22 @@ async fn verify_restore_fetch_and_drill_exit_7_on_a_damaged_backup_and_name_the_
     let chunk = biggest.and_then(|t| t["chunks"][0]["key"].as_str()).context("a chunk")?;
     let keys = [made.key("/toc/key")?, made.key("/globals/key")?, chunk, made.key("/large_objects/0/object/key")?];
     for key in keys {
-        with_damage(&made.folder.join(key), flipped, || {
-            named(&made.call(&["verify", &made.id])?.expect(7)?, key)?;
-            named(&made.call(&["restore", &made.id, "--to", "env:TARGET_URL"])?.expect(7)?, key)?;
-            made.cluster.sql("postgres", "DROP DATABASE target")?;
-            made.cluster.create_database_with("target", "TEMPLATE template0")?;
-            let fetched = tempfile::tempdir()?;
-            let folder = fetched.path().join("fetched").display().to_string();
-            named(&made.call(&["fetch", &made.id, &folder])?.expect(7)?, key)?;
-            let drill = made.call(&["drill", "seven", "--select", &made.id, "--scratch", "env:SCRATCH_URL"])?;
-            ensure!(!drill.stdout.contains("PASSED"), "{}", drill.stdout);
-            named(&drill.expect(7)?, key)
-        })?;
+        with_damage(
+            &made.folder.join(key),
+            |bytes| Some(flipped(bytes)),
+            || {
+                named(&made.call(&["verify", &made.id])?.expect(7)?, key)?;
+                named(&made.call(&["restore", &made.id, "--to", "env:TARGET_URL"])?.expect(7)?, key)?;
+                made.cluster.sql("postgres", "DROP DATABASE target")?;
+                made.cluster.create_database_with("target", "TEMPLATE template0")?;
+                let fetched = tempfile::tempdir()?;
+                let folder = fetched.path().join("fetched").display().to_string();
+                named(&made.call(&["fetch", &made.id, &folder])?.expect(7)?, key)?;
+                let drill = made.call(&["drill", "seven", "--select", &made.id, "--scratch", "env:SCRATCH_URL"])?;
+                ensure!(!drill.stdout.contains("PASSED"), "{}", drill.stdout);
+                named(&drill.expect(7)?, key)
+            },
+        )?;
     }
     let databases =
         made.cluster.sql("postgres", "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database")?;
@@ -120,16 +124,20 @@ async fn a_backup_without_its_manifest_is_not_listed_and_not_found_and_one_with_
             Ok(())
         },
     )?;
-    with_damage(&manifest, flipped, || {
-        for command in ["show", "verify"] {
-            named(&made.call(&[command, &made.id])?.expect(7)?, "manifest")?;
-        }
-        named(&made.call(&["restore", &made.id, "--to", "env:TARGET_URL"])?.expect(7)?, "manifest")?;
-        made.call(&["drill", "manifest", "--select", &made.id, "--scratch", "env:SCRATCH_URL"])?.expect(7)?;
-        let listed = made.call(&["list"])?.expect(0)?;
-        ensure!(listed.stdout.contains(&made.id) && listed.stdout.contains("damaged"), "{}", listed.stdout);
-        Ok(())
-    })?;
+    with_damage(
+        &manifest,
+        |bytes| Some(flipped(bytes)),
+        || {
+            for command in ["show", "verify"] {
+                named(&made.call(&[command, &made.id])?.expect(7)?, "manifest")?;
+            }
+            named(&made.call(&["restore", &made.id, "--to", "env:TARGET_URL"])?.expect(7)?, "manifest")?;
+            made.call(&["drill", "manifest", "--select", &made.id, "--scratch", "env:SCRATCH_URL"])?.expect(7)?;
+            let listed = made.call(&["list"])?.expect(0)?;
+            ensure!(listed.stdout.contains(&made.id) && listed.stdout.contains("damaged"), "{}", listed.stdout);
+            Ok(())
+        },
+    )?;
     made.call(&["verify", &made.id])?.expect(0)?;
     Ok(())
 }

@@ -1,0 +1,6 @@
+//! Lifeboat killed, frozen, interrupted and cut off at all places: nothing half-done counts, and nothing stays behind.
+
+mod cut_off;
+mod interrupted;
+mod killed;
+mod running;

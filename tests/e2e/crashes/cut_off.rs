@@ -1,0 +1,90 @@
+//! The network or the server takes a dump's sessions away in mid-COPY.
+
+use anyhow::{Context, Result, ensure};
+use lifeboat_tests::{
+    Cluster, StoreUnderTest,
+    program::wait_until,
+    proxy::{Mode, Proxy},
+};
+
+use super::running::{AT_ONCE, Running, listed, no_session_within, nothing_listed};
+
+/// More bytes than pg_dump reads of the catalogs, and less than the largest table has.
+const BEYOND_CATALOGS: u64 = 4 << 20;
+
+async fn cluster(database: &str) -> Result<Cluster> {
+    let cluster = Cluster::start(15).await?;
+    cluster.create_database(database)?;
+    let sql =
+        "CREATE TABLE public.a AS SELECT g AS id, repeat(md5(g::text), 40) AS text FROM generate_series(1, 20000) g;
+               CREATE TABLE public.b AS SELECT * FROM public.a LIMIT 1000;";
+    cluster.sql(database, sql)?;
+    Ok(cluster)
+}
+
+/// A dump that is held in the middle of its largest table.
+fn in_mid_copy(cluster: &Cluster, database: &str, store: &StoreUnderTest) -> Result<(Proxy, Running)> {
+    let proxy = Proxy::start(cluster.port(), Mode::HoldAfter(BEYOND_CATALOGS))?;
+    let through = proxy.through(&cluster.url(database), cluster.port());
+    let mut dump = Running::start(store.lifeboat(["dump", "--jobs", "1"]).database(&through))?;
+    dump.until("unit locked", 1)?;
+    wait_until("the proxy holds the COPY", AT_ONCE, || Ok(proxy.held() > 0))?;
+    Ok((proxy, dump))
+}
+
+#[tokio::test]
+async fn a_dump_whose_network_is_cut_in_mid_copy_ends_with_4_and_lists_nothing() -> Result<()> {
+    let cluster = cluster("cut").await?;
+    let store = StoreUnderTest::folder()?;
+    let (proxy, mut dump) = in_mid_copy(&cluster, "cut", &store)?;
+    proxy.set(Mode::Cut);
+    // The server might be back in a moment: it is waited for, half a minute.
+    let code = dump.ended(3 * AT_ONCE)?;
+    ensure!(code == 4, "{code}: {}", dump.log());
+    no_session_within(&cluster, AT_ONCE)?;
+    nothing_listed(&store)
+}
+
+/// Ends sessions of ours whose last query fits.
+fn terminate(cluster: &Cluster, query: &str) -> Result<()> {
+    let sql = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE application_name LIKE 'lifeboat%' AND {query}"
+    );
+    let ended = cluster.sql("postgres", &sql)?;
+    ensure!(ended.trim() == "1", "{} sessions were ended", ended.trim());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dump_whose_worker_or_coordinator_is_terminated_starts_again_and_is_whole() -> Result<()> {
+    let cluster = cluster("terminated").await?;
+    for query in ["query LIKE 'COPY%'", "state = 'idle in transaction'"] {
+        let store = StoreUnderTest::folder()?;
+        let (proxy, mut dump) = in_mid_copy(&cluster, "terminated", &store)?;
+        terminate(&cluster, query)?;
+        proxy.set(Mode::Pass);
+        let code = dump.ended(3 * AT_ONCE)?;
+        ensure!(code == 0, "{query}: {code}: {}", dump.log());
+        ensure!(dump.log().contains("starting again"), "{query}: {}", dump.log());
+        ensure!(listed(&store)?.len() == 1, "{query}: one backup is listed");
+        store.lifeboat(["verify", "latest"]).run()?.expect(0)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dump_whose_server_restarts_in_mid_copy_starts_again_and_is_whole() -> Result<()> {
+    let cluster = cluster("restarted").await?;
+    let store = StoreUnderTest::folder()?;
+    let (proxy, mut dump) = in_mid_copy(&cluster, "restarted", &store)?;
+    // As after a crash: every session is ended, and the server recovers before it takes new ones.
+    let pid = cluster.sql("postgres", "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' LIMIT 1")?;
+    let killed = std::process::Command::new("kill").args(["-s", "KILL", pid.trim()]).status()?;
+    ensure!(killed.success(), "the backend was killed");
+    proxy.set(Mode::Pass);
+    let code = dump.ended(3 * AT_ONCE).context("after the server's crash")?;
+    ensure!(code == 0 && dump.log().contains("starting again"), "{code}: {}", dump.log());
+    ensure!(listed(&store)?.len() == 1, "one backup is listed");
+    store.lifeboat(["verify", "latest"]).run()?.expect(0).map(drop)
+}

@@ -1,0 +1,136 @@
+//! A TCP proxy between Lifeboat and a server that a test can let hold every connection open, or cut.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::Runtime,
+    sync::watch,
+};
+
+/// What the proxy does with every connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Hands everything on.
+    Pass,
+    /// Hands on so many bytes in each direction of a connection, then neither reads nor writes, and stays connected.
+    HoldAfter(u64),
+    /// Ends every connection, and accepts none.
+    Cut,
+}
+
+/// A proxy on a free port of 127.0.0.1; ends when dropped.
+pub struct Proxy {
+    port: u16,
+    mode: watch::Sender<Mode>,
+    held: watch::Receiver<u64>,
+    runtime: Option<Runtime>,
+}
+
+impl Proxy {
+    /// Listens, and hands on to a port of 127.0.0.1.
+    pub fn start(to: u16, mode: Mode) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (sender, receiver) = watch::channel(mode);
+        let (holding, held) = watch::channel(0);
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let _inside = runtime.enter();
+        let listener = TcpListener::from_std(listener)?;
+        runtime.spawn(accept(listener, (Ipv4Addr::LOCALHOST, to).into(), receiver, holding));
+        Ok(Self { port, mode: sender, held, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A URL that leads through the proxy.
+    pub fn through(&self, url: &str, port: u16) -> String {
+        url.replace(&format!(":{port}/"), &format!(":{}/", self.port))
+    }
+
+    /// Changes what it does, at once and for every connection.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// How often a connection has come to be held so far.
+    pub fn held(&self) -> u64 {
+        *self.held.borrow()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, mode: watch::Receiver<Mode>, held: watch::Sender<u64>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else { return };
+        if *mode.borrow() == Mode::Cut {
+            continue;
+        }
+        let (mode, held) = (mode.clone(), held.clone());
+        tokio::spawn(async move {
+            let Ok(server) = TcpStream::connect(to).await else { return };
+            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            // The first direction to end ends both: nobody who speaks to PostgreSQL closes half a connection.
+            tokio::select! {
+                () = copy(from_client, to_server, mode.clone(), held.clone()) => {}
+                () = copy(from_server, to_client, mode, held) => {}
+            }
+        });
+    }
+}
+
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    held: watch::Sender<u64>,
+) {
+    let mut block = vec![0; 16 << 10];
+    let mut passed: u64 = 0;
+    loop {
+        let now = *mode.borrow_and_update();
+        match now {
+            Mode::Cut => return,
+            Mode::HoldAfter(limit) if passed >= limit => {
+                held.send_modify(|n| *n += 1);
+                if mode.changed().await.is_err() {
+                    return;
+                }
+            }
+            Mode::Pass | Mode::HoldAfter(_) => {
+                tokio::select! {
+                    changed = mode.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                    }
+                    read = from.read(&mut block) => match read {
+                        Ok(size) if size > 0 => {
+                            if to.write_all(&block[..size]).await.is_err() {
+                                return;
+                            }
+                            passed += size as u64;
+                        }
+                        _ => return,
+                    },
+                }
+            }
+        }
+    }
+}
