@@ -146,7 +146,7 @@ async fn a_write_whose_answer_is_lost_has_happened_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_does_not_make_anothers_object_ours() {
+async fn a_lost_answer_does_not_make_the_object_of_another_ours() {
     for (body, by) in [("other", "another"), ("mine!", "another"), ("other", "run")] {
         let faulty = faulty(first(1, put_object, || Fault::LoseRequest)).await;
         faulty.direct.put_new("k", Bytes::from_static(body.as_bytes()), &run(by)).await.unwrap();
