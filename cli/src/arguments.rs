@@ -22,7 +22,6 @@ pub(crate) enum Output {
 #[command(
     name = "lifeboat",
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Examples:
   lifeboat demo
@@ -55,8 +54,16 @@ pub(crate) struct Global {
     /// The database's URL without a password, or env:NAME
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) database_url: Option<String>,
-    /// What goes to standard output
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
+    /// text for people, or json: exactly one document on standard output, errors included
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        default_value_t,
+        help_heading = "Everywhere"
+    )]
     pub(crate) output: Output,
     /// Tell more on standard error; twice for every step
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Everywhere")]
@@ -286,9 +293,9 @@ pub(crate) struct Undo {
 pub(crate) struct Hold {
     /// An id, `latest`, or either with a database in front
     pub(crate) backup: BackupReference,
-    /// Why, for whoever finds it later
-    #[arg(long, value_name = "TEXT", default_value = "held by hand")]
-    pub(crate) reason: String,
+    /// Why, for whoever finds it later [default: "held by hand", or the reason it is held for already]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -57,8 +57,7 @@ pub fn for_functions(environment: &Environment) {
     let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // The adapter has logged a failure already, with its kind and hint.
     let directives = format!("{},lambda_runtime::layers::panic=off", Verbosity::Verbose.directives());
-    let subscriber = tracing_subscriber::registry()
-        .with(filter(environment, &directives))
-        .with(layer.with_writer(std::io::stderr));
+    let subscriber =
+        tracing_subscriber::registry().with(filter(environment, &directives)).with(layer.with_writer(std::io::stderr));
     drop(subscriber.try_init());
 }
