@@ -5,5 +5,7 @@ mod concurrent_ddl;
 mod crashes;
 mod damage;
 mod errors;
+mod functions;
 mod round_trip;
 mod shared;
+mod stores;

@@ -1,0 +1,5 @@
+//! The functions as AWS runs them: behind Lambda's runtime API, invoked with the events in `events/`.
+
+mod drill;
+mod dump;
+mod emulator;
