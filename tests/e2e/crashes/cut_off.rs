@@ -1,8 +1,16 @@
 //! The network or the server takes a dump's sessions away in mid-COPY.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use anyhow::{Context, Result, ensure};
+use lifeboat_core::{
+    dump::DumpRequest,
+    ports::{Progress, Removal, Store},
+};
+use lifeboat_testkit::{Action, Fault, Gate, MemoryStore, Operation, context};
 use lifeboat_tests::{
     Cluster, StoreUnderTest,
+    library::dump_request,
     program::wait_until,
     proxy::{Mode, Proxy},
 };
@@ -87,4 +95,42 @@ async fn a_dump_whose_server_restarts_in_mid_copy_starts_again_and_is_whole() ->
     ensure!(code == 0 && dump.log().contains("starting again"), "{code}: {}", dump.log());
     ensure!(listed(&store)?.len() == 1, "one backup is listed");
     store.lifeboat(["verify", "latest"]).run()?.expect(0).map(drop)
+}
+
+/// Notes what a person would be told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn phase(&self, _name: &str, _total_bytes: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+}
+
+/// Several threads: the session's end is heard of while the test looks at the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_session_expired_while_an_upload_took_long_opens_another() -> Result<()> {
+    let cluster = cluster("expired").await?;
+    let memory = MemoryStore::new(Removal::Delete);
+    let gate = Gate::default();
+    memory.fault(Fault::on([Operation::UploadComplete], Action::Hold(gate.clone())));
+    let store: Arc<dyn Store> = Arc::new(memory);
+    let notes = Arc::new(Notes::default());
+    let run = context().progress(Arc::clone(&notes) as _).build();
+    let request = DumpRequest { jobs: 1, ..dump_request("expired")? };
+    let expire = async {
+        gate.reached().await;
+        terminate(&cluster, "state = 'idle'")?;
+        wait_until("the session is gone", AT_ONCE, || Ok(cluster.lifeboat_sessions()?.len() == 1))?;
+        gate.open();
+        anyhow::Ok(())
+    };
+    let (outcome, expired) = tokio::join!(cluster.dump("expired", &store, &request, &run), expire);
+    expired?;
+    ensure!(outcome?.manifest.tables.len() == 2, "both tables are there");
+    let notes = notes.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure!(notes.is_empty(), "it did not have to start again: {notes:?}");
+    Ok(())
 }
