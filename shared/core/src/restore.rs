@@ -5,6 +5,7 @@ mod data;
 mod plan;
 mod run;
 mod selection;
+mod steps;
 
 pub use compare::{TableComparison, compare_tables};
 pub use plan::{RestorePlan, plan};

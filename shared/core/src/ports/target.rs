@@ -101,6 +101,8 @@ pub struct PgRestoreStep {
     pub role: Option<String>,
     /// `--clean --if-exists`
     pub clean: bool,
+    /// `--single-transaction`: all of it or nothing, up to the first error. Not with several jobs.
+    pub single_transaction: bool,
 }
 
 /// Where a table's rows go: an entry's COPY statement as pg_dump wrote it.

@@ -2,11 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
-use lifeboat_archive::{
-    codec::Codec,
-    toc::{self, Toc},
-};
+use lifeboat_archive::toc::{self, Toc};
 use serde::Serialize;
 
 use super::{
@@ -14,15 +10,16 @@ use super::{
     compare::{TableComparison, compare_tables},
     data,
     plan::{RestorePlan, plan},
+    steps::Steps,
 };
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, catalog,
     dump::{self, DumpPorts, DumpRequest},
     ids::{BackupId, DatabaseSlug},
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
-    ports::{Classification, PgRestoreStep, RunContext, Store, Target, ToolMessage},
-    reading,
+    ports::{RunContext, Store, Target, ToolMessage},
+    reading, verify,
 };
 
 /// How the target itself is backed up before anything in it is changed.
@@ -125,14 +122,19 @@ pub async fn run(
     let safety_backup = match safety {
         Some(safety) if plan.safety_backup => {
             phases.next("safety backup", None);
-            let made = dump::run(&safety.ports, &safety.request, context)
+            let made = safety_backup(safety, context)
                 .await
                 .map_err(|e| e.context("take a safety backup of the target (nothing was changed)"))?;
-            Some(format!("{}/{}", made.manifest.database, made.manifest.backup_id))
+            Some(format!("{}/{}", made.database, made.backup_id))
         }
         _ => None,
     };
-    let restoring = restore(ports, manifest, &toc, &plan, request, disable_triggers, context, &mut phases);
+    let mut steps = Steps { target: &ports.target, request, context, messages: Vec::new() };
+    if request.clean {
+        phases.next("drop", None);
+        steps.drop_what_is_restored(&toc, &plan).await?;
+    }
+    let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {
         e.context(format!("restore of {}/{} is incomplete, do not use the target", plan.database, plan.backup_id))
     })?;
@@ -154,6 +156,15 @@ pub async fn run(
         left_out: plan.left_out,
         phases: phases.so_far(),
     })
+}
+
+/// Backs up the target and reads that backup back: what is about to be overwritten must be in a good one.
+async fn safety_backup(safety: &SafetyBackup, context: &RunContext) -> Result<Manifest> {
+    let made = dump::run(&safety.ports, &safety.request, context).await?.manifest;
+    let store = &safety.ports.store;
+    let backup = catalog::open(&**store, &made.database, &made.backup_id).await?;
+    verify::run(store, &backup, safety.request.jobs, context).await?.into_result()?;
+    Ok(made)
 }
 
 /// Data into existing tables: they must be empty, and triggers and foreign keys must be out of the way.
@@ -205,34 +216,22 @@ async fn restore(
     manifest: &Arc<Manifest>,
     toc: &Toc,
     plan: &RestorePlan,
-    request: &RestoreRequest,
+    mut steps: Steps<'_>,
     disable_triggers: bool,
-    context: &RunContext,
     phases: &mut Phases,
 ) -> Result<Done> {
-    let target = &ports.target;
-    let sizes: HashMap<i32, u64> = manifest.tables.iter().map(|t| (t.dump_id, t.raw_bytes)).collect();
-    let files: Vec<(String, u64)> = toc
-        .entries
-        .iter()
-        .filter_map(|entry| {
-            let file = String::from_utf8_lossy(entry.file()?).into_owned();
-            Some((file, *sizes.get(&entry.dump_id)?))
-        })
-        .collect();
-    // Data never pass through pg_restore: it need not know the codec, and might complain of one it was not built with.
-    target.stage(Bytes::from(toc.to_directory(&Codec::None).write()), &files).await?;
-    let mut messages = Vec::new();
-    for (name, dump_ids, clean) in
-        [("pre-data", &plan.pre_data, request.clean), ("data definitions", &plan.data_definitions, false)]
-    {
-        phases.next(name, None);
-        step(target, name, dump_ids, 1, clean, request, context, &mut messages).await?;
-    }
+    let Steps { target, request, context, .. } = steps;
+    steps.stage(manifest, toc).await?;
+    phases.next("pre-data", None);
+    steps.run("pre-data", &plan.pre_data, 1, false).await?;
+    phases.next("data definitions", None);
+    // What can be dropped here are large objects, which one step drops and makes.
+    steps.run("data definitions", &plan.data_definitions, 1, request.clean).await?;
     phases.next("data", Some(plan.stored_bytes));
     data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, context).await?;
     phases.next("post-data", None);
-    step(target, "post-data", &plan.post_data, request.jobs, false, request, context, &mut messages).await?;
+    steps.run("post-data", &plan.post_data, request.jobs, false).await?;
+    let mut messages = steps.messages;
     if request.part != Part::Schema {
         phases.next("analyze", None);
         let refused = context.cancel.race(target.analyze(request.jobs)).await?;
@@ -252,55 +251,4 @@ async fn restore(
         return Ok((messages, compared));
     }
     Ok((messages, Vec::new()))
-}
-
-/// One call of pg_restore; fatal messages are the step's error, all but harmless ones are kept.
-#[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
-async fn step(
-    target: &Arc<dyn Target>,
-    name: &str,
-    dump_ids: &[i32],
-    jobs: u32,
-    clean: bool,
-    request: &RestoreRequest,
-    context: &RunContext,
-    messages: &mut Vec<(String, ToolMessage)>,
-) -> Result<()> {
-    if dump_ids.is_empty() {
-        return Ok(());
-    }
-    let step = PgRestoreStep {
-        name: name.to_owned(),
-        dump_ids: dump_ids.to_vec(),
-        jobs: jobs.max(1),
-        no_owner: request.no_owner,
-        no_acl: request.no_acl,
-        role: request.role.clone(),
-        clean,
-    };
-    let said = context.cancel.race(target.pg_restore(&step, context)).await?;
-    let some_tables = !request.tables.is_empty();
-    let mut fatal = Vec::new();
-    for mut message in said {
-        // What the tables need may be there already, when they are put back into a living database.
-        let there = message.text.contains("already exists") && !message.text.contains("relation");
-        if some_tables && request.force && there {
-            message.classification = Classification::Harmless;
-        }
-        if message.classification.is_fatal() {
-            fatal.push(message.text.clone());
-        }
-        if message.classification != Classification::Harmless {
-            messages.push((name.to_owned(), message));
-        }
-    }
-    if fatal.is_empty() {
-        return Ok(());
-    }
-    let shown = fatal.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
-    let more = fatal.len().saturating_sub(5);
-    let tail = if more > 0 { format!("\nand {more} more") } else { String::new() };
-    Err(Error::new(ErrorKind::Database, format!("pg_restore ({name}) failed:\n{shown}{tail}")).with_hint(
-        "create missing roles with the backup's globals.sql, install missing extensions, or use --no-owner and --no-acl",
-    ))
 }

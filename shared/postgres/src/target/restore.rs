@@ -51,6 +51,9 @@ pub(super) async fn run(
     if step.clean {
         command.args(["--clean", "--if-exists"]);
     }
+    if step.single_transaction {
+        command.arg("--single-transaction");
+    }
     if let Some(role) = &step.role {
         command.arg(format!("--role={role}"));
     }

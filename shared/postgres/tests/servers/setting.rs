@@ -203,7 +203,16 @@ impl Dump {
 }
 
 pub(crate) fn step(dump_ids: Vec<i32>, jobs: u32) -> PgRestoreStep {
-    PgRestoreStep { name: "test".to_owned(), dump_ids, jobs, no_owner: false, no_acl: false, role: None, clean: false }
+    PgRestoreStep {
+        name: "test".to_owned(),
+        dump_ids,
+        jobs,
+        no_owner: false,
+        no_acl: false,
+        role: None,
+        clean: false,
+        single_transaction: false,
+    }
 }
 
 pub(crate) async fn target(connection: &ConnectionTarget) -> PgTarget {

@@ -1,0 +1,157 @@
+//! The steps of a restore that stock pg_restore takes: definitions, never rows.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use lifeboat_archive::{
+    codec::Codec,
+    toc::{Entry, Section, Toc},
+};
+
+use super::{RestoreRequest, plan::RestorePlan};
+use crate::{
+    Error, ErrorKind, Result,
+    manifest::Manifest,
+    ports::{Classification, PgRestoreStep, RunContext, Target, ToolMessage},
+};
+
+/// What every step needs, and what the tool has said so far, harmless messages aside.
+pub(super) struct Steps<'a> {
+    pub(super) target: &'a Arc<dyn Target>,
+    pub(super) request: &'a RestoreRequest,
+    pub(super) context: &'a RunContext,
+    pub(super) messages: Vec<(String, ToolMessage)>,
+}
+
+impl Steps<'_> {
+    /// Hands over the archive's table of contents and the sizes of its data files.
+    pub(super) async fn stage(&self, manifest: &Manifest, toc: &Toc) -> Result<()> {
+        let sizes: HashMap<i32, u64> = manifest.tables.iter().map(|t| (t.dump_id, t.raw_bytes)).collect();
+        let files: Vec<(String, u64)> = toc
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let file = String::from_utf8_lossy(entry.file()?).into_owned();
+                Some((file, *sizes.get(&entry.dump_id)?))
+            })
+            .collect();
+        // Data never pass through pg_restore: it need not know the codec, and might complain of one it was not built
+        // with.
+        self.target.stage(Bytes::from(toc.to_directory(&Codec::None).write()), &files).await
+    }
+
+    /// Drops all that will be restored, in one transaction: an object that something else depends on leaves the target
+    /// as it was.
+    ///
+    /// Each step of the restore makes only some of the objects, and with `--clean` would drop only these, though others
+    /// hang on them. So pg_restore is given everything at once, without what it would make.
+    pub(super) async fn drop_what_is_restored(&mut self, toc: &Toc, plan: &RestorePlan) -> Result<()> {
+        let restored: HashSet<i32> = plan.pre_data.iter().chain(&plan.post_data).copied().collect();
+        let inherited = inherited(toc);
+        let goes =
+            |e: &Entry| restored.contains(&e.dump_id) && e.section != Section::Data && !inherited.contains(&e.dump_id);
+        let mut drops = toc.clone();
+        drops.entries.retain(|e| is_setting(e) || goes(e));
+        drops.entries.iter_mut().filter(|e| !is_setting(e)).for_each(make_nothing);
+        self.target.stage(Bytes::from(drops.to_directory(&Codec::None).write()), &[]).await?;
+        let step = PgRestoreStep {
+            name: "drop".to_owned(),
+            dump_ids: drops.entries.iter().map(|e| e.dump_id).collect(),
+            jobs: 1,
+            // With --no-owner pg_restore makes schemas by words of its own.
+            no_owner: false,
+            no_acl: true,
+            role: self.request.role.clone(),
+            clean: true,
+            single_transaction: true,
+        };
+        self.take(step).await.map_err(|e| e.context("drop what will be restored (nothing was changed)"))
+    }
+
+    /// One call of pg_restore; fatal messages are the step's error, all but harmless ones are kept.
+    pub(super) async fn run(&mut self, name: &str, dump_ids: &[i32], jobs: u32, clean: bool) -> Result<()> {
+        let request = self.request;
+        self.take(PgRestoreStep {
+            name: name.to_owned(),
+            dump_ids: dump_ids.to_vec(),
+            jobs: jobs.max(1),
+            no_owner: request.no_owner,
+            no_acl: request.no_acl,
+            role: request.role.clone(),
+            clean,
+            single_transaction: false,
+        })
+        .await
+    }
+
+    async fn take(&mut self, step: PgRestoreStep) -> Result<()> {
+        if step.dump_ids.is_empty() {
+            return Ok(());
+        }
+        let said = self.context.cancel.race(self.target.pg_restore(&step, self.context)).await?;
+        let some_tables = !self.request.tables.is_empty();
+        let mut fatal = Vec::new();
+        for mut message in said {
+            // What the tables need may be there already, when they are put back into a living database.
+            let there = message.text.contains("already exists") && !message.text.contains("relation");
+            if some_tables && self.request.force && there {
+                message.classification = Classification::Harmless;
+            }
+            if message.classification.is_fatal() {
+                fatal.push(message.text.clone());
+            }
+            if message.classification != Classification::Harmless {
+                self.messages.push((step.name.clone(), message));
+            }
+        }
+        if fatal.is_empty() {
+            return Ok(());
+        }
+        let shown = fatal.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+        let more = fatal.len().saturating_sub(5);
+        let tail = if more > 0 { format!("\nand {more} more") } else { String::new() };
+        Err(Error::new(ErrorKind::Database, format!("pg_restore ({}) failed:\n{shown}{tail}", step.name)).with_hint(
+            "create missing roles with the backup's globals.sql, install missing extensions, or use --no-owner and --no-acl",
+        ))
+    }
+}
+
+/// Whether an entry only says how to read the others.
+fn is_setting(entry: &Entry) -> bool {
+    matches!(entry.desc.as_slice(), b"ENCODING" | b"STDSTRINGS" | b"SEARCHPATH")
+}
+
+/// What goes with its parent's and cannot be dropped by itself: partitions' indexes, keys and triggers.
+fn inherited(toc: &Toc) -> HashSet<i32> {
+    let by_id: HashMap<i32, &Entry> = toc.entries.iter().map(|e| (e.dump_id, e)).collect();
+    let children_of = |attach: &'static [u8]| {
+        let attaches = toc.entries.iter().filter(move |e| e.desc == attach);
+        attaches.flat_map(|attach| attach.dependencies.iter().filter(|id| by_id.get(id).is_some_and(|e| is(e, attach))))
+    };
+    let mut inherited: HashSet<i32> = children_of(b"INDEX ATTACH").copied().collect();
+    let partitions: HashSet<i32> = children_of(b"TABLE ATTACH").copied().collect();
+    let of_partitions = |e: &&Entry| e.desc == b"TRIGGER" && e.dependencies.iter().any(|id| partitions.contains(id));
+    inherited.extend(toc.entries.iter().filter(of_partitions).map(|e| e.dump_id));
+    inherited
+}
+
+/// Whether this is the child that an attachment, which bears its name, is about. A constraint's tag is
+/// `table constraint`.
+fn is(entry: &Entry, attach: &Entry) -> bool {
+    let named = match entry.desc.as_slice() {
+        b"CONSTRAINT" => entry.tag.strip_suffix(attach.tag.as_slice()).is_some_and(|table| table.ends_with(b" ")),
+        _ => entry.tag == attach.tag,
+    };
+    named && entry.namespace == attach.namespace
+}
+
+/// Leaves of an entry what drops it. An entry without any definition would be passed over.
+fn make_nothing(entry: &mut Entry) {
+    entry.defn = Some(b";".to_vec());
+    entry.owner = Some(Vec::new());
+    entry.tablespace = None;
+    entry.table_am = None;
+}
