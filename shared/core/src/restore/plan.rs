@@ -117,10 +117,12 @@ fn steps(toc: &Toc, selected: &BTreeSet<i32>, part: Part) -> Steps {
         let desc = entry.desc_str();
         let tag = entry.tag_str();
         let of_large_object = desc.starts_with("BLOB") || tag.starts_with("LARGE OBJECT");
-        let is_data = current == Section::Data || of_large_object || desc == "MATERIALIZED VIEW DATA";
+        let is_data = current == Section::Data || of_large_object;
+        // A refresh belongs to both: without rows it leaves what can be queried, as with pg_restore; with rows, the rows.
+        let is_refresh = desc == "MATERIALIZED VIEW DATA";
         match part {
             Part::Schema if is_data => continue,
-            Part::Data if !is_data => continue,
+            Part::Data if !(is_data || is_refresh) => continue,
             _ => {}
         }
         let list = if matches!(desc.as_ref(), "ACL" | "ACL LANGUAGE" | "DEFAULT ACL") && !of_large_object {
