@@ -5,4 +5,5 @@ mod contents;
 mod drilled;
 mod encodings;
 mod every_kind;
+mod parts;
 mod trip;

@@ -84,12 +84,6 @@ impl Contents {
         self
     }
 
-    /// Leaves out sections that begin so.
-    pub(super) fn without(mut self, beginning: &str) -> Self {
-        self.0.retain(|section, _| !section.starts_with(beginning));
-        self
-    }
-
     /// The lines of a section.
     pub(super) fn lines(&self, section: &str) -> Result<Vec<String>> {
         let text = self.0.get(section).with_context(|| format!("there is no section '{section}'"))?;

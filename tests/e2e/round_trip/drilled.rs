@@ -13,10 +13,11 @@ pub(super) fn expect_drill_to_pass(backup: &Backup, source: &Cluster) -> Result<
     let answer = backup
         .lifeboat(["drill", "kept", "--select", "latest", "--scratch", "local"])
         .env("LIFEBOAT_CLIENT_TOOLS", &source.bin)
-        .json()
-        .context("drill")?;
-    ensure!(answer["verdict"] == "passed", "{answer:#}");
+        .args(["--output", "json"])
+        .run()?;
+    let answer: Value = serde_json::from_str(&answer.stdout).with_context(|| format!("drill: {answer:?}"))?;
     let read = |format: &str| backup.read(answer["report"][format].as_str().context("the answer names its report")?);
+    ensure!(answer["verdict"] == "passed", "{answer:#}\n{}", read("markdown")?);
     let (html, markdown) = (read("html")?, read("markdown")?);
     ensure!(html.trim_start().to_lowercase().starts_with("<!doctype html>"), "not HTML: {html:.80}");
     ensure!(html.contains("<title>Passed") && markdown.starts_with("# ") && markdown.contains("Passed"), "{markdown}");

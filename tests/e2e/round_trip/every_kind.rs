@@ -43,6 +43,8 @@ async fn every_kind_survives(major: u32) -> Result<()> {
     let backup = trip.by_all_ways(StoreUnderTest::folder()?, "zstd:1")?;
     ensure!(backup.chunks_beyond_the_first()? >= 2, "no table was split");
     expect_drill_to_pass(&backup, &servers.source)?;
+    let name = trip.by_restore(&backup)?;
+    trip.by_restore_over(&backup, &name)?;
     trip.by_all_ways(StoreUnderTest::minio()?, "gzip:1")?;
 
     let trip = extension(&servers)?;

@@ -91,6 +91,13 @@ impl<'a> Trip<'a> {
         Ok(name)
     }
 
+    /// By `lifeboat restore --clean` over what an earlier way brought.
+    pub(super) fn by_restore_over(&self, backup: &Backup, name: &str) -> Result<()> {
+        let options = ["--jobs", "2", "--clean", "--force", "--no-safety-backup", "--yes"];
+        backup.restore(&self.servers.target, name, &options).json()?;
+        self.expect_the_same_in("lifeboat restore --clean", name)
+    }
+
     fn by_fetch(&self, backup: &Backup, codec: &str) -> Result<()> {
         let name = self.fresh()?;
         // For 15 it decodes zstd by itself; the wheel's 16 and 18 are built without zstd.
