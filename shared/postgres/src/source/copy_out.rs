@@ -82,12 +82,9 @@ pub(super) async fn on_worker(
         };
     }
     step("unit locked");
-    let checksum = match copy(session, table, unit, encoding, sink).await? {
-        Some(checksum) => checksum,
-        None => {
-            session.batch_execute("ROLLBACK").await.map_err(|e| failed("roll back", &e))?;
-            return Ok(Attempt::Refused);
-        }
+    let Some(checksum) = copy(session, table, unit, encoding, sink).await? else {
+        session.batch_execute("ROLLBACK").await.map_err(|e| failed("roll back", &e))?;
+        return Ok(Attempt::Refused);
     };
     step("unit copied");
     let held = session.query(statements::MY_DATA_LOCKS, &[]).await.map_err(|e| failed("list locks", &e))?;

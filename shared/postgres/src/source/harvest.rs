@@ -50,9 +50,8 @@ pub(crate) async fn harvest(
         let result = toc::read_stream(std::io::BufReader::with_capacity(1 << 16, WholePipe(&pipe)));
         (result, pipe)
     });
-    let (result, pipe) = cancel
-        .race(async { reading.await.or_error(ErrorKind::Unexpected, "read the table of contents") })
-        .await?;
+    let (result, pipe) =
+        cancel.race(async { reading.await.or_error(ErrorKind::Unexpected, "read the table of contents") }).await?;
     let failed = if result.is_err() { child.wait().await.ok() } else { None };
     child.kill().await.ok();
     drop(pipe);

@@ -55,7 +55,10 @@ pub(super) fn is_ddl_conflict(state: Option<&SqlState>) -> bool {
 pub(super) fn failed(doing: &str, error: &tokio_postgres::Error) -> Error {
     let told = database_error(doing, error);
     let gone = match sql_state(error) {
-        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+        None => {
+            error.is_closed()
+                || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+        }
         Some(
             &SqlState::ADMIN_SHUTDOWN
             | &SqlState::CRASH_SHUTDOWN
