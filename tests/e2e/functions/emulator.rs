@@ -64,7 +64,7 @@ impl Functions {
             command.arg(&port).current_dir(repository());
             let emulator = self.spawn(&mut command, "emulator.log")?;
             let mut ended = false;
-            wait_until("the runtime API answers", Duration::from_secs(60), || {
+            wait_until("the runtime API answers", Duration::from_mins(1), || {
                 ended = self.processes[emulator].try_wait()?.is_some();
                 Ok(ended || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok())
             })?;

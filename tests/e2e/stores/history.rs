@@ -1,6 +1,10 @@
 //! A database's past in a store: backups of many days, some good, some not, and what a dump that died left behind.
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result};
 use lifeboat_core::{manifest::Tier, ports::Store};
@@ -45,13 +49,14 @@ pub(super) async fn put(store: &dyn Store, under_test: &StoreUnderTest) -> Resul
     Ok(())
 }
 
-fn age_all_files(folder: &std::path::Path) -> Result<()> {
+fn age_all_files(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             age_all_files(&path)?;
         } else {
-            let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_741_014_000);
+            // 2025-03-03T15:00:00Z.
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(483_615);
             File::options().write(true).open(&path)?.set_modified(long_ago)?;
         }
     }

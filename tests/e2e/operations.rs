@@ -1,0 +1,5 @@
+//! The command line as a whole: fleets, where a setting comes from, and what every command owes programs and people.
+
+mod fleet;
+mod help;
+mod origins;
