@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use lifeboat_archive::codec::Codec;
 
 use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
@@ -15,7 +15,7 @@ use crate::{
     lease::{self, LeaseGuard, LeaseOptions},
     manifest::{FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, Tier, Totals, backup_folder, sha256_hex},
     phases::Phases,
-    ports::{Finding, Preflight, Removal, RunContext, Severity, Source, Store},
+    ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store},
 };
 
 /// How often a dump whose snapshot is lost in the middle starts again.
@@ -104,7 +104,14 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
             cancel: inner_cancel,
             stopper: inner_stopper,
         };
-        match one_attempt(ports, request, &zone, backup_id, &writing, &lease, &mut phases).await {
+        let started_at = context.clock.now();
+        phases.next("snapshot", None);
+        // The source has started again itself, as often as there is any sense in it.
+        let snapshot = match ports.source.open_snapshot(&writing.context).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => break Err(error),
+        };
+        match one_attempt(ports, request, &zone, backup_id, started_at, snapshot, &writing, &lease, &mut phases).await {
             Ok(manifest) => break Ok(DumpOutcome { manifest, findings }),
             Err(error) => {
                 clean_up(&writing).await;
@@ -150,19 +157,20 @@ async fn preflight(ports: &DumpPorts, cancel: &Cancel) -> Result<Preflight> {
     Ok(report)
 }
 
+#[allow(clippy::too_many_arguments, reason = "an attempt shares everything that run() has prepared")]
 async fn one_attempt(
     ports: &DumpPorts,
     request: &DumpRequest,
     zone: &TimeZone,
     backup_id: BackupId,
+    started_at: Timestamp,
+    snapshot: Box<dyn Snapshot>,
     writing: &Writing,
     lease: &LeaseGuard,
     phases: &mut Phases,
 ) -> Result<Manifest> {
     let context = &writing.context;
-    let started_at = context.clock.now();
-    phases.next("snapshot", None);
-    let snapshot = Arc::new(ports.source.open_snapshot(context).await?);
+    let snapshot = Arc::new(snapshot);
     let plan = plan(snapshot.tables(), request.chunk_bytes);
     phases.next("data", Some(plan.total_bytes));
     let tables = tables::copy(&snapshot, plan, request.jobs, writing).await?;
