@@ -1,5 +1,6 @@
 //! The command line as a whole: fleets, where a setting comes from, and what every command owes programs and people.
 
+mod demo;
 mod fleet;
 mod help;
 mod origins;
