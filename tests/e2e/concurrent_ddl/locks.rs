@@ -10,11 +10,16 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_core::{
+    ErrorKind,
     dump::DumpRequest,
-    ports::{Progress, Removal, RunContext, Store},
+    ports::{Progress, Removal, RunContext, Source, Store},
 };
+use lifeboat_postgres::PgSource;
 use lifeboat_testkit::{MemoryStore, context};
-use lifeboat_tests::{Cluster, library::dump_request};
+use lifeboat_tests::{
+    Cluster,
+    library::{dump_request, tool_search},
+};
 
 use super::{
     application::{self, OpenTransaction},
@@ -150,4 +155,26 @@ async fn a_reindex_of_long_values_is_waited_for_in_the_middle_too() -> Result<()
         ensure!(contents? == quiet, "the backup differs");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_lock_that_is_never_given_up_fails_the_start_in_bounded_time_and_says_on_what() -> Result<()> {
+    let cluster = Cluster::start(15).await?;
+    cluster.create_database("never")?;
+    cluster.sql("never", TABLE)?;
+    let open = OpenTransaction::begin(&cluster.url("never"), "LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE")?;
+    let source = PgSource::new(cluster.server.tcp_target("never"), tool_search(&cluster.bin)).await?;
+    let run = context().build();
+    let opening = tokio::time::timeout(DUMP_WITHIN, source.open_snapshot(&run)).await.context("the start hangs")?;
+    let error = opening.err().context("a snapshot without the lock")?;
+    ensure!(error.kind() == ErrorKind::SnapshotLost, "{error}");
+    ensure!(error.to_string().contains("public.t") && error.kind().exit_code() == 4, "{error}");
+    let gone = async {
+        while !cluster.lifeboat_sessions()?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.context("a session is left")??;
+    open.commit()
 }
