@@ -157,6 +157,9 @@ pub(crate) fn database_error(doing: &str, error: &tokio_postgres::Error) -> Erro
         Some(&SqlState::OUT_OF_MEMORY) => {
             "raise max_locks_per_transaction on the server: every table and partition takes one lock in the dump"
         }
+        Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => {
+            "a table, column or schema of this SQL_ASCII database has a name that is no UTF-8: rename it, then try again"
+        }
         Some(&SqlState::DISK_FULL) => "the server's disk is full: free space there",
         Some(&SqlState::TOO_MANY_CONNECTIONS) => "raise max_connections, or use fewer --jobs",
         Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::QUERY_CANCELED) => {
