@@ -76,14 +76,18 @@ impl<'a> ChunkWriter<'a> {
         self.send().await
     }
 
-    /// Makes the object visible. On an error the upload is aborted.
+    /// Makes the object visible. On an error the upload is aborted, unless it may have come to its end unheard.
     pub(super) async fn finish(mut self) -> Result<Written> {
         let encoder = self.encoder;
-        encoder.finish(&mut self.buffer).or_error(ErrorKind::Unexpected, "compress")?;
+        let ended = encoder.finish(&mut self.buffer).or_error(ErrorKind::Unexpected, "compress");
         let piece = Bytes::from(std::mem::take(&mut self.buffer));
         self.hash.update(&piece);
         self.size += piece.len() as u64;
-        if let Err(error) = self.upload.write(piece).await {
+        let sent = match ended {
+            Ok(()) => self.upload.write(piece).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
             drop(self.upload.abort().await);
             return Err(error);
         }

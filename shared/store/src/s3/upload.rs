@@ -10,7 +10,7 @@ use lifeboat_core::{
     ids::RunId,
     ports::{Stored, Upload},
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
     backoff::Backoff,
@@ -41,9 +41,14 @@ pub(super) struct S3Upload {
     size: u64,
     checksum: Checksum,
     buffer: BytesMut,
+    beginning: Option<Beginning>,
     parts: Option<Parts>,
+    /// A write failed, or was dropped on its way: some bytes are missing.
     failed: bool,
 }
+
+/// Asks for an upload's id in a task of its own: whoever stops waiting for it can still end the upload.
+type Beginning = JoinHandle<Result<String>>;
 
 /// The parts of an upload larger than one PUT.
 struct Parts {
@@ -57,8 +62,17 @@ struct Parts {
 
 impl S3Upload {
     pub(super) fn begin(bucket: Arc<Bucket>, full: String, run_id: RunId) -> Self {
-        let checksum = Checksum::new();
-        Self { bucket, full, run_id, size: 0, checksum, buffer: BytesMut::new(), parts: None, failed: false }
+        Self {
+            bucket,
+            full,
+            run_id,
+            size: 0,
+            checksum: Checksum::new(),
+            buffer: BytesMut::new(),
+            beginning: None,
+            parts: None,
+            failed: false,
+        }
     }
 
     fn room(&self) -> usize {
@@ -66,50 +80,29 @@ impl S3Upload {
         part_size(index) - self.buffer.len()
     }
 
-    async fn begin_parts(&self) -> Result<Parts> {
-        // Repeating this is harmless: an upload too many is swept.
-        let answer = self
-            .bucket
-            .clients
-            .retrying
-            .create_multipart_upload()
-            .bucket(&self.bucket.name)
-            .key(&self.full)
-            .metadata(RUN, self.run_id.as_str())
-            .content_type(content_type(&self.full))
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .send()
-            .await
-            .map_err(|e| self.bucket.error(Failure::of(&e), Action::WRITE, &self.full))?;
-        let upload_id = answer.upload_id.ok_or_else(|| {
-            Error::new(ErrorKind::Store, format!("{}: the upload got no id", self.bucket.place(&self.full)))
-        })?;
-        Ok(Parts { upload_id, done: Vec::new(), flying: JoinSet::new(), spare: BytesMut::new() })
+    /// The upload's parts, begun where there are none yet.
+    async fn parts(&mut self) -> Result<&mut Parts> {
+        let parts = match self.parts.take() {
+            Some(parts) => parts,
+            None => {
+                let beginning = self.beginning.get_or_insert_with(|| {
+                    let (bucket, full, run_id) = (Arc::clone(&self.bucket), self.full.clone(), self.run_id.clone());
+                    tokio::spawn(async move { bucket.begin_upload(&full, &run_id).await })
+                });
+                let begun = beginning.await;
+                self.beginning = None;
+                Parts::new(begun.or_error(ErrorKind::Unexpected, "begin an upload")??)
+            }
+        };
+        Ok(self.parts.insert(parts))
     }
 
-    /// Sends the buffer as the next part, once the part before it has arrived.
+    /// Sends the buffer as the next part, once the part before it has arrived. While it waits everything stays in `self`:
+    /// dropped there, the upload can still be aborted.
     async fn send_part(&mut self) -> Result<()> {
-        let mut parts = match self.parts.take() {
-            Some(parts) => parts,
-            None => self.begin_parts().await?,
-        };
-        let landed = parts.land().await;
+        let parts = self.parts().await?;
+        parts.land().await?;
         let index = parts.done.len();
-        let spare = mem::take(&mut parts.spare);
-        if landed.is_ok() && index < MOST_PARTS {
-            let body = mem::replace(&mut self.buffer, spare).freeze();
-            let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
-            let (bucket, full, id) = (Arc::clone(&self.bucket), self.full.clone(), parts.upload_id.clone());
-            parts.flying.spawn(async move {
-                let part = bucket.put_part(&full, &id, number, &body).await?;
-                Ok((part, body))
-            });
-            self.buffer.clear();
-            self.buffer.reserve(part_size(index + 1));
-        }
-        self.parts = Some(parts);
-        landed?;
         if index >= MOST_PARTS {
             return Err(Error::new(
                 ErrorKind::Store,
@@ -117,6 +110,18 @@ impl S3Upload {
             )
             .with_hint("an object can have 5 TiB; make smaller chunks"));
         }
+        let (id, spare) = (parts.upload_id.clone(), mem::take(&mut parts.spare));
+        let body = mem::replace(&mut self.buffer, spare).freeze();
+        let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
+        let (bucket, full) = (Arc::clone(&self.bucket), self.full.clone());
+        if let Some(parts) = &mut self.parts {
+            parts.flying.spawn(async move {
+                let part = bucket.put_part(&full, &id, number, &body).await?;
+                Ok((part, body))
+            });
+        }
+        self.buffer.clear();
+        self.buffer.reserve(part_size(index + 1));
         Ok(())
     }
 
@@ -133,30 +138,48 @@ impl S3Upload {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<Stored> {
-        if self.parts.is_none() {
-            let body = mem::take(&mut self.buffer).freeze();
-            return self.bucket.put_new(&self.full, body, &self.run_id).await;
-        }
+    /// Sends the last part and waits for it.
+    async fn land_all(&mut self) -> Result<()> {
         self.send_part().await?;
+        self.parts().await?.land().await
+    }
+
+    /// Makes the object of the parts, all of which have arrived.
+    async fn put_together(&mut self) -> Result<Stored> {
         let checksum = self.checksum.text();
         let mark = Mark { metadata: (RUN, self.run_id.as_str()), size: self.size, checksum: &checksum };
         let Some(parts) = &mut self.parts else {
             return Err(Error::new(ErrorKind::Unexpected, "an upload lost its parts"));
         };
-        parts.land().await?;
         self.bucket.complete_upload(&self.full, &parts.upload_id, mem::take(&mut parts.done), &mark).await
     }
 
+    /// Ends the upload at the store; without one there is nothing to end.
     async fn abandon(&mut self) -> Result<()> {
-        let Some(mut parts) = self.parts.take() else { return Ok(()) };
+        if let Some(beginning) = self.beginning.take()
+            && let Ok(Ok(id)) = beginning.await
+        {
+            self.parts = Some(Parts::new(id));
+        }
+        let Some(parts) = &mut self.parts else { return Ok(()) };
         parts.flying.shutdown().await;
         self.bucket.abort_upload(&self.full, &parts.upload_id).await.map(|_| ())
+    }
+
+    /// The same, where another error is told.
+    async fn abandon_quietly(&mut self) {
+        if let Err(e) = self.abandon().await {
+            tracing::debug!(key = self.full, error = %e, "the parts stay until they are swept");
+        }
     }
 }
 
 impl Parts {
-    /// Waits for the part on its way.
+    fn new(upload_id: String) -> Self {
+        Self { upload_id, done: Vec::new(), flying: JoinSet::new(), spare: BytesMut::new() }
+    }
+
+    /// Waits for the part on its way. Dropped while it waits, it loses nothing.
     async fn land(&mut self) -> Result<()> {
         if let Some(part) = self.flying.join_next().await {
             let (part, body) = part.or_error(ErrorKind::Unexpected, "wait for a part")??;
@@ -169,6 +192,26 @@ impl Parts {
 }
 
 impl Bucket {
+    /// Begins an upload in parts and returns its id. Repeating this is harmless: an upload too many is swept.
+    async fn begin_upload(&self, full: &str, run_id: &RunId) -> Result<String> {
+        let answer = self
+            .clients
+            .retrying
+            .create_multipart_upload()
+            .bucket(&self.name)
+            .key(full)
+            .metadata(RUN, run_id.as_str())
+            .content_type(content_type(full))
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send()
+            .await
+            .map_err(|e| self.error(Failure::of(&e), Action::WRITE, full))?;
+        answer
+            .upload_id
+            .ok_or_else(|| Error::new(ErrorKind::Store, format!("{}: the upload got no id", self.place(full))))
+    }
+
     /// Sends one part; sending it again replaces it, so no attempt needs to know of another.
     async fn put_part(&self, full: &str, upload_id: &str, number: i32, body: &Bytes) -> Result<CompletedPart> {
         let checksum = Checksum::of(body);
@@ -274,6 +317,8 @@ impl Upload for S3Upload {
                 format!("the upload of {} failed before", self.bucket.place(&self.full)),
             ));
         }
+        // Should this be dropped while it waits, the rest of the block is lost.
+        self.failed = true;
         let written = self.write_on(block).await;
         self.failed = written.is_err();
         written
@@ -281,17 +326,24 @@ impl Upload for S3Upload {
 
     async fn complete(mut self: Box<Self>) -> Result<Stored> {
         if self.failed {
+            self.abandon_quietly().await;
             return Err(Error::new(
                 ErrorKind::Store,
                 format!("the upload of {} failed before", self.bucket.place(&self.full)),
             ));
         }
-        let done = self.finish().await;
+        if self.parts.is_none() {
+            let body = mem::take(&mut self.buffer).freeze();
+            return self.bucket.put_new(&self.full, body, &self.run_id).await;
+        }
+        if let Err(e) = self.land_all().await {
+            self.abandon_quietly().await;
+            return Err(e);
+        }
+        let done = self.put_together().await;
         // The key is another's: nobody will complete these parts. After any other failure they may yet become ours.
-        if done.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists)
-            && let Err(e) = self.abandon().await
-        {
-            tracing::debug!(key = self.full, error = %e, "the parts stay until they are swept");
+        if done.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists) {
+            self.abandon_quietly().await;
         }
         done
     }

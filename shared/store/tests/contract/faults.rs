@@ -9,10 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use lifeboat_core::{
     ErrorKind,
     ports::{Store, Swap},
 };
+use tokio::sync::Notify;
 
 use crate::{
     backends::{self, Backend, minio_server, minio_settings, pattern, run, whole},
@@ -277,6 +279,58 @@ async fn parts_that_are_lost_refused_or_unanswered_are_sent_again() {
     let body = Bytes::from(pattern(25 * MIB));
     upload(faulty.store(), "k", &body).await.unwrap();
     assert!(whole(&*faulty.direct, "k").await == body);
+}
+
+/// How many unfinished uploads of a key the store still holds.
+async fn unfinished(faulty: &Faulty, key: &str) -> usize {
+    // The whole key, because MinIO lists unfinished uploads by nothing less.
+    let uploads = sdk(faulty).list_multipart_uploads().bucket(backends::BUCKET).prefix(full(faulty, key));
+    uploads.send().await.unwrap().uploads().len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_dropped_while_a_part_is_on_its_way_can_still_be_aborted() {
+    let faulty = faulty(|request| if request.is("PUT", "partNumber") { Fault::Hold } else { Fault::Pass }).await;
+    let mut upload = faulty.store().upload_new("k", &run("run")).await.unwrap();
+    upload.write(Bytes::from(pattern(16 * MIB))).await.unwrap();
+    // The second part waits for the first, which never arrives.
+    assert!(upload.write(Bytes::from(pattern(MIB))).now_or_never().is_none());
+    assert_eq!(unfinished(&faulty, "k").await, 1);
+    let error = upload.write(Bytes::from_static(b"more")).await.unwrap_err();
+    assert!(error.to_string().contains("failed before"), "half a block was written: {error}");
+    upload.abort().await.unwrap();
+    assert_eq!(unfinished(&faulty, "k").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_dropped_while_its_upload_begins_can_still_be_aborted() {
+    let arrived = Arc::new(Notify::new());
+    let notify = Arc::clone(&arrived);
+    let faulty = faulty(move |request| {
+        if request.is("POST", "uploads") {
+            notify.notify_one();
+        }
+        Fault::Pass
+    })
+    .await;
+    let mut upload = faulty.store().upload_new("k", &run("run")).await.unwrap();
+    let large = Bytes::from(pattern(9 * MIB));
+    tokio::select! {
+        biased;
+        () = arrived.notified() => {}
+        written = upload.write(large) => written.unwrap(),
+    }
+    upload.abort().await.unwrap();
+    assert_eq!(unfinished(&faulty, "k").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_completion_whose_last_part_is_refused_frees_the_parts_before_it() {
+    let refuse = |request: &Request| if request.is("PUT", "partNumber=2") { DENIED } else { Fault::Pass };
+    let faulty = faulty(refuse).await;
+    let error = upload(faulty.store(), "k", &Bytes::from(pattern(9 * MIB))).await.unwrap_err();
+    assert!(error.hint().contains("s3:PutObject"), "{error}: {}", error.hint());
+    assert_eq!(unfinished(&faulty, "k").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

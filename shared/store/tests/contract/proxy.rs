@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     LoseRequest,
     /// The request arrives and is obeyed; its answer never arrives.
     LoseAnswer,
+    /// The request never arrives, and the client waits for ever.
+    Hold,
     /// The proxy answers itself.
     Answer(u16, &'static str),
     /// So many bytes of the answer's body arrive, then the connection ends.
@@ -102,6 +104,8 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, decide: impl FnOnce(
     let fault = decide(&request);
     match fault {
         Fault::LoseRequest => return Ok(()),
+        // Ends when the client gives up.
+        Fault::Hold => return client.read_to_end(&mut Vec::new()).await.map(|_| ()),
         Fault::Answer(status, text) => {
             let length = text.len();
             let answer = format!(
