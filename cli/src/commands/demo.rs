@@ -74,7 +74,7 @@ pub(crate) async fn run(app: &App, arguments: &Demo) -> Result<Answer> {
     tale.block(&lines);
     tale.say(&format!("\nAll of it took {}.\n", tale.elapsed()));
     let document = json!({ "steps": tale.into_steps(), "drill": DrillAnswer::new(&outcome), "report": html });
-    Ok(Answer::new(&document, "")?.with_exit(drill::exit(outcome.report.verdict)))
+    Ok(Answer::new(&document, "")?.with_exit(drill::exit(&outcome)))
 }
 
 async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, tale: &mut Story<'_>) -> Result<Stage> {
@@ -165,7 +165,9 @@ async fn preflight_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Resul
 
 async fn dump_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<DumpAnswer> {
     let options = DumpOptions::default();
-    let dumped = runs::dump_of(&stage.setup, stage.connection.clone(), &stage.selected, &options, &app.context).await?;
+    let dumped = runs::dump_of(&stage.setup, stage.connection.clone(), &stage.selected, &options, &app.context)
+        .await?
+        .into_result()?;
     let lines = [
         format!("{}/{}", dumped.database, dumped.backup_id),
         dump::rows(&dumped),

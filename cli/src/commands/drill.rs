@@ -30,14 +30,14 @@ pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
     let outcome = runs::drill(&app.setup, &selected, &options, &app.context).await?;
     let store = app.setup.config.store.as_ref().map(|s| s.value.as_str()).unwrap_or_default();
     let text = format!("{}report    {}\n", verdict(&outcome.report), html_of(store, &outcome));
-    Ok(Answer::new(&DrillAnswer::new(&outcome), text)?.with_exit(exit(outcome.report.verdict)))
+    Ok(Answer::new(&DrillAnswer::new(&outcome), text)?.with_exit(exit(&outcome)))
 }
 
-/// The kind of error whose exit code a verdict has.
-pub(crate) fn exit(verdict: Verdict) -> Option<ErrorKind> {
-    match verdict {
+/// The kind of error whose exit code a drill has: that of what ended it early, or of its verdict.
+pub(crate) fn exit(outcome: &DrillOutcome) -> Option<ErrorKind> {
+    match outcome.report.verdict {
         Verdict::Passed => None,
-        Verdict::Failed => Some(ErrorKind::Corrupt),
+        Verdict::Failed => Some(outcome.cause.unwrap_or(ErrorKind::Corrupt)),
         Verdict::ObjectiveMissed => Some(ErrorKind::ObjectiveMissed),
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn verdict(report: &DrillReport) -> String {
         ("RTO", objective(&report.rto)),
         ("RPO", objective(&report.rpo)),
         ("phases", phases.join(", ")),
-        ("torn down", report.closure.tear_down_proof.value.clone().unwrap_or_else(|| "NO".to_owned())),
+        ("torn down", torn_down(report)),
     ];
     if !checks.is_empty() {
         let passed = checks.iter().filter(|c| c.passed).count();
@@ -122,5 +122,15 @@ fn objective(objective: &Objective) -> String {
         (Some(wanted), Some(true)) => format!("{actual}, within the {} wanted", duration(wanted)),
         (Some(wanted), _) => format!("{actual}, MISSED the {} wanted", duration(wanted)),
         _ => format!("{actual}, no objective set"),
+    }
+}
+
+fn torn_down(report: &DrillReport) -> String {
+    let proof = &report.closure.tear_down_proof;
+    let reason = || proof.reason.as_deref().unwrap_or("no proof");
+    match &proof.value {
+        Some(proof) => proof.clone(),
+        None if report.closure.torn_down => reason().to_owned(),
+        None => format!("NO: {}", reason()),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &App, arguments: &Dump) -> Result<Answer> {
         return all(app, &options).await;
     }
     let selected = app.one(arguments.database.as_ref())?;
-    let done = runs::dump(&app.setup, &selected, &options, &app.context).await?;
+    let done = runs::dump(&app.setup, &selected, &options, &app.context).await?.into_result()?;
     let remarks = remarks(&done);
     Ok(Answer::new(&done, format!("{}\n", done.backup_id))?.with_remarks(remarks))
 }
@@ -54,7 +54,7 @@ async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
     for selected in databases {
         // A run id names one execution of one operation.
         let context = RunContext { run_id: RunId::new(app.context.entropy.next()), ..app.context.clone() };
-        let result = runs::dump(&app.setup, &selected, options, &context).await;
+        let result = runs::dump(&app.setup, &selected, options, &context).await.and_then(runs::Dumped::into_result);
         app.context.cancel.check()?;
         results.push((selected, result));
     }

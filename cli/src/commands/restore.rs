@@ -45,7 +45,7 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
         return Answer::new(&plan, planned(&plan, &manifest));
     }
     confirm(app, arguments, &plan).await?;
-    let safety = if plan.safety_backup { Some(safety_backup(app, &connection, &manifest).await?) } else { None };
+    let safety = if plan.safety_backup { Some(safety_backup(app, &connection).await?) } else { None };
     let running = restore::run(&ports, &manifest, &request, safety.as_ref(), &app.context);
     let outcome = running.await.map_err(|e| match e.kind() {
         // The kind's own hint says that nothing half-done remains, which is not true of a target.
@@ -86,10 +86,9 @@ async fn confirm(app: &App, arguments: &Restore, plan: &RestorePlan) -> Result<(
     app.confirm(&format!("This will {does} in the {} ({contents}), {safety}.", plan.target)).await
 }
 
-/// The target as a source: its backup is called as the target is called on its server.
-async fn safety_backup(app: &App, connection: &ConnectionTarget, manifest: &Manifest) -> Result<SafetyBackup> {
-    let slug = DatabaseSlug::from_name(connection.database())
-        .or_else(|_| format!("{}-safety", manifest.database.as_str().chars().take(40).collect::<String>()).parse())?;
+/// The target as a source. Its backup has a history of its own: it must never be taken for one of the source.
+async fn safety_backup(app: &App, connection: &ConnectionTarget) -> Result<SafetyBackup> {
+    let slug = DatabaseSlug::safety_of(connection.database())?;
     let config = app.setup.database(&slug);
     let source = app.context.cancel.race(app.setup.open_source(connection.clone())).await?;
     Ok(SafetyBackup {

@@ -109,14 +109,22 @@ impl ErrorKind {
         match self {
             Self::Usage => "see `lifeboat --help`",
             Self::Config => "see docs/CONFIG.md; `lifeboat config check` shows what is in force",
-            Self::ClientTool => "install the PostgreSQL client of the server's major version or newer, or set `client_tools`",
-            Self::Database => "check that the server runs and that host, port, user and password are right; `lifeboat preflight` tells more",
-            Self::SnapshotLost => "tables kept changing shape while the dump started; run it again when migrations have ended",
+            Self::ClientTool => {
+                "install the PostgreSQL client of the server's major version or newer, or set `client_tools`"
+            }
+            Self::Database => {
+                "check that the server runs and that host, port, user and password are right; `lifeboat preflight` tells more"
+            }
+            Self::SnapshotLost => {
+                "tables kept changing shape while the dump started; run it again when migrations have ended"
+            }
             Self::Keys => "name the key that the manifest lists under `encryption`",
             Self::Store => "check the store's URL, its credentials and that it can be reached",
             Self::NotFound => "`lifeboat list` shows what the store holds",
             Self::AlreadyExists => "nothing was overwritten; run the command again",
-            Self::Corrupt => "do not rely on this backup; `lifeboat list` shows older ones, `lifeboat verify BACKUP` tells what is damaged",
+            Self::Corrupt => {
+                "do not rely on this backup; `lifeboat list` shows older ones, `lifeboat verify BACKUP` tells what is damaged"
+            }
             Self::ObjectiveMissed => "the data are fine; see the report for the phase that took long",
             Self::Refused => "read the reason; nothing was changed",
             Self::Deadline => "raise the time limit, use more jobs, or split the database",

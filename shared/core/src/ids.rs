@@ -4,12 +4,16 @@ use std::{fmt, str::FromStr};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{Error, ErrorKind, Result};
 
 /// Words that cannot be a database's slug, because they mean something else in a key or on the command line.
 pub const RESERVED_SLUGS: [&str; 9] =
     ["all", "latest", "oldest", "random", "rotate", "drills", "archive", "attestations", "status"];
+
+/// How slugs of safety backups begin.
+const SAFETY: &str = "safety-";
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -66,23 +70,49 @@ impl FromStr for DatabaseSlug {
                 .with_hint("use 1 to 48 of a-z, 0-9, '-' and '_', beginning with a letter or digit"));
         }
         if RESERVED_SLUGS.contains(&text) {
-            return Err(Error::new(ErrorKind::Usage, format!("'{text}' is a reserved word and cannot name a database"))
-                .with_hint("choose another short name, such as 'orders'"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("'{text}' is a reserved word and cannot name a database"),
+            )
+            .with_hint("choose another short name, such as 'orders'"));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 impl DatabaseSlug {
-    /// A slug made of any database name: lower case, other characters become '-'.
+    /// A slug made of any database name. A name that can be a slug is its own; of any other, what can stay is kept in
+    /// lower case, and a hash of the name is added, so that no two names share a slug.
     pub fn from_name(name: &str) -> Result<Self> {
-        let text: String = name
+        if let Ok(slug) = name.parse::<Self>()
+            && !slug.is_safety()
+        {
+            return Ok(slug);
+        }
+        let kept: String = name
             .to_lowercase()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
-            .take(48)
+            .take(36)
             .collect();
-        text.trim_matches(['-', '_']).parse()
+        let digest = Sha256::digest(name.as_bytes());
+        let hash = base32(digest.iter().take(8).fold(0, |n, byte| (n << 8) | u64::from(*byte)), 6);
+        match kept.trim_matches(['-', '_']).trim_start_matches(SAFETY) {
+            "" => format!("db-{hash}").parse(),
+            kept => format!("{kept}-{hash}").parse(),
+        }
+    }
+
+    /// The slug under which safety backups of a restore's target are kept: apart from every source's own history.
+    pub fn safety_of(target: &str) -> Result<Self> {
+        let of = Self::from_name(target)?;
+        let kept: String = of.0.chars().take(48 - SAFETY.len()).collect();
+        format!("{SAFETY}{}", kept.trim_end_matches(['-', '_'])).parse()
+    }
+
+    /// Whether backups under this slug are safety backups, which no source may share.
+    pub fn is_safety(&self) -> bool {
+        self.0.starts_with(SAFETY)
     }
 }
 
@@ -206,6 +236,26 @@ mod tests {
             assert!(text.parse::<DatabaseSlug>().is_err(), "{text}");
         }
         assert!("orders-2".parse::<DatabaseSlug>().is_ok());
-        assert_eq!(DatabaseSlug::from_name("My Shop").unwrap().as_str(), "my-shop");
+    }
+
+    #[test]
+    fn no_two_database_names_share_a_slug() {
+        let slug = |name: &str| DatabaseSlug::from_name(name).unwrap();
+        assert_eq!(slug("orders").as_str(), "orders");
+        assert!(slug("My Shop").as_str().starts_with("my-shop-"));
+        for (one, other) in
+            [("Orders", "orders"), ("My Shop", "my-shop"), ("a.b", "a b"), ("Ä", "Ö"), ("latest", "Latest")]
+        {
+            assert_ne!(slug(one), slug(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn safety_backups_are_apart_from_every_source() {
+        let safety = DatabaseSlug::safety_of("orders").unwrap();
+        assert_eq!(safety.as_str(), "safety-orders");
+        assert!(safety.is_safety());
+        assert!(!DatabaseSlug::from_name("safety-orders").unwrap().is_safety());
+        assert!(DatabaseSlug::safety_of(&"x".repeat(63)).unwrap().is_safety());
     }
 }

@@ -25,5 +25,6 @@ mod sealed;
 pub mod shell;
 pub mod status;
 pub mod verify;
+mod workers;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -81,6 +81,9 @@ pub struct SourceFacts {
     pub database_name: String,
     /// Host and port as a person wrote them.
     pub server: String,
+    /// The cluster's system identifier, where the role could read it: tells two servers apart.
+    #[serde(default)]
+    pub system_identifier: Option<String>,
     /// Such as `15.18`.
     pub server_version: String,
     /// Such as 150018.

@@ -11,10 +11,12 @@ mod source;
 mod store;
 mod target;
 
-pub use source::{BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit};
+pub use source::{
+    BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
+};
 pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap, Upload};
 pub use target::{
-    Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, ScratchProvider, Scratch, Target,
+    Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchProvider, Target,
     TargetFacts, TargetWorker, ToolMessage,
 };
 

@@ -95,9 +95,12 @@ async fn sequence_values(session: &Session, version: i32, wire: &str) -> Result<
 fn failed(what: &str, error: &tokio_postgres::Error) -> Error {
     let doing = format!("take inventory of {what}");
     match sql_state(error) {
-        Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_OBJECT | &SqlState::INTERNAL_ERROR) => {
-            Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", reason(error)))
-        }
+        Some(
+            &SqlState::UNDEFINED_TABLE
+            | &SqlState::UNDEFINED_OBJECT
+            | &SqlState::INTERNAL_ERROR
+            | &SqlState::T_R_DEADLOCK_DETECTED,
+        ) => Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", reason(error))),
         _ => database_error(&doing, error),
     }
 }

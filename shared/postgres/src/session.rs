@@ -107,8 +107,9 @@ impl ConnectionTarget {
         // TLS and the password's exchange take more round trips than the connection itself.
         let limit = self.connect_timeout() * 3;
         let (client, connection) = tokio::time::timeout(limit, connected).await.map_err(|_| {
-            Error::new(ErrorKind::Database, format!("{doing}: no answer within {} s", limit.as_secs()))
-                .with_hint("the port answers, but not as PostgreSQL does: check host and port, and what stands in between")
+            Error::new(ErrorKind::Database, format!("{doing}: no answer within {} s", limit.as_secs())).with_hint(
+                "the port answers, but not as PostgreSQL does: check host and port, and what stands in between",
+            )
         })??;
         Ok(Session { client, connection })
     }
@@ -133,13 +134,19 @@ pub(crate) fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// What helps where the server, the database or the role takes no further session.
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs: raise max_connections, or the CONNECTION LIMIT of role \
+     or database, or use fewer --jobs";
+
 fn connect_error(doing: &str, error: &tokio_postgres::Error) -> Error {
     let hint = match sql_state(error) {
         Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
             "give the right password through PGPASSWORD, PGPASSFILE, env:NAME or a secret; check pg_hba.conf"
         }
         Some(&SqlState::INVALID_CATALOG_NAME) => "check the database's name; `psql -l` lists those there are",
-        Some(&SqlState::TOO_MANY_CONNECTIONS) => "raise max_connections, or use fewer --jobs",
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => "GRANT CONNECT ON DATABASE … TO the role",
+        Some(&SqlState::CANNOT_CONNECT_NOW) => "the server is starting or stopping: wait a moment, and look at its log",
+        Some(&SqlState::TOO_MANY_CONNECTIONS) => TOO_MANY_CONNECTIONS,
         None if error.to_string().contains("TLS") => {
             "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE, or, on a trusted network, sslmode=disable"
         }
@@ -161,7 +168,7 @@ pub(crate) fn database_error(doing: &str, error: &tokio_postgres::Error) -> Erro
             "a table, column or schema of this SQL_ASCII database has a name that is no UTF-8: rename it, then try again"
         }
         Some(&SqlState::DISK_FULL) => "the server's disk is full: free space there",
-        Some(&SqlState::TOO_MANY_CONNECTIONS) => "raise max_connections, or use fewer --jobs",
+        Some(&SqlState::TOO_MANY_CONNECTIONS) => TOO_MANY_CONNECTIONS,
         Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::QUERY_CANCELED) => {
             "on a standby, raise max_standby_streaming_delay or turn hot_standby_feedback on"
         }

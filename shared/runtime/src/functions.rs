@@ -26,14 +26,25 @@ fn selected(setup: &Setup, database: &DatabaseSlug) -> Result<Selected> {
 pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) -> Result<Answer<DumpAnswer>> {
     let selected = selected(&setup, &request.database)?;
     let options = DumpOptions::default();
-    let work = Box::pin(runs::dump(&setup, &selected, &options, &context));
-    let Some(at) = request.scheduled_at else { return Ok(Answer::Done(work.await?)) };
+    let mut unverified = None;
+    // The backup counts for its scheduled time as soon as it exists: another delivery must not make a second one,
+    // whatever becomes of the verify.
+    let work = Box::pin(async {
+        let dumped = runs::dump(&setup, &selected, &options, &context).await?;
+        unverified = dumped.unverified;
+        Ok(dumped.answer)
+    });
+    let Some(at) = request.scheduled_at else {
+        let answer = work.await?;
+        return unverified.map_or(Ok(Answer::Done(answer)), Err);
+    };
     let control = setup.open_control().await?;
     // A store in a folder makes its folder first: the control store may lie below it.
     setup.open_store().await?.probe(&context.run_id).await?;
-    Scheduled { control: &*control, operation: "dump", database: &request.database, at, leased: true }
+    let answer = Scheduled { control: &*control, operation: "dump", database: &request.database, at, leased: true }
         .once(&context, work)
-        .await
+        .await?;
+    unverified.map_or(Ok(answer), Err)
 }
 
 /// `drill`: one drill, whatever its verdict: a failed drill is a result, and its report says why.

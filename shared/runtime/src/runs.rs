@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
-    Result, catalog,
+    Error, ErrorKind, Result, catalog,
     drill::{self, DrillOutcome, DrillPorts, Selection},
     dump::{self, DumpPorts},
     ports::RunContext,
@@ -55,13 +55,24 @@ pub fn dump_request(selected: &Selected, options: &DumpOptions) -> dump::DumpReq
     }
 }
 
-/// Makes one backup and reads it back.
-pub async fn dump(
-    setup: &Setup,
-    selected: &Selected,
-    options: &DumpOptions,
-    context: &RunContext,
-) -> Result<DumpAnswer> {
+/// A backup that exists, and what kept it from being verified, if anything did.
+#[derive(Debug)]
+pub struct Dumped {
+    /// The backup.
+    pub answer: DumpAnswer,
+    /// Why it is not verified although it should be.
+    pub unverified: Option<Error>,
+}
+
+impl Dumped {
+    /// The answer, or the verify's error.
+    pub fn into_result(self) -> Result<DumpAnswer> {
+        self.unverified.map_or(Ok(self.answer), Err)
+    }
+}
+
+/// Makes one backup and reads it back. An `Err` means that there is no backup.
+pub async fn dump(setup: &Setup, selected: &Selected, options: &DumpOptions, context: &RunContext) -> Result<Dumped> {
     dump_of(setup, setup.connection(selected)?, selected, options, context).await
 }
 
@@ -72,7 +83,17 @@ pub async fn dump_of(
     selected: &Selected,
     options: &DumpOptions,
     context: &RunContext,
-) -> Result<DumpAnswer> {
+) -> Result<Dumped> {
+    if selected.slug.is_safety() {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!(
+                "'{}' cannot name a source: safety backups of restore targets are kept under such names",
+                selected.slug
+            ),
+        )
+        .with_hint("give the database another name"));
+    }
     let store = setup.open_store().await?;
     let control = setup.open_control().await?;
     let source = context.cancel.race(setup.open_source(connection)).await?;
@@ -81,14 +102,24 @@ pub async fn dump_of(
     let outcome = dump::run(&ports, &request, context).await?;
     drop(ports);
     let mut answer = DumpAnswer::new(&outcome, store.url());
-    if !options.no_verify {
-        let doing = format!("backup {}/{} was made, but not verified", answer.database, answer.backup_id);
-        let backup =
-            catalog::open(&*store, &answer.database, &answer.backup_id).await.map_err(|e| e.context(&doing))?;
-        let verified = verify::run(&store, &backup, request.jobs, context).await.map_err(|e| e.context(&doing))?;
-        answer.verified = Some(Verified::from(&verified.into_result()?));
+    if options.no_verify {
+        return Ok(Dumped { answer, unverified: None });
     }
-    Ok(answer)
+    let verifying = async {
+        let backup = catalog::open(&*store, &answer.database, &answer.backup_id).await?;
+        verify::run(&store, &backup, request.jobs, context).await?.into_result()
+    };
+    let unverified = match verifying.await {
+        Ok(verified) => {
+            answer.verified = Some(Verified::from(&verified));
+            None
+        }
+        Err(error) => {
+            let doing = format!("backup {}/{} was made, but not verified", answer.database, answer.backup_id);
+            Some(error.context(doing))
+        }
+    };
+    Ok(Dumped { answer, unverified })
 }
 
 /// Runs one drill to its end; a drill that fails is no error.

@@ -91,7 +91,10 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = BYTES.iter().filter(|(name, _)| name.contains('i')).find(|(_, b)| self.0 >= *b && self.0.is_multiple_of(*b));
+        let unit = BYTES
+            .iter()
+            .filter(|(name, _)| name.contains('i'))
+            .find(|(_, b)| self.0 >= *b && self.0.is_multiple_of(*b));
         match unit {
             Some((name, bytes)) => write!(f, "{}{name}", self.0 / bytes),
             None => write!(f, "{}B", self.0),

@@ -9,11 +9,11 @@ use lifeboat_archive::toc::Toc;
 
 use super::{DrillPorts, DrillRequest, control, run::stop_kind};
 use crate::{
-    Error, ErrorKind, Result,
+    ErrorKind, Result,
     cancel::Cancel,
-    catalog::Backup,
+    catalog::{Backup, BackupState},
     manifest::Manifest,
-    ports::{Classification, RunContext, Scratch, Target, ToolMessage},
+    ports::{Classification, RunContext, Scratch, Store, Target, ToolMessage},
     reading,
     report::{
         CheckResult, DataEvidence, Fact, LargeObjectEvidence, NegativeControl, OrphanedRows, PhaseOutcome, PhaseTiming,
@@ -41,6 +41,8 @@ pub(super) struct Rehearsal {
     pub(super) deviations: Vec<String>,
     /// Why it was stopped from outside, if it was.
     pub(super) stopped: Option<ErrorKind>,
+    /// The kind of the error that ended it early, if one did.
+    pub(super) cause: Option<ErrorKind>,
 }
 
 impl Rehearsal {
@@ -62,6 +64,7 @@ impl Rehearsal {
             tear_down_proof: Fact::unknown("nothing was provisioned"),
             deviations: Vec::new(),
             stopped: None,
+            cause: None,
         }
     }
 
@@ -77,6 +80,9 @@ impl Rehearsal {
         context.progress.phase(name, total);
         let (started_at, began) = (context.clock.now(), context.clock.monotonic_seconds());
         let result = context.cancel.race(work).await;
+        if let Err(error) = &result {
+            self.cause.get_or_insert(error.kind());
+        }
         self.phases.push(PhaseTiming {
             phase: name.to_owned(),
             outcome: if result.is_ok() { PhaseOutcome::Done } else { PhaseOutcome::Failed },
@@ -100,9 +106,23 @@ pub(super) async fn rehearse(
 ) -> Rehearsal {
     let mut rehearsal = Rehearsal::new(phases);
     let manifest = Arc::new(backup.manifest.clone());
-    if let Err(error) = storage_class(ports, &manifest, &mut rehearsal).await {
-        rehearsal.reasons.push(error.to_string());
-        return rehearsal;
+    match storage_classes(&*ports.store, &backup.state).await {
+        Ok(classes) => {
+            let frozen = classes.iter().find(|class| is_frozen(class)).cloned();
+            rehearsal.storage_class = Fact::known(classes.join(", "));
+            if let Some(class) = frozen {
+                rehearsal.cause = Some(ErrorKind::Store);
+                rehearsal
+                    .reasons
+                    .push(format!("objects of the backup are in {class} and must be thawed before they can be read"));
+                return rehearsal;
+            }
+        }
+        Err(error) => {
+            rehearsal.cause = Some(error.kind());
+            rehearsal.reasons.push(error.to_string());
+            return rehearsal;
+        }
     }
     rehearsal.phases.push(PhaseTiming::skipped("thaw", "no object of the backup is in an archive storage class"));
     let provisioning = async {
@@ -133,20 +153,17 @@ pub(super) async fn rehearse(
     rehearsal
 }
 
-async fn storage_class(ports: &DrillPorts, manifest: &Manifest, rehearsal: &mut Rehearsal) -> Result<()> {
-    let listed = ports.store.list(&manifest.folder()).await?;
-    let mut classes: Vec<String> = listed.into_iter().map(|l| l.storage_class).collect();
+/// The storage classes of a backup's objects, sorted, each once.
+pub(super) async fn storage_classes(store: &dyn Store, state: &BackupState) -> Result<Vec<String>> {
+    let mut classes: Vec<String> = store.list(&state.folder()).await?.into_iter().map(|l| l.storage_class).collect();
     classes.sort();
     classes.dedup();
-    let frozen = classes.iter().find(|c| matches!(c.as_str(), "GLACIER" | "DEEP_ARCHIVE")).cloned();
-    rehearsal.storage_class = Fact::known(classes.join(", "));
-    match frozen {
-        Some(class) => Err(Error::new(
-            ErrorKind::Store,
-            format!("objects of the backup are in {class} and must be thawed before they can be read"),
-        )),
-        None => Ok(()),
-    }
+    Ok(classes)
+}
+
+/// Whether objects of a class cannot be read before they are thawed.
+pub(super) fn is_frozen(class: &str) -> bool {
+    matches!(class, "GLACIER" | "DEEP_ARCHIVE")
 }
 
 /// Tear-down happens even when the run was stopped: it does not look at the switch.
@@ -192,6 +209,7 @@ async fn in_scratch(
     let toc = restore::read_toc(&*ports.store, manifest).await?;
     let comparing = compare(manifest, target, &toc, request.jobs, context);
     let (data, schema) = rehearsal.phase("compare", false, Some(manifest.totals.rows), context, comparing).await?;
+    rehearsal.deviations.extend(schema.toc_not_compared.clone());
     (rehearsal.data, rehearsal.schema) = (data, schema);
     let checking = async {
         let mut results = Vec::new();
@@ -225,7 +243,15 @@ async fn compare(
     let compared = compare_tables(target, manifest, toc, &tables, &oids, jobs, context).await?;
     let mut schema = SchemaEvidence::compare(&manifest.inventory, &target.inventory().await?);
     accept_later_sequences(&mut schema, toc);
-    schema.toc_differences = toc_differences(toc, &target.toc().await?);
+    let restored = target.toc().await?;
+    schema.toc_differences = toc_differences(toc, &restored);
+    if toc.header.version != restored.header.version {
+        let (before, after) = (toc.header.version, restored.header.version);
+        schema.toc_not_compared = Some(format!(
+            "tables of contents were not compared: archive versions {}.{} and {}.{} list objects differently",
+            before.0, before.1, after.0, after.1
+        ));
+    }
     schema.orphans =
         target.orphans().await?.into_iter().map(|(foreign_key, rows)| OrphanedRows { foreign_key, rows }).collect();
     // Sequences whose value is not the archive's.

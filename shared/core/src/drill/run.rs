@@ -6,14 +6,14 @@ use bytes::Bytes;
 
 use super::{
     DrillRequest, chain,
-    rehearse::{Rehearsal, rehearse},
-    select::choose,
+    rehearse::{Rehearsal, is_frozen, rehearse, storage_classes},
+    select::{Selection, choose},
 };
 use crate::{
     Error, ErrorKind, Result,
     attestation::Statement,
-    catalog::{self, Backup},
-    ids::DrillId,
+    catalog::{self, Backup, BackupState},
+    ids::{BackupId, DrillId},
     manifest::Manifest,
     ports::{RunContext, ScratchProvider, Store, ToolMessage},
     report::{
@@ -21,6 +21,7 @@ use crate::{
         OutOfScope, PhaseTiming, PreviousReport, Proof, REPORT_FORMAT_VERSION, Scope, ToolRun, Verdict, to_html,
         to_markdown,
     },
+    verify,
 };
 
 /// Controls that a restore test is evidence for.
@@ -48,6 +49,8 @@ pub struct DrillOutcome {
     pub report: DrillReport,
     /// Its folder in the store, `<database>/drills/<drill id>/`, with `report.json`, `.html` and `.md`.
     pub folder: String,
+    /// The kind of the error that ended it early, if one did: a scratch server out of reach is no damaged backup.
+    pub cause: Option<ErrorKind>,
 }
 
 /// Rehearses a restore. The scratch target is removed in every ending. An `Err` means that there was no drill to report
@@ -58,16 +61,24 @@ pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContex
     let drill_id = DrillId::new(started_at, context.entropy.next());
     context.progress.phase("select", None);
     let states = context.cancel.race(catalog::list(&*ports.store, Some(&request.database))).await?;
-    let chosen = choose(&states, &request.database, &request.selection, context.entropy.next())?;
-    let backup = catalog::open(&*ports.store, &request.database, &chosen.backup_id).await?;
+    let (chosen, passed_over) = choose_readable(ports, request, states, context).await?;
+    let backup = catalog::open(&*ports.store, &request.database, &chosen).await?;
     let mut select = PhaseTiming::skipped("select", "");
     select.outcome = crate::report::PhaseOutcome::Done;
     (select.started_at, select.ended_at) = (Some(started_at), Some(context.clock.now()));
     select.seconds = context.clock.monotonic_seconds() - began;
     select.note = None;
     let previous = chain::latest_report(&*ports.store, &request.database).await?;
-    let rehearsal = Box::pin(rehearse(ports, request, &backup, vec![select], context)).await;
-    let stopped = rehearsal.stopped;
+    let mut rehearsal = Box::pin(rehearse(ports, request, &backup, vec![select], context)).await;
+    rehearsal.deviations.extend(passed_over);
+    let (stopped, cause) = (rehearsal.stopped, rehearsal.cause);
+    if cause == Some(ErrorKind::Corrupt) {
+        // What a drill stumbles over need not be the backup's fault: verify has the last word on its rung.
+        match verify::run(&ports.store, &backup, request.jobs, context).await {
+            Ok(found) => rehearsal.reasons.extend(found.damage.into_iter().map(|d| d.what)),
+            Err(error) => rehearsal.deviations.push(format!("the backup could not be verified afterwards: {error}")),
+        }
+    }
     let mut report = evidence(ports, request, &backup, drill_id, started_at, rehearsal, previous.as_ref(), context);
     report.judge();
     let folder = chain::folder(&request.database, &report.drill_id);
@@ -78,7 +89,39 @@ pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContex
     }
     match stopped {
         Some(kind) => Err(Error::new(kind, format!("the drill was stopped; its report is {folder}report.html"))),
-        None => Ok(DrillOutcome { report, folder }),
+        None => Ok(DrillOutcome { report, folder, cause }),
+    }
+}
+
+/// The backup to drill, and what was passed over: a frozen one can only be drilled by name, after a thaw, and must not
+/// keep the others from being drilled.
+async fn choose_readable(
+    ports: &DrillPorts,
+    request: &DrillRequest,
+    mut states: Vec<BackupState>,
+    context: &RunContext,
+) -> Result<(BackupId, Vec<String>)> {
+    let random = context.entropy.next();
+    let mut passed_over = Vec::new();
+    loop {
+        let chosen = match choose(&states, &request.database, &request.selection, random) {
+            Ok(chosen) => chosen,
+            Err(error) if passed_over.is_empty() => return Err(error),
+            Err(error) => {
+                return Err(error.with_hint("every backup is in an archive storage class: thaw one, then name it"));
+            }
+        };
+        let id = chosen.backup_id.clone();
+        let named = matches!(request.selection, Selection::Exactly(_));
+        let classes = context.cancel.race(storage_classes(&*ports.store, chosen)).await?;
+        match classes.iter().find(|class| is_frozen(class)) {
+            Some(class) if !named => {
+                passed_over
+                    .push(format!("backup {id} was due but is in {class}: not drilled, because it is not thawed"));
+                states.retain(|s| s.backup_id != id);
+            }
+            _ => return Ok((id, passed_over)),
+        }
     }
 }
 

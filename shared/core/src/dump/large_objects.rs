@@ -1,19 +1,15 @@
 //! Large objects of a dump: one stored object each, and the lists that pg_restore reads them by.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use lifeboat_archive::large_objects as layout;
-use tokio::task::JoinSet;
-
-use super::{run::Writing, tables::collect};
+use super::run::Writing;
 use crate::{
     Error, ErrorKind, Result, ResultExt,
     manifest::{LargeObjectRecord, ObjectRecord},
     ports::{Snapshot, SnapshotWorker},
+    workers::{self, Queue},
 };
+use lifeboat_archive::large_objects as layout;
 
 /// Lists and contents as stored.
 pub(super) struct Stored {
@@ -33,13 +29,7 @@ pub(super) async fn copy(snapshot: &Arc<Box<dyn Snapshot>>, jobs: u32, writing: 
         oids.extend(listed);
     }
     oids.sort_unstable();
-    let held: Vec<u32> = writing
-        .cancel
-        .race(async { snapshot.worker().await?.large_objects().await })
-        .await?
-        .into_iter()
-        .map(|(oid, _)| oid)
-        .collect();
+    let held = writing.cancel.race(async { snapshot.worker().await?.large_objects().await }).await?;
     if held != oids {
         return Err(Error::new(
             ErrorKind::Database,
@@ -47,20 +37,12 @@ pub(super) async fn copy(snapshot: &Arc<Box<dyn Snapshot>>, jobs: u32, writing: 
         )
         .with_hint("the role must see all of them: GRANT pg_read_all_data, or dump as a superuser"));
     }
-    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, oids.len().max(1));
-    let queue = Arc::new(Mutex::new(VecDeque::from(oids)));
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (snapshot, queue, writing) = (Arc::clone(snapshot), Arc::clone(&queue), writing.clone());
-        tasks.spawn(async move {
-            let result = work(&**snapshot, &queue, &writing).await;
-            if result.is_err() {
-                writing.stopper.cancel(ErrorKind::Interrupted);
-            }
-            result
-        });
-    }
-    let mut objects = collect(tasks).await?;
+    let (shared, sharing) = (Arc::clone(snapshot), writing.clone());
+    let mut objects = workers::run(oids, jobs, &writing.cancel, move |queue, cancel| {
+        let (snapshot, writing) = (Arc::clone(&shared), Writing { cancel, ..sharing.clone() });
+        async move { work(&**snapshot, &queue, &writing).await }
+    })
+    .await?;
     objects.sort_by_key(|o| o.oid);
     let mut stored = Vec::new();
     for (name, content) in lists {
@@ -69,16 +51,10 @@ pub(super) async fn copy(snapshot: &Arc<Box<dyn Snapshot>>, jobs: u32, writing: 
     Ok(Stored { lists: stored, objects })
 }
 
-async fn work(
-    snapshot: &dyn Snapshot,
-    queue: &Mutex<VecDeque<u32>>,
-    writing: &Writing,
-) -> Result<Vec<LargeObjectRecord>> {
+async fn work(snapshot: &dyn Snapshot, queue: &Queue<u32>, writing: &Writing) -> Result<Vec<LargeObjectRecord>> {
     let mut done = Vec::new();
     let mut session: Option<Box<dyn SnapshotWorker>> = None;
-    loop {
-        let next = queue.lock().map_err(|_| Error::new(ErrorKind::Unexpected, "a worker panicked"))?.pop_front();
-        let Some(oid) = next else { return Ok(done) };
+    while let Some(oid) = queue.next().await {
         let worker = match &mut session {
             Some(worker) => worker,
             none => none.insert(writing.cancel.race(snapshot.worker()).await?),
@@ -100,4 +76,5 @@ async fn work(
             }
         }
     }
+    Ok(done)
 }

@@ -9,11 +9,14 @@ use lifeboat_archive::codec::Codec;
 use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
 use crate::{
     Error, ErrorKind, Result,
-    cancel::{self, Cancel, Canceller},
+    cancel::{self, Cancel},
+    catalog,
     ids::BackupId,
     kit::{self, KIT_NAME, KitInput},
     lease::{self, LeaseGuard, LeaseOptions},
-    manifest::{FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, Tier, Totals, backup_folder, sha256_hex},
+    manifest::{
+        FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
+    },
     phases::Phases,
     ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store},
 };
@@ -55,7 +58,6 @@ pub(super) struct Writing {
     pub(super) codec: Codec,
     pub(super) context: RunContext,
     pub(super) cancel: Cancel,
-    pub(super) stopper: Canceller,
 }
 
 impl Writing {
@@ -93,16 +95,14 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
             Ok(report) => report.findings,
             Err(error) => break Err(error),
         };
-        let (inner_stopper, inner_cancel, _inner_relay) = cancel::child(&cancel);
-        let attempt_context = RunContext { cancel: inner_cancel.clone(), ..context.clone() };
+        let attempt_context = RunContext { cancel: cancel.clone(), ..context.clone() };
         let backup_id = BackupId::new(context.clock.now(), context.entropy.next());
         let writing = Writing {
             store: Arc::clone(&ports.store),
             folder: backup_folder(&request.database, &backup_id),
             codec: request.codec,
             context: attempt_context,
-            cancel: inner_cancel,
-            stopper: inner_stopper,
+            cancel: cancel.clone(),
         };
         let started_at = context.clock.now();
         phases.next("snapshot", None);
@@ -111,6 +111,8 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
             Ok(snapshot) => snapshot,
             Err(error) => break Err(error),
         };
+        let mut findings = findings;
+        findings.extend(other_source(ports, request, snapshot.facts(), context).await);
         match one_attempt(ports, request, &zone, backup_id, started_at, snapshot, &writing, &lease, &mut phases).await {
             Ok(manifest) => break Ok(DumpOutcome { manifest, findings }),
             Err(error) => {
@@ -142,6 +144,42 @@ async fn preflight_when_back(ports: &DumpPorts, cancel: &Cancel) -> Result<Prefl
             result => return result,
         }
     }
+}
+
+/// A warning where the newest backup under this name is of another database or server: a name given twice, or, as after a
+/// failover, an upgrade or a rename, the same database elsewhere. Only a person can tell which.
+async fn other_source(
+    ports: &DumpPorts,
+    request: &DumpRequest,
+    facts: &SourceFacts,
+    context: &RunContext,
+) -> Option<Finding> {
+    let folders = ports.store.folders(&format!("{}/", request.database)).await.unwrap_or_default();
+    let newest = folders.iter().rev().filter_map(|name| name.parse::<BackupId>().ok());
+    for id in newest.take(3) {
+        let Ok(backup) = catalog::open(&*ports.store, &request.database, &id).await else { continue };
+        let before = &backup.manifest.source;
+        let other_server = before.system_identifier.is_some()
+            && facts.system_identifier.is_some()
+            && before.system_identifier != facts.system_identifier;
+        if before.database_name == facts.database_name && !other_server {
+            return None;
+        }
+        let finding = Finding {
+            code: "other_source".to_owned(),
+            severity: Severity::Warning,
+            message: format!(
+                "the newest backup of {} is of database '{}' on {}, this one is of '{}' on {}",
+                request.database, before.database_name, before.server, facts.database_name, facts.server
+            ),
+            remedy: "fine after a failover, an upgrade or a rename; else give one of the two another name, because \
+                     retention counts them as one history"
+                .to_owned(),
+        };
+        context.progress.note(&format!("{}: {}", finding.message, finding.remedy));
+        return Some(finding);
+    }
+    None
 }
 
 /// Fails on the first finding that forbids the dump.
@@ -200,9 +238,10 @@ async fn one_attempt(
     let kit = writing.put(KIT_NAME.to_owned(), kit.into_bytes()).await?;
     let (source, inventory, omitted) =
         (snapshot.facts().clone(), snapshot.inventory().clone(), snapshot.omitted().to_vec());
-    if let Some(snapshot) = Arc::into_inner(snapshot) {
-        writing.cancel.race(snapshot.close()).await?;
-    }
+    // The coordinator's COMMIT is the last proof that locks and snapshot held until now.
+    let snapshot = Arc::into_inner(snapshot)
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a worker still holds the snapshot at its end"))?;
+    writing.cancel.race(snapshot.close()).await?;
     phases.next("manifest", None);
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,

@@ -1,12 +1,8 @@
 //! The data phase: workers take units, largest first, until none is left or one fails.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use lifeboat_archive::{checksum::TableChecksum, chunk, data_file};
-use tokio::task::JoinSet;
 
 use super::{
     DumpPlan,
@@ -14,9 +10,10 @@ use super::{
     run::Writing,
 };
 use crate::{
-    Error, ErrorKind, Result, ResultExt,
+    Result,
     manifest::TableRecord,
     ports::{Snapshot, SnapshotWorker, SourceTable, Unit},
+    workers::{self, Queue},
 };
 
 /// One unit done.
@@ -33,53 +30,26 @@ pub(super) async fn copy(
     jobs: u32,
     writing: &Writing,
 ) -> Result<Vec<TableRecord>> {
-    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, plan.units.len().max(1));
-    let queue = Arc::new(Mutex::new(VecDeque::from(plan.units)));
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (snapshot, queue, writing) = (Arc::clone(snapshot), Arc::clone(&queue), writing.clone());
-        tasks.spawn(async move {
-            let result = work(&**snapshot, &queue, &writing).await;
-            if result.is_err() {
-                writing.stopper.cancel(ErrorKind::Interrupted);
-            }
-            result
-        });
-    }
-    let done = collect(tasks).await?;
+    let (shared, writing) = (Arc::clone(snapshot), writing.clone());
+    let done = workers::run(plan.units, jobs, &writing.cancel.clone(), move |queue, cancel| {
+        let (snapshot, writing) = (Arc::clone(&shared), Writing { cancel, ..writing.clone() });
+        async move { work(&**snapshot, &queue, &writing).await }
+    })
+    .await?;
     Ok(records(snapshot.tables(), done))
 }
 
-/// Waits for all tasks; of several errors the first that is not the echo of another's failure is told.
-pub(super) async fn collect<T: 'static>(mut tasks: JoinSet<Result<Vec<T>>>) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    let mut failure: Option<Error> = None;
-    while let Some(joined) = tasks.join_next().await {
-        match joined.or_error(ErrorKind::Unexpected, "run a worker").and_then(|r| r) {
-            Ok(done) => all.extend(done),
-            Err(error) => {
-                let echo = failure.as_ref().is_some_and(|f| f.kind() != ErrorKind::Interrupted);
-                if !echo {
-                    failure = Some(error);
-                }
-            }
-        }
-    }
-    failure.map_or(Ok(all), Err)
-}
-
-async fn work(snapshot: &dyn Snapshot, queue: &Mutex<VecDeque<Unit>>, writing: &Writing) -> Result<Vec<Done>> {
+async fn work(snapshot: &dyn Snapshot, queue: &Queue<Unit>, writing: &Writing) -> Result<Vec<Done>> {
     let mut done = Vec::new();
     let mut session: Option<Box<dyn SnapshotWorker>> = None;
-    loop {
-        let next = queue.lock().map_err(|_| Error::new(ErrorKind::Unexpected, "a worker panicked"))?.pop_front();
-        let Some(unit) = next else { return Ok(done) };
+    while let Some(unit) = queue.next().await {
         let worker = match &mut session {
             Some(worker) => worker,
             none => none.insert(writing.cancel.race(snapshot.worker()).await?),
         };
         done.push(copy_unit(worker.as_mut(), unit, writing).await?);
     }
+    Ok(done)
 }
 
 async fn copy_unit(worker: &mut dyn SnapshotWorker, unit: Unit, writing: &Writing) -> Result<Done> {

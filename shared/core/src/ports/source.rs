@@ -146,8 +146,8 @@ pub trait SnapshotWorker: Send {
     /// Copies a unit's rows as COPY text (without the archive's end marker) into `sink`; returns rows and checksum.
     /// `SnapshotLost` where what was read is not what the TOC describes.
     async fn copy_out(&mut self, unit: &Unit, sink: &mut dyn BlockSink) -> Result<TableChecksum>;
-    /// The OIDs of all large objects in the snapshot, ascending, with their sizes in bytes.
-    async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>>;
+    /// The OIDs of all large objects in the snapshot, ascending.
+    async fn large_objects(&mut self) -> Result<Vec<u32>>;
     /// Copies one large object's bytes, holes filled with zeros; returns the size.
     async fn large_object(&mut self, oid: u32, sink: &mut dyn BlockSink) -> Result<u64>;
 }

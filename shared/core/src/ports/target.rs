@@ -5,7 +5,11 @@ use bytes::Bytes;
 use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, manifest::SourceFacts, ports::{BlockSource, RunContext}};
+use crate::{
+    Result,
+    manifest::SourceFacts,
+    ports::{BlockSource, RunContext},
+};
 
 /// What a target is and holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

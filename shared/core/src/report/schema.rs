@@ -66,6 +66,9 @@ pub struct SchemaEvidence {
     pub differences: Vec<InventoryDifference>,
     /// TOC entries that stock tools yield and the restored database does not, or the other way round.
     pub toc_differences: Vec<String>,
+    /// Why the tables of contents were not compared, where they were not.
+    #[serde(default)]
+    pub toc_not_compared: Option<String>,
     /// Orphaned rows.
     pub orphans: Vec<OrphanedRows>,
     /// Sequences behind their columns.

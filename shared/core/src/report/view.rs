@@ -321,13 +321,10 @@ fn findings(report: &DrillReport) -> Vec<String> {
     let schema = &report.schema;
     let orphans =
         schema.orphans.iter().map(|o| format!("{}: {} rows refer to nothing", o.foreign_key, grouped(o.rows)));
-    let behind = schema
-        .sequences_behind
-        .iter()
-        .map(|s| {
-            let why = s.accepted.as_deref().map(|a| format!(" ({a})")).unwrap_or_default();
-            format!("sequence {} stands at {}, its column at {}{why}", s.sequence, s.last_value, s.largest_value)
-        });
+    let behind = schema.sequences_behind.iter().map(|s| {
+        let why = s.accepted.as_deref().map(|a| format!(" ({a})")).unwrap_or_default();
+        format!("sequence {} stands at {}, its column at {}{why}", s.sequence, s.last_value, s.largest_value)
+    });
     let toc = schema.toc_differences.iter().map(|d| format!("table of contents: {d}"));
     let roles = schema.roles_missing.iter().map(|r| format!("role not restored: {r}"));
     orphans.chain(behind).chain(toc).chain(roles).collect()

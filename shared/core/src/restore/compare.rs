@@ -1,7 +1,7 @@
 //! Compares the rows in a target with the manifest: every table's count and checksum, every large object.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -10,13 +10,13 @@ use lifeboat_archive::{
     toc::{Entry, Toc},
 };
 use serde::Serialize;
-use tokio::{sync::Mutex, task::JoinSet};
 
 use super::data::statements;
 use crate::{
-    Error, ErrorKind, Result, ResultExt, cancel,
+    Error, ErrorKind, Result,
     manifest::{LargeObjectRecord, Manifest},
     ports::{LoadStatement, RunContext, Target},
+    workers,
 };
 
 /// What was expected of a table and what is there.
@@ -77,44 +77,26 @@ pub async fn compare_tables(
             .cloned()
             .map(Piece::LargeObject),
     );
-    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, pieces.len().max(1));
-    let queue = Arc::new(Mutex::new(VecDeque::from(pieces)));
-    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (target, queue, cancel, stopper) =
-            (Arc::clone(target), Arc::clone(&queue), cancel.clone(), stopper.clone());
-        let progress = Arc::clone(&context.progress);
-        tasks.spawn(async move {
-            let result = async {
-                let mut done = Vec::new();
-                let mut worker = cancel.race(target.worker()).await?;
-                loop {
-                    let Some(piece) = queue.lock().await.pop_front() else { return Ok(done) };
-                    let comparison = cancel.race(compare_one(worker.as_mut(), &piece)).await?;
-                    // The phase counts rows; a large object has bytes.
-                    progress.advance(if comparison.tables.is_empty() { 0 } else { comparison.expected_rows });
-                    done.push(comparison);
+    let (sharing, progress) = (Arc::clone(target), Arc::clone(&context.progress));
+    let mut all = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {
+        let (target, progress) = (Arc::clone(&sharing), Arc::clone(&progress));
+        async move {
+            let mut done = Vec::new();
+            let mut worker = cancel.race(target.worker()).await?;
+            while let Some(piece) = queue.next().await {
+                let comparison = cancel.race(compare_one(worker.as_mut(), &piece)).await?;
+                // The phase counts rows; a large object has bytes.
+                if matches!(piece, Piece::Table { .. }) {
+                    progress.advance(comparison.expected_rows);
                 }
+                done.push(comparison);
             }
-            .await;
-            if result.is_err() {
-                stopper.cancel(ErrorKind::Interrupted);
-            }
-            result
-        });
-    }
-    let mut all = Vec::new();
-    let mut failure: Option<Error> = None;
-    while let Some(joined) = tasks.join_next().await {
-        match joined.or_error(ErrorKind::Unexpected, "run a comparer").and_then(|r| r) {
-            Ok(done) => all.extend(done),
-            Err(error) if failure.as_ref().is_none_or(|f| f.kind() == ErrorKind::Interrupted) => failure = Some(error),
-            Err(_) => {}
+            Ok(done)
         }
-    }
+    })
+    .await?;
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    failure.map_or(Ok(all), Err)
+    Ok(all)
 }
 
 async fn compare_one(worker: &mut dyn crate::ports::TargetWorker, piece: &Piece) -> Result<TableComparison> {

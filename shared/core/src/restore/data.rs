@@ -1,20 +1,20 @@
 //! The data phase of a restore: chunks and large objects streamed from the store into the target, several at a time.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
-use tokio::{sync::Mutex, task::JoinSet};
 
 use super::plan::RestorePlan;
 use crate::{
-    Error, ErrorKind, Result, ResultExt,
-    cancel::{self, Cancel},
+    Error, ErrorKind, Result,
+    cancel::Cancel,
     manifest::Manifest,
     ports::{LoadStatement, RunContext, Store, Target, TargetWorker},
     reading::{self, CheckedReader, RowsReader},
+    workers::{self, Queue},
 };
 
 /// One piece of work.
@@ -32,9 +32,6 @@ struct Loading {
     target: Arc<dyn Target>,
     manifest: Arc<Manifest>,
     statements: HashMap<i32, LoadStatement>,
-    /// What one worker does in order, before it takes the next.
-    queue: Mutex<VecDeque<Vec<Piece>>>,
-    cancel: Cancel,
     context: RunContext,
 }
 
@@ -74,40 +71,21 @@ pub(super) async fn load(
     disable_triggers: bool,
     context: &RunContext,
 ) -> Result<()> {
-    let queue = pieces(manifest, toc, plan);
-    let workers = usize::try_from(jobs).unwrap_or(1).clamp(1, queue.len().max(1));
-    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
     let loading = Arc::new(Loading {
         store: Arc::clone(store),
         target: Arc::clone(target),
         manifest: Arc::clone(manifest),
         statements: statements(manifest, toc, disable_triggers)?,
-        queue: Mutex::new(queue.into()),
-        cancel,
         context: context.clone(),
     });
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (loading, stopper) = (Arc::clone(&loading), stopper.clone());
-        tasks.spawn(async move {
-            let result = work(&loading).await;
-            if result.is_err() {
-                stopper.cancel(ErrorKind::Interrupted);
-            }
-            result
-        });
-    }
+    let loaded = workers::run(pieces(manifest, toc, plan), jobs, &context.cancel, move |queue, cancel| {
+        let loading = Arc::clone(&loading);
+        async move { work(&loading, &queue, &cancel).await }
+    })
+    .await?;
     let mut sums: HashMap<usize, TableChecksum> = HashMap::new();
-    let mut failure: Option<Error> = None;
-    while let Some(joined) = tasks.join_next().await {
-        match joined.or_error(ErrorKind::Unexpected, "run a worker").and_then(|r| r) {
-            Ok(done) => done.into_iter().for_each(|(table, sum)| sums.entry(table).or_default().merge(sum)),
-            Err(error) if failure.as_ref().is_none_or(|f| f.kind() == ErrorKind::Interrupted) => failure = Some(error),
-            Err(_) => {}
-        }
-    }
-    if let Some(error) = failure {
-        return Err(error);
+    for (table, sum) in loaded {
+        sums.entry(table).or_default().merge(sum);
     }
     for &index in &plan.tables {
         let table = &manifest.tables[index];
@@ -154,28 +132,29 @@ fn size(manifest: &Manifest, piece: Piece) -> u64 {
     }
 }
 
-async fn work(loading: &Loading) -> Result<Vec<(usize, TableChecksum)>> {
+/// The pieces of one entry of the queue are worked in order.
+async fn work(loading: &Loading, queue: &Queue<Vec<Piece>>, cancel: &Cancel) -> Result<Vec<(usize, TableChecksum)>> {
     let mut done = Vec::new();
     let mut session: Option<Box<dyn TargetWorker>> = None;
-    loop {
-        let Some(pieces) = loading.queue.lock().await.pop_front() else { return Ok(done) };
+    while let Some(pieces) = queue.next().await {
         let worker = match &mut session {
             Some(worker) => worker,
-            none => none.insert(loading.cancel.race(loading.target.worker()).await?),
+            none => none.insert(cancel.race(loading.target.worker()).await?),
         };
         for piece in pieces {
             match piece {
                 Piece::Chunk { table, chunk } => {
-                    let sum = loading.cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
+                    let sum = cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
                     done.push((table, sum));
                 }
                 Piece::LargeObject(index) => {
-                    loading.cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
+                    cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
                 }
             }
             loading.context.progress.advance(size(&loading.manifest, piece));
         }
     }
+    Ok(done)
 }
 
 async fn load_chunk(

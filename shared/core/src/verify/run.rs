@@ -1,21 +1,20 @@
 //! Runs a verify: all objects, several at a time; then the tables' sums; then an attestation.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use lifeboat_archive::checksum::TableChecksum;
 use serde::Serialize;
-use tokio::{sync::Mutex, task::JoinSet};
 
 use super::objects::{Check, check_object, checks};
 use crate::{
-    Error, ErrorKind, Result, ResultExt,
+    Error, ErrorKind, Result,
     attestation::Statement,
-    cancel,
     catalog::{self, Backup},
     ids::{BackupId, DatabaseSlug},
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
     ports::{RunContext, Store},
+    workers,
 };
 
 /// One damaged object.
@@ -99,18 +98,14 @@ async fn read_all(
     jobs: u32,
     context: &RunContext,
 ) -> Result<(Vec<Damage>, Vec<TableChecksum>)> {
-    let count = checks(manifest).len();
-    let queue: Arc<Mutex<VecDeque<usize>>> = Arc::new(Mutex::new((0..count).collect()));
-    let (stopper, cancel, _relay) = cancel::child(&context.cancel);
-    let mut tasks = JoinSet::new();
-    for _ in 0..jobs.max(1) {
-        let (store, manifest, queue) = (Arc::clone(store), Arc::clone(manifest), Arc::clone(&queue));
-        let (stopper, cancel, progress) = (stopper.clone(), cancel.clone(), Arc::clone(&context.progress));
-        tasks.spawn(async move {
+    let pieces: Vec<usize> = (0..checks(manifest).len()).collect();
+    let (sharing_store, sharing, progress) = (Arc::clone(store), Arc::clone(manifest), Arc::clone(&context.progress));
+    let found = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {
+        let (store, manifest, progress) = (Arc::clone(&sharing_store), Arc::clone(&sharing), Arc::clone(&progress));
+        async move {
             let mut found: Vec<Found> = Vec::new();
             let all = checks(&manifest);
-            loop {
-                let Some(index) = queue.lock().await.pop_front() else { return Ok(found) };
+            while let Some(index) = queue.next().await {
                 let check = all[index];
                 let record = check.record(&manifest);
                 match cancel.race(check_object(&*store, &manifest, check)).await {
@@ -119,36 +114,25 @@ async fn read_all(
                         found.push((table.zip(sum), None));
                     }
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        let damage = Damage { object: record.key.clone(), what: error.to_string() };
-                        found.push((None, Some(damage)));
+                        found.push((None, Some(Damage { object: record.key.clone(), what: error.to_string() })));
                     }
-                    Err(error) => {
-                        stopper.cancel(ErrorKind::Interrupted);
-                        return Err(error);
-                    }
+                    Err(error) => return Err(error),
                 }
                 progress.advance(record.size);
             }
-        });
-    }
+            Ok(found)
+        }
+    })
+    .await?;
     let mut damage = Vec::new();
     let mut sums = vec![TableChecksum::default(); manifest.tables.len()];
-    let mut failure: Option<Error> = None;
-    while let Some(joined) = tasks.join_next().await {
-        match joined.or_error(ErrorKind::Unexpected, "run a reader").and_then(|r| r) {
-            Ok(found) => {
-                for (sum, broken) in found {
-                    if let Some((table, sum)) = sum {
-                        sums[table].merge(sum);
-                    }
-                    damage.extend(broken);
-                }
-            }
-            Err(error) if failure.as_ref().is_none_or(|f| f.kind() == ErrorKind::Interrupted) => failure = Some(error),
-            Err(_) => {}
+    for (sum, broken) in found {
+        if let Some((table, sum)) = sum {
+            sums[table].merge(sum);
         }
+        damage.extend(broken);
     }
-    failure.map_or(Ok((damage, sums)), Err)
+    Ok((damage, sums))
 }
 
 /// Rows and checksums of every table whose chunks were all readable.

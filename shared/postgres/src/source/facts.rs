@@ -39,6 +39,7 @@ pub(super) async fn read(
     Ok(SourceFacts {
         database_name: target.database().to_owned(),
         server: target.server_label(),
+        system_identifier: row.get(8),
         server_version: row.get(0),
         server_version_num: u32::try_from(row.get::<_, i32>(1)).unwrap_or(0),
         client_version: tools.version().to_owned(),

@@ -1,16 +1,19 @@
 //! Harvests the table of contents from stock pg_dump: read from its pipe before any data, then pg_dump is stopped.
 
-use std::{io::Read, process::Stdio};
+use std::{io::Read, process::Stdio, time::Duration};
 
 use lifeboat_archive::toc::{self, Toc};
 use lifeboat_core::{Error, ErrorKind, Result, ResultExt, cancel::Cancel};
 use tokio::io::AsyncReadExt;
 
 use super::locks::lost;
-use crate::{connect::ConnectionTarget, tools::ClientTools};
+use crate::{connect::ConnectionTarget, session::TOO_MANY_CONNECTIONS, tools::ClientTools};
 
 /// How long pg_dump waits for a lock before it gives up; an ACCESS EXCLUSIVE queued behind ours would hold it for ever.
 const LOCK_WAIT_MS: u32 = 2000;
+
+/// How long pg_dump may take to end by itself once its table of contents broke off.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// At most this much of pg_dump's messages is kept.
 const MAX_MESSAGES: u64 = 1 << 20;
@@ -52,13 +55,22 @@ pub(crate) async fn harvest(
     });
     let (result, pipe) =
         cancel.race(async { reading.await.or_error(ErrorKind::Unexpected, "read the table of contents") }).await?;
-    let failed = if result.is_err() { child.wait().await.ok() } else { None };
-    child.kill().await.ok();
+    // Nobody reads on: the pipe is closed first, so that pg_dump does not wait for us while we wait for it.
     drop(pipe);
+    let failed = match &result {
+        Ok(_) => None,
+        Err(_) => tokio::time::timeout(ENDS_WITHIN, child.wait()).await.ok().and_then(std::result::Result::ok),
+    };
+    child.kill().await.ok();
     let messages = messages.await.unwrap_or_default();
     match result {
         Ok(toc) => Ok(Harvest { toc, warnings: warnings(&messages) }),
-        Err(_) if failed.is_some_and(|status| !status.success()) => Err(refusal(&messages)),
+        // Its end by the closed pipe is no refusal.
+        Err(_)
+            if failed.is_some_and(|s| !s.success() && s.code().is_some()) && !messages.contains("could not write") =>
+        {
+            Err(refusal(&messages))
+        }
         Err(error) => Err(Error::new(
             ErrorKind::ClientTool,
             format!("read the table of contents that {} wrote: {error}", tools.version()),
@@ -83,6 +95,7 @@ fn refusal(messages: &str) -> Error {
     let ddl = [
         "Query was: LOCK TABLE",
         "lock timeout",
+        "deadlock detected",
         "could not obtain lock",
         "does not exist",
         "cache lookup failed",
@@ -95,7 +108,10 @@ fn refusal(messages: &str) -> Error {
     } else if messages.contains("aborting because of server version mismatch") {
         Error::new(ErrorKind::ClientTool, format!("pg_dump refused: {brief}"))
     } else {
-        Error::new(ErrorKind::Database, format!("pg_dump refused: {brief}"))
+        let error = Error::new(ErrorKind::Database, format!("pg_dump refused: {brief}"));
+        // In other languages the general hint has to do.
+        let full = ["too many connections", "too many clients", "remaining connection slots"];
+        if full.iter().any(|text| messages.contains(text)) { error.with_hint(TOO_MANY_CONNECTIONS) } else { error }
     }
 }
 

@@ -8,10 +8,10 @@ use crate::session::Session;
 /// Bytes of a page of a large object (LOBLKSIZE with the default block size of 8 KiB).
 const PAGE: u64 = 2048;
 
-/// OIDs and sizes, ascending.
-pub(super) async fn list(session: &Session) -> Result<Vec<(u32, u64)>> {
+/// OIDs, ascending.
+pub(super) async fn list(session: &Session) -> Result<Vec<u32>> {
     let rows = session.query(statements::LARGE_OBJECTS, &[]).await.map_err(|e| failed("list large objects", &e))?;
-    Ok(rows.iter().map(|row| (row.get(0), u64::try_from(row.get::<_, i64>(1)).unwrap_or(0))).collect())
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// One large object's bytes; pages that do not exist are zeros, as lo_read gives them.

@@ -250,7 +250,7 @@ impl SnapshotWorker for Worker {
         }
     }
 
-    async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>> {
+    async fn large_objects(&mut self) -> Result<Vec<u32>> {
         self.reconnect_if_expired().await?;
         copy_out::begin(&self.session, &self.shared.id).await?;
         let listed = large_objects::list(&self.session).await?;

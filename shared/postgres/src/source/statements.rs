@@ -40,7 +40,9 @@ SELECT pg_catalog.current_setting('server_version'),
        d.datcollate::text, d.datctype::text,
        CASE d.datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END,
        coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'),
-       pg_catalog.current_setting('lc_monetary')
+       pg_catalog.current_setting('lc_monetary'),
+       CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END
 FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Extensions and their versions.
@@ -69,13 +71,8 @@ LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
-/// Large objects with the page that ends each.
-pub(super) const LARGE_OBJECTS: &str = "
-SELECT m.oid, coalesce(p.pageno::int8 * 2048 + p.len, 0)::int8
-FROM pg_catalog.pg_largeobject_metadata m
-LEFT JOIN (SELECT DISTINCT ON (loid) loid, pageno, pg_catalog.octet_length(data) AS len
-           FROM pg_catalog.pg_largeobject ORDER BY loid, pageno DESC) p ON p.loid = m.oid
-ORDER BY m.oid";
+/// All large objects.
+pub(super) const LARGE_OBJECTS: &str = "SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY oid";
 
 /// Pages of one large object from a page on, half a MiB at a time.
 pub(super) const LARGE_OBJECT_PAGES: &str = "

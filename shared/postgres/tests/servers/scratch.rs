@@ -25,6 +25,7 @@ CREATE TABLESPACE fast OWNER postgres LOCATION '/nowhere/at/all';
 
 fn facts(version: u32, encoding: &str, collate: &str) -> SourceFacts {
     SourceFacts {
+        system_identifier: None,
         database_name: "orders".to_owned(),
         server: "db:5432".to_owned(),
         server_version: version.to_string(),
