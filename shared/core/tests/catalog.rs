@@ -256,3 +256,21 @@ async fn an_attestation_is_written_beside_the_backup_and_read_back() {
     assert_eq!(state.verified_at(), Some(context.clock.now()));
     assert_eq!(store.list(&format!("{}attestations/", state.folder())).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_writer_whose_clock_was_ahead_cannot_silence_those_that_come_after_it() {
+    let store = store();
+    let manifest = BackupBuilder::new("orders", "2026-11-19T02:00:00Z").store(&store).await.unwrap();
+    let ahead = manifest.completed_at + SignedDuration::from_hours(48);
+    for early in [verified(), Statement::Release] {
+        store_attestation(&store, &attestation(&manifest, ahead, early)).await.unwrap();
+    }
+    let open = || catalog::open(&store, &manifest.database, &manifest.backup_id);
+    let context = context().build();
+    for statement in [corrupt(), Statement::Hold { reason: "evidence".to_owned() }] {
+        catalog::attest(&store, &open().await.unwrap().state, statement, &context).await.unwrap();
+    }
+    let state = open().await.unwrap().state;
+    assert!(state.corrupt && !state.good, "damage found later was silenced");
+    assert_eq!(state.held.as_deref(), Some("evidence"));
+}

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::SignedDuration;
 use lifeboat_core::{
     ErrorKind,
@@ -194,7 +195,7 @@ async fn what_changed_since_the_plan_is_left_alone() {
     let gathered = retention::gather(&world.store, &world.store, &orders(), &world.policy, now).await.unwrap();
     let plan = retention::plan(&gathered.facts, &world.policy, now);
     hold::hold(&world.store, &world.list().await[4], "wait", &world.context).await.unwrap();
-    let done = retention::execute(&world.store, &world.store, &plan, &world.context).await.unwrap();
+    let done = retention::execute(&world.store, &world.store, &plan, &world.context).await.unwrap().done;
     let skipped: Vec<_> = done.iter().filter_map(|d| d.skipped.as_deref()).collect();
     assert_eq!(skipped, ["it has been held since"]);
     assert_eq!(world.list().await.iter().filter(|s| s.expiring.is_some()).count(), 1);
@@ -280,6 +281,31 @@ async fn leftovers_go_when_they_are_old_and_never_while_a_run_holds_the_lease() 
     assert_eq!(report.done.len(), 1);
     assert!(report.reclaimed_bytes > 0);
     assert!(catalog::unfinished(&world.store, None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn unfinished_uploads_of_the_database_are_swept_when_they_are_old_and_never_while_a_run_holds_the_lease() {
+    let world = world(Removal::TagForLifecycle);
+    for key in ["orders/20260302T020000Z-aaaa/archive/1.dat.zst", "orders2/20260302T020000Z-aaaa/archive/1.dat.zst"] {
+        let mut upload = world.store.upload_new(key, &world.context.run_id).await.unwrap();
+        upload.write(Bytes::from_static(b"rows")).await.unwrap();
+    }
+    world.clock.advance(SignedDuration::from_hours(47));
+    assert_eq!(world.run(false).await.swept_uploads, 0, "too young");
+    world.clock.advance(SignedDuration::from_hours(2));
+
+    let control: Arc<dyn Store> = Arc::new(world.store.clone());
+    let canceller = cancel::pair().0;
+    let options = LeaseOptions::default();
+    let guard = lease::acquire(control, &orders(), "dump", &world.context, canceller, options).await.unwrap();
+    assert_eq!(world.run(false).await.swept_uploads, 0, "a dump may be writing it");
+    guard.release().await.unwrap();
+
+    let dry = world.run(true).await;
+    assert_eq!(dry.swept_uploads, 0);
+    assert!(dry.to_string().contains("unfinished uploads older than 2 days are swept"), "{dry}");
+    assert_eq!(world.run(false).await.swept_uploads, 1);
+    assert_eq!(world.store.sweep_uploads("", world.clock_now()).await.unwrap(), 1, "another database's is left alone");
 }
 
 #[tokio::test]
