@@ -90,7 +90,11 @@ fn resident_kib(pid: u32) -> u64 {
 }
 
 /// Runs commands at once, to their ends, and measures them together. Any that fails is an error.
-pub(crate) fn measure(commands: Vec<Command>, postmaster: u32, bytes: impl FnOnce() -> Result<u64>) -> Result<Measured> {
+pub(crate) fn measure(
+    commands: Vec<Command>,
+    postmaster: u32,
+    bytes: impl FnOnce() -> Result<u64>,
+) -> Result<Measured> {
     let (server_before, client_before) = (server_cpu(postmaster), children_cpu());
     let began = Instant::now();
     let mut children = Vec::new();

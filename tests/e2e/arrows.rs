@@ -21,7 +21,14 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("lifeboat-cli", &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store", "lifeboat-runtime"]),
     (
         "lifeboat-tests",
-        &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-runtime", "lifeboat-store", "lifeboat-testkit"],
+        &[
+            "lifeboat-archive",
+            "lifeboat-core",
+            "lifeboat-postgres",
+            "lifeboat-runtime",
+            "lifeboat-store",
+            "lifeboat-testkit",
+        ],
     ),
 ];
 

@@ -6,6 +6,7 @@ mod crashes;
 mod damage;
 mod errors;
 mod functions;
+mod large;
 mod operations;
 mod round_trip;
 mod shared;

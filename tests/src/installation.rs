@@ -37,10 +37,12 @@ impl Installation {
         let own = folder.path().join(programs);
         for entry in fs::read_dir(bin)? {
             let entry = entry?;
-            fs::remove_file(own.join(entry.file_name()))?;
-            fs::copy(entry.path(), own.join(entry.file_name()))?;
+            let copy = own.join(entry.file_name());
+            fs::remove_file(&copy)
+                .and_then(|()| fs::copy(entry.path(), &copy))
+                .with_context(|| format!("copy to {}", copy.display()))?;
         }
-        for entry in fs::read_dir(extension)? {
+        for entry in fs::read_dir(extension).with_context(|| format!("read {}", extension.display()))? {
             let entry = entry?;
             fs::copy(entry.path(), folder.path().join(&extensions).join(entry.file_name()))?;
         }
@@ -54,13 +56,14 @@ fn mirror(root: &Path, to: &Path, inner: &Path) -> Result<()> {
     let mut steps = inner.components();
     loop {
         if to.is_symlink() {
-            fs::remove_file(&to)?;
+            fs::remove_file(&to).with_context(|| format!("remove {}", to.display()))?;
         }
-        fs::create_dir_all(&to)?;
+        fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
         for entry in fs::read_dir(&from).with_context(|| format!("read {}", from.display()))? {
             let link = to.join(entry?.file_name());
             if !link.is_symlink() && !link.exists() {
-                symlink(from.join(link.file_name().unwrap_or_default()), &link)?;
+                symlink(from.join(link.file_name().unwrap_or_default()), &link)
+                    .with_context(|| format!("link {}", link.display()))?;
             }
         }
         let Some(step) = steps.next() else { return Ok(()) };

@@ -100,7 +100,8 @@ impl Lifeboat {
 
     /// Runs it to its end, its output thrown away, and gives exit code and peak of resident memory in MiB.
     pub fn run_measured(&self) -> Result<(i32, f64)> {
-        let mut child = self.command()?.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start lifeboat")?;
+        let mut child =
+            self.command()?.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start lifeboat")?;
         let status_file = format!("/proc/{}/status", child.id());
         let mut peak_kib = 0_u32;
         loop {

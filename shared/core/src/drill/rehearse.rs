@@ -196,8 +196,8 @@ async fn in_scratch(
     rehearsal.server_version = Fact::known(facts.server_version);
     let restore_ports = RestorePorts { store: Arc::clone(&ports.store), target: Arc::clone(target) };
     let restore_request = RestoreRequest { jobs: request.jobs, no_compare: true, ..RestoreRequest::default() };
-    let rehearsed = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
-    let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, rehearsed).await?;
+    let work = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
+    let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, work).await?;
     if let Some(phase) = rehearsal.phases.last_mut() {
         let parts = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect::<Vec<_>>();
         phase.note = Some(parts.join(", "));
