@@ -5,5 +5,6 @@ mod contents;
 mod drilled;
 mod encodings;
 mod every_kind;
+mod newer;
 mod parts;
 mod trip;

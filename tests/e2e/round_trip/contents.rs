@@ -15,7 +15,7 @@ const SHOWN: usize = 60;
 ///
 /// A partition below a table hashed by an enum is looked at there: its rows choose their leaf anew in every database,
 /// because the hash is of the label's OID.
-const LOOK: &str = r#"
+const LOOK: &str = r"
 WITH RECURSIVE by_enum AS (
   SELECT p.partrelid AS oid FROM pg_partitioned_table p
   WHERE p.partstrat = 'h' AND EXISTS (
@@ -45,7 +45,7 @@ WITH RECURSIVE by_enum AS (
 )
 SELECT format('SELECT %L', E'\x01\x01section ' || replace(replace(label, E'\n', '\n'), E'\r', '\r')), look FROM looks ORDER BY label
 \gexec
-"#;
+";
 
 /// What a database holds: text by section, lines sorted where their order means nothing.
 pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
@@ -137,9 +137,9 @@ fn definitions(cluster: &Cluster, database: &str) -> Result<Vec<u8>> {
 
 /// Bytes, not text: not every database is UTF-8.
 fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed: {said}", command.get_program().display());
+    let program = command.get_program().display().to_string();
+    let output = command.output().with_context(|| format!("start {program}"))?;
+    ensure!(output.status.success(), "{program} failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(output.stdout)
 }
 

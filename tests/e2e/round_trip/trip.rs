@@ -17,8 +17,12 @@ pub(super) struct Servers {
 impl Servers {
     /// Two servers of one major version, both with the extension on offer.
     pub(super) async fn start(major: u32) -> Result<Self> {
-        let (source, target) =
-            (Cluster::start_with_extension(major).await?, Cluster::start_with_extension(major).await?);
+        Self::start_two(major, major).await
+    }
+
+    /// The same of two major versions.
+    pub(super) async fn start_two(from: u32, to: u32) -> Result<Self> {
+        let (source, target) = (Cluster::start_with_extension(from).await?, Cluster::start_with_extension(to).await?);
         Ok(Self { source, target, names: Cell::new(0) })
     }
 
@@ -121,7 +125,8 @@ impl<'a> Trip<'a> {
         Ok(name)
     }
 
-    fn expect_the_same_in(&self, way: &str, database: &str) -> Result<()> {
+    /// Fails unless a database of the target holds what the yardstick holds.
+    pub(super) fn expect_the_same_in(&self, way: &str, database: &str) -> Result<()> {
         let what = format!("{} by {way}", self.database);
         Contents::of(&self.servers.target, database)?.expect_same(&what, &self.yardstick)
     }
