@@ -1,13 +1,11 @@
 //! Reads a backup's objects back: length and hash checked against the manifest, decoded, row by row where it is a table.
 //! Verify, restore, fetch and the drill's negative control all read through here, so that all see the same damage.
 
-use std::collections::VecDeque;
-
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use lifeboat_archive::{
     checksum::TableChecksum,
-    codec::{Codec, Decoder},
+    codec::{Codec, Decoder, Progress},
     data_file,
 };
 use sha2::{Digest, Sha256};
@@ -19,8 +17,8 @@ use crate::{
     rows::{RowDigest, sorted_order},
 };
 
-/// Compressed bytes are decoded in pieces of this size, so that what unfolds from one piece stays small.
-const DECODE_PIECE: usize = 8 * 1024;
+/// What unfolds of compressed bytes is handed on in blocks of at most this size, however much it is.
+const DECODED_BLOCK: usize = 256 * 1024;
 
 /// Small objects (toc, globals, kit, lists) are read whole up to this size: 4 GiB, the TOC reader's own limit.
 const WHOLE_LIMIT: u64 = 4 << 30;
@@ -38,7 +36,8 @@ pub struct CheckedReader {
     read: u64,
     decoder: Option<Decoder>,
     input: Bytes,
-    ready: VecDeque<Bytes>,
+    /// The decoder has more to give before it takes more.
+    unfolding: bool,
     done: bool,
 }
 
@@ -66,7 +65,7 @@ impl CheckedReader {
             read: 0,
             decoder,
             input: Bytes::new(),
-            ready: VecDeque::new(),
+            unfolding: false,
             done: false,
         })
     }
@@ -76,22 +75,23 @@ impl CheckedReader {
         self.read
     }
 
-    fn decode_piece(&mut self) -> Result<()> {
-        let piece = self.input.split_to(self.input.len().min(DECODE_PIECE));
+    /// The next block of what the input decodes to; `None` where that takes more input.
+    fn decoded(&mut self) -> Result<Option<Bytes>> {
         let Some(decoder) = &mut self.decoder else {
-            self.ready.push_back(piece);
-            return Ok(());
+            let block = std::mem::take(&mut self.input);
+            return Ok((!block.is_empty()).then_some(block));
         };
-        let mut out = Vec::new();
-        let written = decoder.write(&piece, &mut |bytes| {
-            out.extend_from_slice(bytes);
-            Ok(())
-        });
-        written.map_err(|e| corrupt(&self.key, e))?;
-        if !out.is_empty() {
-            self.ready.push_back(Bytes::from(out));
+        if self.input.is_empty() && !self.unfolding {
+            return Ok(None);
         }
-        Ok(())
+        let mut out = Vec::with_capacity(DECODED_BLOCK);
+        let mut rest = &self.input[..];
+        // A damaged object can fail to decode before its hash is known: either way it is this object.
+        let progress = decoder.write(&mut rest, &mut out, DECODED_BLOCK).map_err(|e| corrupt(&self.key, e))?;
+        let taken = self.input.len() - rest.len();
+        self.input.advance(taken);
+        self.unfolding = progress == Progress::LimitReached;
+        Ok((!out.is_empty()).then(|| Bytes::from(out)))
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -117,20 +117,11 @@ impl CheckedReader {
 impl BlockSource for CheckedReader {
     async fn next_block(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(block) = self.ready.pop_front() {
+            if let Some(block) = self.decoded()? {
                 return Ok(Some(block));
             }
             if self.done {
                 return Ok(None);
-            }
-            if !self.input.is_empty() {
-                // A damaged object can fail to decode before its hash is known: either way it is this object.
-                if self.decoder.is_some() {
-                    self.decode_piece()?;
-                } else {
-                    self.ready.push_back(std::mem::take(&mut self.input));
-                }
-                continue;
             }
             match self.reader.next_block().await? {
                 Some(block) => {

@@ -1,11 +1,9 @@
 //! The streaming decoder of whole files, strict where stock tools are not: a file that is cut is an error.
 
-use std::io;
-
-use super::{Codec, CodecError, gzip::GzipDecoder, zstandard::ZstdDecoder};
+use super::{Codec, CodecError, Progress, gzip::GzipDecoder, zstandard::ZstdDecoder};
 
 /// Decodes a file of one or more frames or members, pushed in blocks of any size. Memory is bounded whatever the input:
-/// a zstd window above 128 MiB is refused.
+/// a zstd window above 128 MiB is refused, and the caller says how much may unfold at once. (8 KiB of zstd can be 256 MiB.)
 ///
 /// `pg_restore` takes a file that ends inside a zstd frame, or that is empty, for complete. This decoder does not. A file
 /// cut exactly between two frames is whole to any decoder: lengths, hashes and the end of the data file tell.
@@ -27,13 +25,18 @@ impl Decoder {
         }))
     }
 
-    /// Decodes `input` and hands what it yields to `sink`, in blocks. After an error the decoder must not be used again.
-    pub fn write(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), CodecError> {
+    /// Decodes from the front of `input`, which it shortens, and appends what that yields to `out`: at most `limit` bytes
+    /// (and at least one, if there is any). After an error the decoder must not be used again.
+    pub fn write(&mut self, input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<Progress, CodecError> {
         match &mut self.0 {
-            Kind::Zstd(decoder) => decoder.write(input, sink),
-            Kind::Gzip(decoder) => decoder.write(input, sink),
-            Kind::None if input.is_empty() => Ok(()),
-            Kind::None => sink(input).map_err(CodecError::Sink),
+            Kind::Zstd(decoder) => decoder.write(input, out, limit),
+            Kind::Gzip(decoder) => decoder.write(input, out, limit),
+            Kind::None => {
+                let (now, later) = input.split_at(input.len().min(limit.max(1)));
+                out.extend_from_slice(now);
+                *input = later;
+                Ok(if later.is_empty() { Progress::NeedsInput } else { Progress::LimitReached })
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::{CodecError, DECODED_BLOCK, Sink};
+use super::{CodecError, DECODED_BLOCK, Progress, room};
 
 /// Magic, deflate, no flags, no time, no hints, unknown operating system: the same bytes for the same input anywhere.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -70,6 +70,8 @@ pub(super) struct GzipDecoder {
     /// Header flags whose parts are still to come.
     flags: u8,
     members: u64,
+    /// The last step filled its room: more may come without more input.
+    flushing: bool,
 }
 
 /// The part of a member that the next byte belongs to.
@@ -94,18 +96,23 @@ impl GzipDecoder {
             state: START,
             flags: 0,
             members: 0,
+            flushing: false,
         }
     }
 
-    pub(super) fn write(&mut self, mut input: &[u8], sink: &mut Sink<'_>) -> Result<(), CodecError> {
-        while !input.is_empty() {
+    pub(super) fn write(&mut self, input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<Progress, CodecError> {
+        let begun = out.len();
+        while !input.is_empty() || self.flushing {
             let consumed = match self.state {
-                State::Body => self.body(input, sink)?,
+                State::Body => match room(begun, out, limit) {
+                    Some(room) => self.body(input, out, room)?,
+                    None => return Ok(Progress::LimitReached),
+                },
                 _ => self.framing(input)?,
             };
-            input = &input[consumed..];
+            *input = &input[consumed..];
         }
-        Ok(())
+        Ok(Progress::NeedsInput)
     }
 
     pub(super) fn finish(self) -> Result<(), CodecError> {
@@ -195,33 +202,25 @@ impl GzipDecoder {
         }
     }
 
-    fn body(&mut self, input: &[u8], sink: &mut Sink<'_>) -> Result<usize, CodecError> {
-        let mut consumed = 0;
-        loop {
-            let (total_in, total_out) = (self.decompress.total_in(), self.decompress.total_out());
-            let status = self
-                .decompress
-                .decompress(&input[consumed..], &mut self.block, FlushDecompress::None)
-                .map_err(|error| CodecError::Corrupt(io::Error::other(error)))?;
-            let taken = advance(total_in, self.decompress.total_in());
-            let decoded = advance(total_out, self.decompress.total_out());
-            consumed += taken;
-            if decoded > 0 {
-                self.crc.update(&self.block[..decoded]);
-                sink(&self.block[..decoded]).map_err(CodecError::Sink)?;
-            }
-            if status == Status::StreamEnd {
-                self.state = State::Trailer { bytes: [0; 8], length: 0 };
-                return Ok(consumed);
-            }
-            let more = consumed < input.len() || decoded == self.block.len();
-            if !more {
-                return Ok(consumed);
-            }
-            if taken == 0 && decoded == 0 {
-                return if consumed == input.len() { Ok(consumed) } else { Err(corrupt("deflate makes no progress")) };
-            }
+    /// One step of inflation, into at most `room` bytes.
+    fn body(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<usize, CodecError> {
+        let (total_in, total_out) = (self.decompress.total_in(), self.decompress.total_out());
+        let status = self
+            .decompress
+            .decompress(input, &mut self.block[..room], FlushDecompress::None)
+            .map_err(|error| CodecError::Corrupt(io::Error::other(error)))?;
+        let consumed = advance(total_in, self.decompress.total_in());
+        let decoded = &self.block[..advance(total_out, self.decompress.total_out())];
+        self.crc.update(decoded);
+        out.extend_from_slice(decoded);
+        let ended = status == Status::StreamEnd;
+        if ended {
+            self.state = State::Trailer { bytes: [0; 8], length: 0 };
+        } else if consumed == 0 && decoded.is_empty() && !input.is_empty() {
+            return Err(corrupt("deflate makes no progress"));
         }
+        self.flushing = !ended && decoded.len() == room;
+        Ok(consumed)
     }
 }
 

@@ -97,16 +97,25 @@ pub enum CodecError {
     /// The input is empty, which no file of this codec is.
     #[error("compressed data are missing: the file is empty")]
     Empty,
-    /// The receiver of the decoded bytes failed.
-    #[error("hand on decoded data")]
-    Sink(#[source] io::Error),
 }
 
-/// A receiver of decoded bytes.
-type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+/// Why a decoder came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It has taken all of the input and holds nothing back.
+    NeedsInput,
+    /// It has yielded as much as it was allowed to: call it again with what is left of the input, even if that is nothing.
+    LimitReached,
+}
 
-/// Bytes that a decoder hands on at most at once.
+/// Bytes that a decoder unfolds at once.
 const DECODED_BLOCK: usize = 128 * 1024;
+
+/// What of its limit a decoder may still yield in one step; `None` where it has reached it.
+fn room(begun: usize, out: &[u8], limit: usize) -> Option<usize> {
+    let room = limit.max(1).saturating_sub(out.len() - begun).min(DECODED_BLOCK);
+    (room > 0).then_some(room)
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use zstd::{
     zstd_safe,
 };
 
-use super::{CodecError, DECODED_BLOCK, Sink};
+use super::{CodecError, DECODED_BLOCK, Progress, room};
 
 /// 128 MiB: what every level of the encoder stays below, and what libzstd itself accepts without being asked for more.
 const WINDOW_LOG_MAX: u32 = 27;
@@ -47,6 +47,8 @@ pub(super) struct ZstdDecoder {
     decoder: Decoder<'static>,
     block: Vec<u8>,
     state: State,
+    /// The last step filled its room: more may come without more input.
+    flushing: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,27 +62,26 @@ impl ZstdDecoder {
     pub(super) fn new() -> Result<Self, CodecError> {
         let mut decoder = Decoder::new().map_err(CodecError::Setup)?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(CodecError::Setup)?;
-        Ok(Self { decoder, block: Vec::with_capacity(DECODED_BLOCK), state: State::Empty })
+        Ok(Self { decoder, block: vec![0; DECODED_BLOCK], state: State::Empty, flushing: false })
     }
 
-    pub(super) fn write(&mut self, input: &[u8], sink: &mut Sink<'_>) -> Result<(), CodecError> {
-        let mut input = InBuffer::around(input);
-        let mut flushing = false;
+    pub(super) fn write(&mut self, input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<Progress, CodecError> {
+        let begun = out.len();
         // libzstd must not be called without input once a frame has ended: it would take that for the next frame.
-        while input.pos() < input.src.len() || flushing {
+        while !input.is_empty() || self.flushing {
+            let Some(room) = room(begun, out, limit) else { return Ok(Progress::LimitReached) };
             self.state = State::InFrame;
-            self.block.clear();
-            let expected =
-                self.decoder.run(&mut input, &mut OutBuffer::around(&mut self.block)).map_err(CodecError::Corrupt)?;
-            if !self.block.is_empty() {
-                sink(&self.block).map_err(CodecError::Sink)?;
-            }
+            let mut from = InBuffer::around(input);
+            let mut to = OutBuffer::around(&mut self.block[..room]);
+            let expected = self.decoder.run(&mut from, &mut to).map_err(CodecError::Corrupt)?;
+            out.extend_from_slice(to.as_slice());
+            self.flushing = expected != 0 && to.pos() == room;
+            *input = &input[from.pos()..];
             if expected == 0 {
                 self.state = State::FrameEnded;
             }
-            flushing = expected != 0 && self.block.len() == self.block.capacity();
         }
-        Ok(())
+        Ok(Progress::NeedsInput)
     }
 
     pub(super) fn finish(self) -> Result<(), CodecError> {
