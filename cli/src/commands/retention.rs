@@ -66,9 +66,8 @@ async fn apply(app: &App, arguments: &OneDatabase) -> Result<Answer> {
             .await?;
     }
     for report in &mut reports {
-        report.done = retention::execute(&*store, &*control, &report.plan, &app.context).await?;
-        report.reclaimed_bytes = report.done.iter().map(|d| d.removed_bytes).sum();
-        report.dry_run = false;
+        let executed = retention::execute(&*store, &*control, &report.plan, &app.context).await?;
+        report.executed(executed);
     }
     let mut text = String::new();
     for report in &reports {
@@ -76,11 +75,12 @@ async fn apply(app: &App, arguments: &OneDatabase) -> Result<Answer> {
             text.add(format_args!("{}: {done}\n", report.plan.database));
         }
         text.add(format_args!(
-            "{}: {} reclaimed, {} kept, {} expiring\n",
+            "{}: {} reclaimed, {} kept, {} expiring, {} unfinished uploads swept\n",
             report.plan.database,
             bytes(report.reclaimed_bytes),
             bytes(report.kept_bytes),
-            bytes(report.expiring_bytes)
+            bytes(report.expiring_bytes),
+            count(report.swept_uploads)
         ));
     }
     Answer::new(&json!({ "databases": reports }), text)
@@ -138,6 +138,9 @@ pub(crate) fn told(report: &Report) -> String {
             ],
             backups.chain(leftovers),
         ));
+    }
+    if let Some(sweep) = &plan.uploads {
+        text.add(format_args!("uploads: {sweep}\n"));
     }
     for warning in &plan.warnings {
         text.add(format_args!("warning: {warning}\n"));

@@ -14,11 +14,11 @@ mod verdict;
 
 pub use gather::{Gathered, gather};
 pub use lint::{LintInput, lint};
-pub use plan::{BackupFacts, Decision, Facts, LeftoverDecision, LeftoverFacts, Plan, Step, plan};
+pub use plan::{BackupFacts, Decision, Facts, LeftoverDecision, LeftoverFacts, Plan, Step, UploadSweep, plan};
 pub use policy::{Policy, TierRule};
 pub use reason::Reason;
 pub use report::{Report, StorageRow};
-pub use run::{Done, execute, run};
+pub use run::{Done, Executed, execute, run};
 pub use storage_class::{PRICES_OF, StorageClass};
 pub use undo::undo;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Serialize;
 
 use crate::{
@@ -140,6 +140,15 @@ pub struct LeftoverDecision {
     pub reason: Reason,
 }
 
+/// What uploads that nobody will end are swept: they take room and no listing of objects shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UploadSweep {
+    /// Begun before this time.
+    pub before: Timestamp,
+    /// The same as an age.
+    pub older_than_days: u32,
+}
+
 /// What retention means to do for one database. A dry run prints it, a run executes it and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -153,12 +162,15 @@ pub struct Plan {
     pub decisions: Vec<Decision>,
     /// Oldest first.
     pub leftovers: Vec<LeftoverDecision>,
+    /// Which unfinished uploads are swept; `None` while a run that may be writing one holds the database's lease.
+    pub uploads: Option<UploadSweep>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do about any backup or leftover. Uploads are swept all the same: how many there are
+    /// is only known then.
     pub fn is_empty(&self) -> bool {
         self.decisions.iter().all(|d| d.steps.is_empty()) && self.leftovers.iter().all(|l| !l.remove)
     }
@@ -195,6 +207,7 @@ pub fn plan(facts: &Facts, policy: &Policy, now: Timestamp) -> Plan {
         good,
         decisions,
         leftovers: leftovers(facts, policy, now),
+        uploads: upload_sweep(facts, policy, now),
         warnings: warnings(facts, min_good, good, now),
     }
 }
@@ -278,6 +291,12 @@ fn leftovers(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<LeftoverDeci
         .collect()
 }
 
+fn upload_sweep(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<UploadSweep> {
+    let older_than_days = policy.reclaim_unfinished_after_days.max(1);
+    let before = now.checked_sub(SignedDuration::from_hours(24 * i64::from(older_than_days))).ok()?;
+    (!facts.lease_held).then_some(UploadSweep { before, older_than_days })
+}
+
 fn warnings(facts: &Facts, min_good: u32, good: u32, now: Timestamp) -> Vec<String> {
     let mut warnings = Vec::new();
     if good < min_good {
@@ -307,8 +326,15 @@ impl fmt::Display for Step {
     }
 }
 
+impl fmt::Display for UploadSweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = if self.older_than_days == 1 { "day" } else { "days" };
+        write!(f, "unfinished uploads older than {} {days} are swept", self.older_than_days)
+    }
+}
+
 impl fmt::Display for Plan {
-    /// One line per backup and leftover, then the warnings.
+    /// One line per backup and leftover, the sweep of uploads, then the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for d in &self.decisions {
             let verdict = if d.keep { "keep  " } else { "expire" };
@@ -325,6 +351,9 @@ impl fmt::Display for Plan {
         for l in &self.leftovers {
             let verdict = if l.remove { "remove" } else { "leave " };
             writeln!(f, "{verdict}  {}/{}  leftover  {}", self.database, l.backup_id, l.reason)?;
+        }
+        if let Some(sweep) = &self.uploads {
+            writeln!(f, "sweep   {}  {sweep}", self.database)?;
         }
         self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     ports::Listed,
-    retention::{Done, PRICES_OF, Plan, Policy, Step, StorageClass},
+    retention::{Done, Executed, PRICES_OF, Plan, Policy, Step, StorageClass},
 };
 
 /// Bytes of one tier in one storage class.
@@ -59,6 +59,8 @@ pub struct Report {
     pub plan: Plan,
     /// What was done; empty in a dry run.
     pub done: Vec<Done>,
+    /// Unfinished uploads that were ended; 0 in a dry run.
+    pub swept_uploads: u64,
     /// Where the bytes lay before the run.
     pub storage: Vec<StorageRow>,
     /// Bytes that stay.
@@ -76,14 +78,14 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(plan: Plan, done: Vec<Done>, storage: Vec<StorageRow>, policy: &Policy, dry_run: bool) -> Self {
+    /// Of a plan that has not been executed.
+    pub(super) fn new(plan: Plan, storage: Vec<StorageRow>, policy: &Policy) -> Self {
         let sum = |keep: bool| plan.decisions.iter().filter(|d| d.keep == keep).map(|d| d.bytes).sum::<u64>();
-        let reclaimed_bytes = done.iter().map(|d| d.removed_bytes).sum::<u64>();
         let leaving = |d: &&crate::retention::Decision| !d.keep && !d.steps.contains(&Step::Remove);
         Self {
-            dry_run,
+            dry_run: true,
             kept_bytes: sum(true),
-            reclaimed_bytes,
+            reclaimed_bytes: 0,
             expiring_bytes: plan.decisions.iter().filter(leaving).map(|d| d.bytes).sum(),
             usd_per_month_now: sum_of(storage.iter().map(|row| row.usd_per_month)),
             usd_per_month_forecast: sum_of(plan.decisions.iter().filter(|d| d.keep).map(|d| {
@@ -92,9 +94,18 @@ impl Report {
             })),
             prices: PRICES_OF,
             plan,
-            done,
+            done: Vec::new(),
+            swept_uploads: 0,
             storage,
         }
+    }
+
+    /// Takes down what came of executing its plan.
+    pub fn executed(&mut self, executed: Executed) {
+        self.dry_run = false;
+        self.reclaimed_bytes = executed.done.iter().map(|d| d.removed_bytes).sum();
+        self.swept_uploads = executed.swept_uploads;
+        self.done = executed.done;
     }
 }
 
@@ -108,6 +119,9 @@ impl fmt::Display for Report {
         self.plan.fmt(f)?;
         for done in &self.done {
             writeln!(f, "{done}")?;
+        }
+        if self.swept_uploads > 0 {
+            writeln!(f, "swept   {} unfinished uploads", self.swept_uploads)?;
         }
         for row in &self.storage {
             writeln!(

@@ -31,6 +31,15 @@ pub struct Done {
     pub removed_bytes: u64,
 }
 
+/// What came of executing a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Executed {
+    /// What was done about backups and leftovers.
+    pub done: Vec<Done>,
+    /// Unfinished uploads that were ended.
+    pub swept_uploads: u64,
+}
+
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.skipped {
@@ -53,13 +62,16 @@ pub async fn run(
     let now = context.clock.now();
     let gathered = gather(store, control, database, policy, now).await?;
     let plan = plan(&gathered.facts, policy, now);
-    let done = if dry_run { Vec::new() } else { execute(store, control, &plan, context).await? };
-    Ok(Report::new(plan, done, gathered.storage, policy, dry_run))
+    let mut report = Report::new(plan, gathered.storage, policy);
+    if !dry_run {
+        report.executed(execute(store, control, &report.plan, context).await?);
+    }
+    Ok(report)
 }
 
-/// Executes a plan: attestations first, removals last. Stops at the first error; what was done stays right, and the
+/// Executes a plan: attestations first, then removals, unfinished uploads last. Stops at the first error; what was done stays right, and the
 /// next plan goes on from there. What changed since the plan was made (a hold, an undo, new damage) is left alone.
-pub async fn execute(store: &dyn Store, control: &dyn Store, plan: &Plan, context: &RunContext) -> Result<Vec<Done>> {
+pub async fn execute(store: &dyn Store, control: &dyn Store, plan: &Plan, context: &RunContext) -> Result<Executed> {
     let mut steps: Vec<(&Step, &Decision)> =
         plan.decisions.iter().flat_map(|decision| decision.steps.iter().map(move |step| (step, decision))).collect();
     steps.sort_by(|a, b| a.0.cmp(b.0));
@@ -81,7 +93,20 @@ pub async fn execute(store: &dyn Store, control: &dyn Store, plan: &Plan, contex
                 .map_err(|e| e.context(format!("remove {folder}")))?,
         );
     }
-    Ok(done)
+    let swept_uploads = sweep_uploads(store, control, plan, context)
+        .await
+        .map_err(|e| e.context(format!("sweep unfinished uploads of {}", plan.database)))?;
+    Ok(Executed { done, swept_uploads })
+}
+
+async fn sweep_uploads(store: &dyn Store, control: &dyn Store, plan: &Plan, context: &RunContext) -> Result<u64> {
+    context.cancel.check()?;
+    let Some(sweep) = &plan.uploads else { return Ok(0) };
+    // Looked at again, as for leftovers.
+    if lease::holder(control, &plan.database, context.clock.now()).await?.is_some() {
+        return Ok(0);
+    }
+    store.sweep_uploads(&format!("{}/", plan.database), sweep.before).await
 }
 
 fn nothing(backup_id: &BackupId, step: &Step, skipped: Option<&str>) -> Done {
