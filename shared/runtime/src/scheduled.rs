@@ -1,11 +1,11 @@
 //! Makes a scheduled run happen once, although its request may be delivered several times.
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
-    lease::{claim_run, holder},
+    lease::{claim_run, holder, run_key},
     ports::{RunContext, Store},
 };
 use serde::Serialize;
@@ -34,8 +34,7 @@ pub(crate) struct Scheduled<'a> {
 
 impl Scheduled<'_> {
     fn key(&self) -> String {
-        let at = self.at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
-        format!("runs/{}/{}/{at}", self.operation, self.database)
+        run_key(self.operation, self.database, self.at)
     }
 
     /// Runs `work` unless that was done. A run that fails gives its claim back, so that the next delivery tries again; a

@@ -9,7 +9,14 @@ use crate::{
     ports::{RunContext, Store},
 };
 
-/// Claims a scheduled run by creating `runs/<operation>/<database>/<scheduled_at>` in the control store. False where
+/// Where the control store keeps the claim on a scheduled run: `runs/<operation>/<database>/<scheduled_at>`, the time in
+/// UTC to the second.
+pub fn run_key(operation: &str, database: &DatabaseSlug, scheduled_at: Timestamp) -> String {
+    let at = scheduled_at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
+    format!("runs/{operation}/{database}/{at}")
+}
+
+/// Claims a scheduled run by creating its [`run_key`] in the control store. False where
 /// another run has claimed it. Idempotent for one run id.
 pub async fn claim_run(
     control: &dyn Store,
@@ -18,8 +25,7 @@ pub async fn claim_run(
     scheduled_at: Timestamp,
     context: &RunContext,
 ) -> Result<bool> {
-    let scheduled = scheduled_at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
-    let key = format!("runs/{operation}/{database}/{scheduled}");
+    let key = run_key(operation, database, scheduled_at);
     match control.put_new(&key, Bytes::from(context.run_id.to_string()), &context.run_id).await {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
