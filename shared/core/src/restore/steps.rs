@@ -18,6 +18,9 @@ use crate::{
     ports::{Classification, PgRestoreStep, RunContext, Target, ToolMessage},
 };
 
+/// What the server says to jobs that got into each other's way.
+const CLASHES: [&str; 2] = ["deadlock detected", "tuple concurrently updated"];
+
 /// What every step needs, and what the tool has said so far, harmless messages aside.
 pub(super) struct Steps<'a> {
     pub(super) target: &'a Arc<dyn Target>,
@@ -87,6 +90,25 @@ impl Steps<'_> {
         .await
     }
 
+    /// The same in several jobs. Where these got into each other's way, what is missing is made again, by one.
+    ///
+    /// That happens in sound archives: an entry that makes an index and then marks it takes one lock after the other,
+    /// and attaching a partition's index takes those of its parent.
+    pub(super) async fn run_in_parallel(&mut self, name: &str, toc: &Toc, dump_ids: &[i32], jobs: u32) -> Result<()> {
+        let before = self.messages.len();
+        let Err(failure) = self.run(name, dump_ids, jobs, false).await else { return Ok(()) };
+        let clashed = |(_, message): &(String, ToolMessage)| CLASHES.iter().any(|clash| message.text.contains(clash));
+        if jobs < 2 || !self.messages[before..].iter().any(clashed) {
+            return Err(failure);
+        }
+        tracing::info!(step = name, reason = %failure, "parallel jobs clashed; making again what is missing");
+        let there = self.context.cancel.race(self.target.toc()).await.map_err(|e| failure.context(e.to_string()))?;
+        let missing = missing(toc, dump_ids, &there);
+        // What was said of entries that are made again is said again if it still holds.
+        self.messages.truncate(before);
+        self.run(name, &missing, 1, false).await
+    }
+
     async fn take(&mut self, step: PgRestoreStep) -> Result<()> {
         if step.dump_ids.is_empty() {
             return Ok(());
@@ -117,6 +139,24 @@ impl Steps<'_> {
             "create missing roles with the backup's globals.sql, install missing extensions, or use --no-owner and --no-acl",
         ))
     }
+}
+
+/// Those of the entries that the target does not have.
+fn missing(toc: &Toc, dump_ids: &[i32], there: &Toc) -> Vec<i32> {
+    let name = |e: &Entry| (e.desc.clone(), e.namespace.clone(), e.tag.clone());
+    let mut present: HashMap<_, usize> = HashMap::new();
+    for entry in &there.entries {
+        *present.entry(name(entry)).or_default() += 1;
+    }
+    let wanted: HashSet<i32> = dump_ids.iter().copied().collect();
+    let mut missing = Vec::new();
+    for entry in toc.entries.iter().filter(|e| wanted.contains(&e.dump_id)) {
+        match present.get_mut(&name(entry)) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => missing.push(entry.dump_id),
+        }
+    }
+    missing
 }
 
 /// Whether an entry only says how to read the others.
