@@ -230,7 +230,7 @@ async fn restore(
     phases.next("data", Some(plan.stored_bytes));
     data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, context).await?;
     phases.next("post-data", None);
-    steps.run("post-data", &plan.post_data, request.jobs, false).await?;
+    steps.run_in_parallel("post-data", toc, &plan.post_data, request.jobs).await?;
     let mut messages = steps.messages;
     if request.part != Part::Schema {
         phases.next("analyze", None);
