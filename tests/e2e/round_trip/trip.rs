@@ -88,7 +88,7 @@ impl<'a> Trip<'a> {
     /// By `lifeboat restore`. Gives the restored database's name.
     pub(super) fn by_restore(&self, backup: &Backup) -> Result<String> {
         let name = self.fresh()?;
-        let outcome = backup.restore(&self.servers.target, &name, &["--jobs", "3"]).json()?;
+        let outcome = backup.restore(&self.servers.target, &name, &["--jobs", "4"]).json()?;
         let compared = outcome["compared"].as_array().map_or(0, Vec::len);
         ensure!(compared > 0 || self.yardstick.count("rows of ") == 0, "nothing was compared: {outcome}");
         self.expect_the_same_in("lifeboat restore", &name)?;
@@ -111,7 +111,8 @@ impl<'a> Trip<'a> {
         self.expect_the_same_in("lifeboat fetch and pg_restore", &name)
     }
 
-    fn by_the_kit(&self, backup: &Backup) -> Result<()> {
+    /// By the `sh` blocks of RESTORE.md.
+    pub(super) fn by_the_kit(&self, backup: &Backup) -> Result<()> {
         backup.follow_the_kit(&self.servers.target)?;
         self.expect_the_same_in("RESTORE.md", self.database)?;
         // Out of the next one's way. It cannot be dropped while there is a subscription in it.
