@@ -59,7 +59,7 @@ pub(super) async fn run(
     }
     command.arg(stage.path());
     let ended = tools::run(command, &doing, b"", &context.cancel).await?;
-    judge(&doing, ended.status.success(), &ended.stderr)
+    judge(&doing, ended.status.success(), &ended.stderr, ended.forgotten)
 }
 
 /// Lines as `pg_restore --list` prints them, of which only the number counts.
@@ -70,7 +70,7 @@ fn list_of(dump_ids: &[i32]) -> String {
     })
 }
 
-fn judge(doing: &str, success: bool, stderr: &[u8]) -> Result<Vec<ToolMessage>> {
+fn judge(doing: &str, success: bool, stderr: &[u8], forgotten: u64) -> Result<Vec<ToolMessage>> {
     let mut messages = classify(stderr);
     let lost =
         messages.iter().find(|m| m.classification.is_fatal() && NO_CONNECTION.iter().any(|t| m.text.contains(t)));
@@ -85,6 +85,13 @@ fn judge(doing: &str, success: bool, stderr: &[u8]) -> Result<Vec<ToolMessage>> 
             entry: None,
         });
     }
+    if forgotten > 0 {
+        messages.push(ToolMessage {
+            classification: Classification::Unknown,
+            text: format!("{doing} said so much that {forgotten} bytes of it were not read"),
+            entry: None,
+        });
+    }
     Ok(messages)
 }
 
@@ -94,20 +101,27 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_reason_is_fatal() {
-        let messages = judge("pg_restore", false, b"pg_restore: warning: errors ignored on restore: 1\n").unwrap();
+        let messages = judge("pg_restore", false, b"pg_restore: warning: errors ignored on restore: 1\n", 0).unwrap();
         assert!(messages.iter().any(|m| m.classification.is_fatal()), "{messages:?}");
-        assert!(judge("pg_restore", true, b"").unwrap().is_empty());
+        assert!(judge("pg_restore", true, b"", 0).unwrap().is_empty());
     }
 
     #[test]
     fn a_failure_that_is_explained_is_what_its_messages_are() {
         let text = b"pg_restore: error: could not execute query: ERROR:  must be member of role \"bob\"\nCommand was: ALTER TABLE public.a OWNER TO bob;\n\n\npg_restore: warning: errors ignored on restore: 1\n";
-        assert!(!judge("pg_restore", false, text).unwrap().iter().any(|m| m.classification.is_fatal()));
+        assert!(!judge("pg_restore", false, text, 0).unwrap().iter().any(|m| m.classification.is_fatal()));
+    }
+
+    #[test]
+    fn messages_too_many_to_be_read_are_fatal() {
+        let text = b"pg_restore: warning: errors ignored on restore: 1\n";
+        let messages = judge("pg_restore", true, text, 1).unwrap();
+        assert!(messages.iter().any(|m| m.classification == Classification::Unknown), "{messages:?}");
     }
 
     #[test]
     fn a_connection_that_failed_is_an_error() {
         let text = b"pg_restore: error: connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n";
-        assert_eq!(judge("pg_restore", false, text).unwrap_err().kind(), ErrorKind::Database);
+        assert_eq!(judge("pg_restore", false, text, 0).unwrap_err().kind(), ErrorKind::Database);
     }
 }

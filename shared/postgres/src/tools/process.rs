@@ -15,13 +15,15 @@ use tokio::{
 /// How long a tool may take to cancel its queries on the server and go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// At most so much of what a tool says is kept; the rest is read and forgotten.
+/// About so much of what a tool says is kept; the rest is read, counted and forgotten.
 const MOST_KEPT: usize = 16 << 20;
 
 /// What a tool has left behind.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stderr: Vec<u8>,
+    /// Bytes of its messages that were not kept: nobody knows what they said.
+    pub(crate) forgotten: u64,
 }
 
 /// A tool and the workers it forked, which go when this is dropped.
@@ -87,21 +89,24 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<Ended> {
     let read = async {
         match stderr {
             Some(pipe) => read_bounded(pipe).await,
-            None => Ok(Vec::new()),
+            None => Ok((Vec::new(), 0)),
         }
     };
-    let ((), stderr, status) = tokio::join!(write, read, child.wait());
-    Ok(Ended { status: status?, stderr: stderr? })
+    let ((), said, status) = tokio::join!(write, read, child.wait());
+    let (stderr, forgotten) = said?;
+    Ok(Ended { status: status?, stderr, forgotten })
 }
 
-async fn read_bounded(mut pipe: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+/// What came, up to the limit, and how many bytes more.
+async fn read_bounded(mut pipe: impl AsyncRead + Unpin) -> std::io::Result<(Vec<u8>, u64)> {
     let mut kept = Vec::new();
+    let mut forgotten = 0;
     let mut buffer = vec![0; 64 << 10];
     loop {
         match pipe.read(&mut buffer).await? {
-            0 => return Ok(kept),
+            0 => return Ok((kept, forgotten)),
             read if kept.len() < MOST_KEPT => kept.extend_from_slice(&buffer[..read]),
-            _ => {}
+            read => forgotten += read as u64,
         }
     }
 }
@@ -128,6 +133,13 @@ mod tests {
     async fn a_tool_that_stops_reading_is_no_deadlock() {
         let input = vec![b'x'; 4 << 20];
         assert!(run(shell("exit 0"), "test", &input, &Cancel::never()).await.unwrap().status.success());
+    }
+
+    #[tokio::test]
+    async fn what_a_tool_says_beyond_the_limit_is_counted() {
+        let ended = run(shell("head -c 17000000 /dev/zero >&2"), "test", b"", &Cancel::never()).await.unwrap();
+        assert!(ended.forgotten > 0 && ended.stderr.len() >= MOST_KEPT, "{}", ended.stderr.len());
+        assert_eq!(ended.stderr.len() as u64 + ended.forgotten, 17_000_000);
     }
 
     #[tokio::test]
