@@ -40,7 +40,7 @@ pub struct RestoreRequest {
     pub no_owner: bool,
     /// Leave privileges out.
     pub no_acl: bool,
-    /// `SET ROLE` before creating objects.
+    /// `SET ROLE` before creating objects and loading rows, and in all that follows.
     pub role: Option<String>,
     /// Restore into a target that is not empty.
     pub force: bool,

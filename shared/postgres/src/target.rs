@@ -10,6 +10,7 @@ mod load;
 mod money;
 mod raw_copy;
 mod restore;
+mod role;
 mod sequences;
 mod stage;
 
@@ -57,6 +58,13 @@ impl PgTarget {
     /// Where it connects to.
     pub fn target(&self) -> &ConnectionTarget {
         &self.target
+    }
+
+    /// A session that acts as `role`, if there is one.
+    async fn session_as(&self, role: Option<&str>) -> Result<Session> {
+        let session = self.session().await?;
+        role::set(&session, role).await?;
+        Ok(session)
     }
 
     async fn session(&self) -> Result<Session> {
@@ -128,15 +136,15 @@ impl Target for PgTarget {
         restore::run(&self.target, &tools, &stage, step, context).await
     }
 
-    async fn worker(&self) -> Result<Box<dyn TargetWorker>> {
-        let session = self.session().await?;
+    async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>> {
+        let session = self.session_as(role).await?;
         let version = Self::server_version_num(&session).await?;
         let tools = self.tools(version).await?;
-        Ok(Box::new(Worker { session, target: self.target.clone(), tools }))
+        Ok(Box::new(Worker { session, target: self.target.clone(), tools, role: role.map(str::to_owned) }))
     }
 
-    async fn analyze(&self, jobs: u32) -> Result<Vec<ToolMessage>> {
-        analyze::run(&self.target, APPLICATION, jobs).await
+    async fn analyze(&self, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>> {
+        analyze::run(self, jobs, role).await
     }
 
     async fn inventory(&self) -> Result<Inventory> {
@@ -175,15 +183,22 @@ struct Worker {
     session: Session,
     target: ConnectionTarget,
     tools: ClientTools,
+    role: Option<String>,
+}
+
+impl Worker {
+    fn psql(&self) -> raw_copy::Psql<'_> {
+        raw_copy::Psql { target: &self.target, tools: &self.tools, role: self.role.as_deref() }
+    }
 }
 
 #[async_trait]
 impl TargetWorker for Worker {
     async fn copy_in(&mut self, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
         if raw_copy::is_needed(statement) {
-            return raw_copy::copy_in(&self.target, &self.tools, statement, rows).await;
+            return raw_copy::copy_in(&self.psql(), statement, rows).await;
         }
-        load::copy_in(&self.session, statement, rows).await
+        load::copy_in(&self.session, self.role.as_deref(), statement, rows).await
     }
 
     async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource) -> Result<u64> {
@@ -192,7 +207,7 @@ impl TargetWorker for Worker {
 
     async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum> {
         if raw_copy::is_needed(statement) {
-            return raw_copy::checksum(&self.target, &self.tools, statement, sort_columns).await;
+            return raw_copy::checksum(&self.psql(), statement, sort_columns).await;
         }
         checksum::of(&self.session, statement, sort_columns).await
     }

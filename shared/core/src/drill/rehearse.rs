@@ -240,7 +240,7 @@ async fn compare(
 ) -> Result<(DataEvidence, SchemaEvidence)> {
     let tables: Vec<usize> = (0..manifest.tables.len()).collect();
     let oids: Vec<u32> = manifest.large_objects.iter().map(|l| l.oid).collect();
-    let compared = compare_tables(target, manifest, toc, &tables, &oids, jobs, context).await?;
+    let compared = compare_tables(target, manifest, toc, &tables, &oids, jobs, None, context).await?;
     let mut schema = SchemaEvidence::compare(&manifest.inventory, &target.inventory().await?);
     accept_later_sequences(&mut schema, toc);
     let restored = target.toc().await?;

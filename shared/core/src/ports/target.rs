@@ -153,12 +153,12 @@ pub trait Target: Send + Sync {
     /// Runs one step; returns every message. An `Err` means that the tool did not run to its end.
     async fn pg_restore(&self, step: &PgRestoreStep, context: &RunContext) -> Result<Vec<ToolMessage>>;
 
-    /// A new session for loading and comparing.
-    async fn worker(&self) -> Result<Box<dyn TargetWorker>>;
+    /// A new session for loading and comparing, which acts as `role` if there is one (`SET ROLE`, as `pg_restore --role`).
+    async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>>;
 
-    /// ANALYZE of the whole database, in `jobs` sessions; returns a message per table that the server refuses to analyze.
+    /// ANALYZE of the whole database, in `jobs` sessions that act as `role`; returns a message per table that the server refuses to analyze.
     /// An `Err` means that the server could not be asked.
-    async fn analyze(&self, jobs: u32) -> Result<Vec<ToolMessage>>;
+    async fn analyze(&self, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>>;
 
     /// Catalog objects and states, as a drill compares them.
     async fn inventory(&self) -> Result<Inventory>;

@@ -58,7 +58,8 @@ enum Piece {
     LargeObject(LargeObjectRecord),
 }
 
-/// Compares the named tables (indexes into the manifest's) and large objects, in `jobs` sessions.
+/// Compares the named tables (indexes into the manifest's) and large objects, in `jobs` sessions that act as `role`.
+#[allow(clippy::too_many_arguments, reason = "what is compared, with what, how, and as whom")]
 pub async fn compare_tables(
     target: &Arc<dyn Target>,
     manifest: &Manifest,
@@ -66,6 +67,7 @@ pub async fn compare_tables(
     tables: &[usize],
     large_objects: &[u32],
     jobs: u32,
+    role: Option<&str>,
     context: &RunContext,
 ) -> Result<Vec<TableComparison>> {
     let mut pieces = pieces(manifest, toc, tables)?;
@@ -78,11 +80,12 @@ pub async fn compare_tables(
             .map(Piece::LargeObject),
     );
     let (sharing, progress) = (Arc::clone(target), Arc::clone(&context.progress));
+    let role = role.map(str::to_owned);
     let mut all = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {
-        let (target, progress) = (Arc::clone(&sharing), Arc::clone(&progress));
+        let (target, progress, role) = (Arc::clone(&sharing), Arc::clone(&progress), role.clone());
         async move {
             let mut done = Vec::new();
-            let mut worker = cancel.race(target.worker()).await?;
+            let mut worker = cancel.race(target.worker(role.as_deref())).await?;
             while let Some(piece) = queue.next().await {
                 let comparison = cancel.race(compare_one(worker.as_mut(), &piece)).await?;
                 // The phase counts rows; a large object has bytes.

@@ -32,6 +32,7 @@ struct Loading {
     target: Arc<dyn Target>,
     manifest: Arc<Manifest>,
     statements: HashMap<i32, LoadStatement>,
+    role: Option<String>,
     context: RunContext,
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn load(
     plan: &RestorePlan,
     jobs: u32,
     disable_triggers: bool,
+    role: Option<&str>,
     context: &RunContext,
 ) -> Result<()> {
     let loading = Arc::new(Loading {
@@ -76,6 +78,7 @@ pub(super) async fn load(
         target: Arc::clone(target),
         manifest: Arc::clone(manifest),
         statements: statements(manifest, toc, disable_triggers)?,
+        role: role.map(str::to_owned),
         context: context.clone(),
     });
     let loaded = workers::run(pieces(manifest, toc, plan), jobs, &context.cancel, move |queue, cancel| {
@@ -139,7 +142,7 @@ async fn work(loading: &Loading, queue: &Queue<Vec<Piece>>, cancel: &Cancel) -> 
     while let Some(pieces) = queue.next().await {
         let worker = match &mut session {
             Some(worker) => worker,
-            none => none.insert(cancel.race(loading.target.worker()).await?),
+            none => none.insert(cancel.race(loading.target.worker(loading.role.as_deref())).await?),
         };
         for piece in pieces {
             match piece {

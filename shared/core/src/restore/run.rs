@@ -117,8 +117,10 @@ pub async fn run(
     context.cancel.race(check_presence(&*ports.store, manifest)).await?;
     let facts = context.cancel.race(ports.target.facts()).await?;
     let plan = plan(manifest, &toc, &facts, request, safety.is_some())?;
+    // A superuser sees every row; the role that owns a table may be kept from some by a policy of its own.
+    let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
     let disable_triggers =
-        data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers).await?;
+        data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers, reads_as).await?;
     let safety_backup = match safety {
         Some(safety) if plan.safety_backup => {
             phases.next("safety backup", None);
@@ -134,7 +136,7 @@ pub async fn run(
         phases.next("drop", None);
         steps.drop_what_is_restored(&toc, &plan).await?;
     }
-    let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, &mut phases);
+    let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {
         e.context(format!("restore of {}/{} is incomplete, do not use the target", plan.database, plan.backup_id))
     })?;
@@ -175,6 +177,7 @@ async fn data_only_precautions(
     plan: &RestorePlan,
     request: &RestoreRequest,
     may_disable_triggers: bool,
+    reads_as: Option<&str>,
 ) -> Result<bool> {
     if request.part != Part::Data {
         return Ok(false);
@@ -192,7 +195,7 @@ async fn data_only_precautions(
         }
     }
     let statements = data::statements(manifest, toc, false)?;
-    let mut worker = ports.target.worker().await?;
+    let mut worker = ports.target.worker(reads_as).await?;
     for &index in &plan.tables {
         let table = &manifest.tables[index];
         let Some(statement) = statements.get(&table.dump_id) else { continue };
@@ -218,6 +221,7 @@ async fn restore(
     plan: &RestorePlan,
     mut steps: Steps<'_>,
     disable_triggers: bool,
+    reads_as: Option<&str>,
     phases: &mut Phases,
 ) -> Result<Done> {
     let Steps { target, request, context, .. } = steps;
@@ -228,19 +232,21 @@ async fn restore(
     // What can be dropped here are large objects, which one step drops and makes.
     steps.run("data definitions", &plan.data_definitions, 1, request.clean).await?;
     phases.next("data", Some(plan.stored_bytes));
-    data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, context).await?;
+    let role = request.role.as_deref();
+    data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, role, context).await?;
     phases.next("post-data", None);
     steps.run_in_parallel("post-data", toc, &plan.post_data, request.jobs).await?;
     let mut messages = steps.messages;
     if request.part != Part::Schema {
         phases.next("analyze", None);
-        let refused = context.cancel.race(target.analyze(request.jobs)).await?;
+        let refused = context.cancel.race(target.analyze(request.jobs, reads_as)).await?;
         messages.extend(refused.into_iter().map(|message| ("analyze".to_owned(), message)));
     }
     if request.part != Part::Schema && !request.no_compare {
         phases.next("compare", Some(plan.rows));
         let compared =
-            compare_tables(target, manifest, toc, &plan.tables, &plan.large_objects, request.jobs, context).await?;
+            compare_tables(target, manifest, toc, &plan.tables, &plan.large_objects, request.jobs, reads_as, context)
+                .await?;
         let wrong: Vec<&TableComparison> = compared.iter().filter(|c| !c.matches()).collect();
         if let Some(first) = wrong.first() {
             return Err(Error::new(

@@ -8,8 +8,8 @@ use lifeboat_core::{
 };
 use tokio::{sync::Mutex, task::JoinSet};
 
+use super::PgTarget;
 use crate::{
-    connect::ConnectionTarget,
     quote,
     session::{Session, database_error, reason},
 };
@@ -41,8 +41,8 @@ struct Work {
 
 /// Analyzes everything; the messages say what the server refused. A root that cannot be analyzed, such as one with a
 /// foreign partition out of reach, is replaced by its leaves.
-pub(super) async fn run(target: &ConnectionTarget, application_name: &str, jobs: u32) -> Result<Vec<ToolMessage>> {
-    let session = target.connect(application_name).await?;
+pub(super) async fn run(target: &PgTarget, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>> {
+    let session = target.session_as(role).await?;
     let encoding = session
         .query_one("SELECT pg_catalog.current_setting('server_encoding')", &[])
         .await
@@ -63,7 +63,7 @@ pub(super) async fn run(target: &ConnectionTarget, application_name: &str, jobs:
     for _ in 0..workers {
         let session = match first.take() {
             Some(session) => session,
-            None => target.connect(application_name).await?,
+            None => target.session_as(role).await?,
         };
         tasks.spawn(work(session, Arc::clone(&queue)));
     }

@@ -10,7 +10,7 @@ use lifeboat_core::{
     ports::{BlockSource, LoadStatement},
 };
 
-use super::money;
+use super::{money, role};
 use crate::{
     quote,
     session::{Session, database_error},
@@ -62,7 +62,12 @@ impl Written {
     }
 }
 
-pub(super) async fn copy_in(session: &Session, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
+pub(super) async fn copy_in(
+    session: &Session,
+    role: Option<&str>,
+    statement: &LoadStatement,
+    rows: &mut dyn BlockSource,
+) -> Result<u64> {
     money::set(session, &statement.lc_monetary).await?;
     let written = parse(session, statement).await?;
     let sql = format!(
@@ -71,9 +76,8 @@ pub(super) async fn copy_in(session: &Session, statement: &LoadStatement, rows: 
         written.column_list(),
         quote::literal(&statement.encoding)
     );
-    let begin =
-        if statement.disable_triggers { "BEGIN; SET LOCAL session_replication_role = replica" } else { "BEGIN" };
-    session.batch_execute(begin).await.map_err(|e| database_error("begin a load", &e))?;
+    let begin = if statement.disable_triggers { role::begin_without_triggers(role) } else { "BEGIN".to_owned() };
+    session.batch_execute(&begin).await.map_err(|e| database_error("begin a load", &e))?;
     match stream(session, &sql, &written.target, rows).await {
         Ok(count) => {
             session.batch_execute("COMMIT").await.map_err(|e| {

@@ -1,7 +1,7 @@
 //! Tables whose names are no text: in a database without encoding (SQL_ASCII) a name may be any bytes. The driver sends
 //! statements as UTF-8 only, so these go through stock psql, byte for byte.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, process::Stdio};
+use std::{ffi::OsString, fmt::Write, os::unix::ffi::OsStringExt, process::Stdio};
 
 use lifeboat_archive::{
     checksum::TableChecksum,
@@ -18,6 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::role;
 use crate::{connect::ConnectionTarget, quote, tools::ClientTools};
 
 /// Bytes read at once.
@@ -33,16 +34,18 @@ pub(super) fn is_needed(statement: &LoadStatement) -> bool {
     statement.encoding == "SQL_ASCII" && std::str::from_utf8(&statement.copy_stmt).is_err()
 }
 
-pub(super) async fn copy_in(
-    target: &ConnectionTarget,
-    tools: &ClientTools,
-    statement: &LoadStatement,
-    rows: &mut dyn BlockSource,
-) -> Result<u64> {
+/// How psql is run.
+pub(super) struct Psql<'a> {
+    pub(super) target: &'a ConnectionTarget,
+    pub(super) tools: &'a ClientTools,
+    pub(super) role: Option<&'a str>,
+}
+
+pub(super) async fn copy_in(psql: &Psql<'_>, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
     let doing = "copy by psql";
     let CopyStatement { target: table, column_list, .. } = parse(statement)?;
     let sql = [b"COPY ", &*table, b" ", &*column_list, b" FROM STDIN (ENCODING 'SQL_ASCII')"].concat();
-    let mut command = psql(target, tools, statement, sql);
+    let mut command = psql.command(statement, sql);
     command.stdin(Stdio::piped());
     let mut child = command.spawn().or_error(ErrorKind::ClientTool, doing)?;
     let said = stderr(&mut child);
@@ -73,12 +76,7 @@ pub(super) async fn copy_in(
     }
 }
 
-pub(super) async fn checksum(
-    target: &ConnectionTarget,
-    tools: &ClientTools,
-    statement: &LoadStatement,
-    sort_columns: bool,
-) -> Result<TableChecksum> {
+pub(super) async fn checksum(psql: &Psql<'_>, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum> {
     let doing = "read by psql";
     let CopyStatement { target: table, columns, column_list } = parse(statement)?;
     let options = b" TO STDOUT (ENCODING 'SQL_ASCII')";
@@ -88,7 +86,7 @@ pub(super) async fn checksum(
     } else {
         [b"COPY ", &*table, b" ", &*column_list, options].concat()
     };
-    let mut child = psql(target, tools, statement, sql).spawn().or_error(ErrorKind::ClientTool, doing)?;
+    let mut child = psql.command(statement, sql).spawn().or_error(ErrorKind::ClientTool, doing)?;
     let said = stderr(&mut child);
     // Bytes above 127 sort alike as they are and as code points of Latin-1.
     let names: Vec<String> =
@@ -114,19 +112,25 @@ fn parse(statement: &LoadStatement) -> Result<CopyStatement> {
         .map_err(|e| Error::new(ErrorKind::Corrupt, format!("a COPY statement of the archive: {e}")))
 }
 
-fn psql(target: &ConnectionTarget, tools: &ClientTools, statement: &LoadStatement, sql: Vec<u8>) -> Command {
-    let mut command = tools.command("psql");
-    command.envs(target.tool_environment("lifeboat restore")).env("PGCLIENTENCODING", "SQL_ASCII");
-    command.args(["--no-psqlrc", "--no-password", "--set=ON_ERROR_STOP=1"]);
-    let mut settings = format!("{SETTINGS} SET lc_monetary = {};", quote::literal(&statement.lc_monetary));
-    if statement.disable_triggers {
-        settings.push_str(" SET session_replication_role = replica;");
+impl Psql<'_> {
+    fn command(&self, statement: &LoadStatement, sql: Vec<u8>) -> Command {
+        let mut command = self.tools.command("psql");
+        command.envs(self.target.tool_environment("lifeboat restore")).env("PGCLIENTENCODING", "SQL_ASCII");
+        command.args(["--no-psqlrc", "--no-password", "--set=ON_ERROR_STOP=1"]);
+        let mut settings = format!("{SETTINGS} SET lc_monetary = {};", quote::literal(&statement.lc_monetary));
+        if statement.disable_triggers {
+            settings.push_str(" SET session_replication_role = replica;");
+        }
+        // Last: the settings are the privilege of the role that logged in.
+        if let Some(role) = self.role {
+            let _ = write!(settings, " {};", role::statement(role));
+        }
+        // Quiet while the settings are made; the answer to the COPY is its number of rows.
+        command.arg("-c").arg("\\set QUIET on").arg("-c").arg(settings).arg("-c").arg("\\set QUIET off");
+        command.arg("-c").arg(OsString::from_vec(sql));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
-    // Quiet while the settings are made; the answer to the COPY is its number of rows.
-    command.arg("-c").arg("\\set QUIET on").arg("-c").arg(settings).arg("-c").arg("\\set QUIET off");
-    command.arg("-c").arg(OsString::from_vec(sql));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 fn stderr(child: &mut Child) -> JoinHandle<Vec<u8>> {

@@ -15,7 +15,7 @@ async fn comes_back(encoding: &str, fixture: &str) {
         let (before, after) = (target(&source).await, target(&restored).await);
         let messages = dump.restore(&after).await;
         assert_eq!(fatal(&messages), Vec::<&_>::new());
-        let mut reading = (before.worker().await.unwrap(), after.worker().await.unwrap());
+        let mut reading = (before.worker(None).await.unwrap(), after.worker(None).await.unwrap());
         for (statement, rows) in dump.tables() {
             for sorted in [false, true] {
                 let expected = reading.0.checksum(&statement, sorted).await.unwrap();
@@ -24,7 +24,7 @@ async fn comes_back(encoding: &str, fixture: &str) {
             }
         }
         assert_eq!(before.inventory().await.unwrap(), after.inventory().await.unwrap());
-        after.analyze(2).await.unwrap();
+        after.analyze(2, None).await.unwrap();
         assert!(after.orphans().await.unwrap().is_empty());
         assert!(after.sequences_behind().await.unwrap().is_empty());
         assert!(!after.facts().await.unwrap().contents.is_empty());
@@ -49,7 +49,7 @@ async fn tables_whose_names_are_no_text_are_loaded_whole_or_not_at_all() {
     let dump = Dump::of(15, &source, "SQL_ASCII").await;
     let (statement, rows) =
         dump.tables().into_iter().find(|(s, _)| std::str::from_utf8(&s.copy_stmt).is_err()).unwrap();
-    let mut worker = target(&source).await.worker().await.unwrap();
+    let mut worker = target(&source).await.worker(None).await.unwrap();
     let before = worker.checksum(&statement, false).await.unwrap();
     let failure = Error::new(ErrorKind::Corrupt, "the chunk's hash is wrong");
     let error = worker.copy_in(&statement, &mut Blocks::then_fail(&rows, failure)).await.unwrap_err();
@@ -57,4 +57,14 @@ async fn tables_whose_names_are_no_text_are_loaded_whole_or_not_at_all() {
     let error = worker.copy_in(&statement, &mut Blocks::of(b"one\ttwo\tthree\tfour\n")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database);
     assert_eq!(worker.checksum(&statement, false).await.unwrap(), before);
+    // As a role that may neither read nor write them.
+    let session = source.connect("test").await.unwrap();
+    session.batch_execute("CREATE ROLE stranger").await.unwrap();
+    let mut stranger = target(&source).await.worker(Some("stranger")).await.unwrap();
+    for refused in [
+        stranger.checksum(&statement, false).await.map(|_| ()),
+        stranger.copy_in(&statement, &mut Blocks::of(&rows)).await.map(|_| ()),
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("permission denied"));
+    }
 }

@@ -24,7 +24,7 @@ async fn restores(from: u32, to: u32) {
     assert_eq!(after.facts().await.unwrap().contents, Vec::<String>::new());
     let messages = dump.restore(&after).await;
     assert_eq!(fatal(&messages), Vec::<&_>::new(), "{from} into {to}");
-    let mut reading = (before.worker().await.unwrap(), after.worker().await.unwrap());
+    let mut reading = (before.worker(None).await.unwrap(), after.worker(None).await.unwrap());
     let mut rows = 0;
     for (statement, _) in dump.tables() {
         let expected = reading.0.checksum(&statement, true).await.unwrap();
@@ -40,7 +40,7 @@ async fn restores(from: u32, to: u32) {
         assert_eq!(reading.1.large_object_digest(oid).await.unwrap(), Some(expected));
     }
     assert_eq!(reading.1.large_object_digest(4).await.unwrap(), None);
-    after.analyze(2).await.unwrap();
+    after.analyze(2, None).await.unwrap();
     assert_eq!(after.facts().await.unwrap().contents.len(), 20);
     if from == to {
         assert_eq!(before.inventory().await.unwrap(), after.inventory().await.unwrap());

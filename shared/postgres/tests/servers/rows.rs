@@ -18,7 +18,7 @@ fn statement(copy_stmt: &str) -> LoadStatement {
 }
 
 struct Setting {
-    _cluster: ThrowawayCluster,
+    cluster: ThrowawayCluster,
     connection: ConnectionTarget,
     session: Session,
     worker: Box<dyn TargetWorker>,
@@ -29,8 +29,8 @@ async fn setting(sql: &str) -> Setting {
     let connection = create_database(&cluster, "d", "").await;
     let session = connection.connect("test").await.unwrap();
     session.batch_execute(sql).await.unwrap();
-    let worker = target(&connection).await.worker().await.unwrap();
-    Setting { _cluster: cluster, connection, session, worker }
+    let worker = target(&connection).await.worker(None).await.unwrap();
+    Setting { cluster, connection, session, worker }
 }
 
 impl Setting {
@@ -87,6 +87,54 @@ async fn triggers_act_unless_they_are_disabled_for_the_load() {
 }
 
 #[tokio::test]
+async fn a_worker_acts_as_the_role_that_it_is_given_in_all_it_does() {
+    let s = setting(
+        "CREATE ROLE \"the owner\"; CREATE ROLE agent LOGIN NOINHERIT PASSWORD 'pw' IN ROLE \"the owner\";
+         GRANT CREATE, USAGE ON SCHEMA public TO \"the owner\"; SET ROLE \"the owner\"; CREATE TABLE public.t (i int);
+         SELECT lo_from_bytea(77, ''); RESET ROLE",
+    )
+    .await;
+    let password = Some("pw".to_owned().into());
+    let agent = ConnectionTarget::local("127.0.0.1", s.cluster.port(), "agent", password, "d");
+    let (target, copy) = (target(&agent).await, statement("COPY public.t (i) FROM stdin;\n"));
+    let mut alone = target.worker(None).await.unwrap();
+    let error = alone.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap_err();
+    assert!(error.to_string().contains("42501"), "{error}");
+
+    let mut worker = target.worker(Some("the owner")).await.unwrap();
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n2\n")).await.unwrap(), 2);
+    assert_eq!(worker.checksum(&copy, false).await.unwrap().rows, 2);
+    assert_eq!(worker.load_large_object(77, &mut Blocks::of(b"content")).await.unwrap(), 7);
+    assert_eq!(worker.large_object_digest(77).await.unwrap().unwrap().0, 7);
+    let analyzed = "SELECT count(*) FROM pg_stats WHERE tablename = 't'";
+    target.analyze(2, None).await.unwrap();
+    assert_eq!(s.session.query_one(analyzed, &[]).await.unwrap().get::<_, i64>(0), 0);
+    target.analyze(2, Some("the owner")).await.unwrap();
+    assert_eq!(s.session.query_one(analyzed, &[]).await.unwrap().get::<_, i64>(0), 1);
+
+    let error = target.worker(Some("nobody")).await.err().unwrap();
+    assert!(error.to_string().contains("act as role 'nobody'"), "{error}");
+}
+
+#[tokio::test]
+async fn triggers_are_disabled_by_the_role_that_logged_in_and_the_rows_loaded_by_the_other() {
+    let s = setting(
+        "CREATE ROLE owner; CREATE TABLE public.t (i int, loader text DEFAULT current_user); ALTER TABLE public.t OWNER TO owner;
+         CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER g BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.f()",
+    )
+    .await;
+    let mut worker = target(&s.connection).await.worker(Some("owner")).await.unwrap();
+    let mut copy = statement("COPY public.t (i) FROM stdin;\n");
+    copy.disable_triggers = true;
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap(), 1);
+    let loader = s.session.query_one("SELECT loader FROM public.t", &[]).await.unwrap();
+    assert_eq!(loader.get::<_, &str>(0), "owner");
+    copy.disable_triggers = false;
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"2\n")).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn checksums_do_not_depend_on_partitions_order_of_columns_or_settings_of_the_database() {
     let mut s = setting(
         "CREATE TABLE public.plain (a int, \"B\" text, c timestamptz, d bytea, g int GENERATED ALWAYS AS (a + 1) STORED);
@@ -105,7 +153,7 @@ async fn checksums_do_not_depend_on_partitions_order_of_columns_or_settings_of_t
     assert_eq!(s.worker.checksum(&root, true).await.unwrap(), before);
     assert_ne!(s.worker.checksum(&root, false).await.unwrap(), s.worker.checksum(&plain, false).await.unwrap());
     // A session that begins under the database's own settings.
-    let mut late = target(&s.connection).await.worker().await.unwrap();
+    let mut late = target(&s.connection).await.worker(None).await.unwrap();
     assert_eq!(late.checksum(&plain, true).await.unwrap(), before);
     s.session.batch_execute("UPDATE public.plain SET \"B\" = 'y' WHERE a = 7").await.unwrap();
     assert_ne!(late.checksum(&plain, true).await.unwrap(), before);

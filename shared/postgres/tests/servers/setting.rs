@@ -187,7 +187,7 @@ impl Dump {
         let context = lifeboat_testkit::context().build();
         let mut messages = target.pg_restore(&step(self.ids(Section::PreData), 1), &context).await.unwrap();
         messages.extend(target.pg_restore(&step(self.ids(Section::Data), 1), &context).await.unwrap());
-        let mut worker = target.worker().await.unwrap();
+        let mut worker = target.worker(None).await.unwrap();
         for (statement, rows) in self.tables() {
             let expected = rows.iter().filter(|b| **b == b'\n').count() as u64;
             let loaded = worker.copy_in(&statement, &mut Blocks::of(&rows)).await.unwrap();
