@@ -239,7 +239,7 @@ pub(crate) struct Fetch {
   lifeboat drill orders --select latest --scratch local
   lifeboat drill orders --scratch env:SCRATCH_URL
 
-Exit codes: 0 passed, 7 failed, 8 all data are fine but RPO or RTO was missed.")]
+Exit codes: 0 passed, 7 failed, 8 all data are fine but RPO or RTO was missed; what ended it early has its own code.")]
 pub(crate) struct Drill {
     /// The database
     pub(crate) database: Option<DatabaseSlug>,

@@ -128,6 +128,33 @@ fn a_wrong_password() -> Result<()> {
 }
 
 #[test]
+fn a_role_that_may_not_connect_or_not_often_enough() -> Result<()> {
+    let store = StoreUnderTest::folder()?;
+    let url = with_role("closed", "shut_out_role", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC")?;
+    fails(
+        || dump_from(&store, &url),
+        &Failure {
+            code: 4,
+            kind: "database",
+            says: &["connect to database 'closed'", "as 'shut_out_role'", "permission denied"],
+            hint: &["GRANT CONNECT"],
+        },
+    )?;
+    let grant = "GRANT pg_read_all_data TO lonely_role; ALTER ROLE lonely_role BYPASSRLS CONNECTION LIMIT 1";
+    let url = with_role("crowded", "lonely_role", grant)?;
+    fails(
+        || dump_from(&store, &url),
+        &Failure {
+            code: 4,
+            kind: "database",
+            says: &["too many connections for role \"lonely_role\""],
+            hint: &["CONNECTION LIMIT", "max_connections", "--jobs"],
+        },
+    )?;
+    nothing_is_listed(&store)
+}
+
+#[test]
 fn a_database_that_does_not_exist() -> Result<()> {
     let store = StoreUnderTest::folder()?;
     fails(

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Result, ensure};
 use lifeboat_tests::{Lifeboat, StoreUnderTest};
 
-use super::failing::{Failure, fails};
+use super::failing::{Failure, document, fails};
 use crate::shared::{call, fifteen, no_session_stays_on};
 
 /// A store with one backup of a small database of this name.
@@ -64,6 +64,23 @@ fn a_target_that_does_not_exist() -> Result<()> {
         || restore_to(&store, "homeless", "nowhere", &[]),
         &Failure { code: 4, kind: "database", says: &["\"nowhere\" does not exist"], hint: &["database's name"] },
     )
+}
+
+#[test]
+fn a_drill_whose_scratch_server_lets_nobody_in_fails_and_has_nothing_to_tear_down() -> Result<()> {
+    let store = store_with_a_backup("undrilled")?;
+    let wrong = format!("postgres://postgres:hunter2@127.0.0.1:{}/postgres", fifteen()?.port());
+    let drill = || -> Result<Lifeboat> {
+        Ok(call(&store, "undrilled", &["drill", "--scratch", "env:SCRATCH"])?.env("SCRATCH", &wrong))
+    };
+    let ended = drill()?.run()?.expect(4)?;
+    ensure!(ended.stdout.contains("FAILED") && ended.stdout.contains("phase provision failed"), "{ended:?}");
+    ensure!(ended.stdout.contains("nothing was provisioned") && !ended.stdout.contains("hunter2"), "{ended:?}");
+    let document = document(&drill()?.args(["--output", "json"]).run()?.expect(4)?.stdout)?;
+    ensure!(document["verdict"] == "failed", "{document:#}");
+    let listed = store.lifeboat(["list"]).json()?;
+    ensure!(listed["backups"][0]["rung"] == "verified", "{listed:#}");
+    Ok(())
 }
 
 #[test]

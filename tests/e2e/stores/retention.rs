@@ -51,9 +51,11 @@ impl Retention<'_> {
     fn apply_as_planned(&self, database: &str) -> Result<Vec<Value>> {
         let planned = self.plan(database)?;
         let report = self.apply(database)?;
+        // Two calls, two moments: the limit of age for unfinished uploads counts back from each.
         let without_time = |plan: &Value| {
             let mut plan = plan.clone();
             plan["made_at"] = json!(null);
+            plan["uploads"]["before"] = json!(null);
             plan
         };
         ensure!(without_time(&planned) == without_time(&report["plan"]), "{planned:#} against {report:#}");
