@@ -5,6 +5,7 @@ mod app;
 mod arguments;
 mod commands;
 mod progress;
+mod redact;
 mod table;
 mod text;
 
@@ -12,7 +13,6 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind as ClapErrorKind};
 use lifeboat_core::{Error, ErrorKind, Result};
-use lifeboat_postgres::ConnectionTarget;
 
 use answer::{Answer, err, out, print_error};
 use app::App;
@@ -65,7 +65,7 @@ async fn run(arguments: &Arguments) -> Result<Answer> {
 
 /// Help, version and usage errors.
 fn usage(error: &clap::Error) -> u8 {
-    let text = without_passwords(error.render().to_string());
+    let text = error.render().to_string();
     match error.kind() {
         ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => {
             out(&text);
@@ -77,6 +77,7 @@ fn usage(error: &clap::Error) -> u8 {
         }
         _ => {}
     }
+    let text = redact::without_urls(&text, &words());
     if wants_json() {
         return print_error(&usage_error(&text), Output::Json);
     }
@@ -96,14 +97,12 @@ fn usage_error(text: &str) -> Error {
 
 /// The arguments could not be parsed, but whoever reads the answer has said how.
 fn wants_json() -> bool {
-    let words: Vec<String> = std::env::args().collect();
+    let words = words();
     words.iter().any(|w| w == "--output=json")
         || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
-/// A URL in the wrong place is quoted by the parser; its password must not be.
-fn without_passwords(text: String) -> String {
-    std::env::args()
-        .filter(|word| word.contains("://") && ConnectionTarget::url_has_password(word))
-        .fold(text, |text, word| text.replace(&word, "(a URL with a password)"))
+/// The words of this call; one that is no text must not end the program.
+fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }

@@ -26,14 +26,14 @@ pub fn check_url(text: &str) -> Result<DatabaseUrl> {
                 .with_hint("write env:ORDERS_URL and set ORDERS_URL to the database's URL"))
         };
     }
-    if ConnectionTarget::url_has_password(text) {
+    // Only the parser knows what is a password: a slash in it, or %-encoding, makes the text look like something else.
+    if ConnectionTarget::parse(text)?.has_password() {
         return Err(Error::new(
             ErrorKind::Usage,
             "the database URL contains a password, which other users of this machine could read",
         )
         .with_hint(ALTERNATIVES));
     }
-    ConnectionTarget::parse(text)?;
     Ok(DatabaseUrl::Plain(text.to_owned()))
 }
 
@@ -81,13 +81,36 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_refused_with_the_alternatives_and_not_repeated() {
-        for url in ["postgres://ann:hunter2@db/orders", "postgres://ann@db/orders?password=hunter2"] {
+        for url in [
+            "postgres://ann:hunter2@db/orders",
+            "postgresql://ann:hunter2@db/orders",
+            "postgres://ann:hunter2/or@db/orders",
+            "postgres://ann@db/orders?password=hunter2",
+            "postgres://ann@db/orders?pass%77ord=hunter2",
+            "postgres://ann@db/orders?sslmode=disable&%70assword=hunter2",
+        ] {
             let error = check_url(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage);
             for word in ["env:NAME", "PGPASSFILE", "PGPASSWORD"] {
                 assert!(error.hint().contains(word), "{}", error.hint());
             }
             assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_database_is_refused_and_not_repeated() {
+        for url in [
+            "postgres://ann:p?hunter2@db/orders",
+            "postgres://ann:p?hunter2=%ff@db/orders",
+            "postgres://ann:p?sslmode=hunter2@db/orders",
+            "postgres://ann:hunter2@db:port/orders",
+            "POSTGRES://ann:hunter2@db/orders",
+            "host=db user=ann password=hunter2",
+        ] {
+            let error = check_url(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"), "{url}: {error}");
         }
     }
 

@@ -54,7 +54,7 @@ fn a_password_on_the_command_line() -> Result<()> {
     // In the wrong place it is no URL to Lifeboat, and must not be repeated either.
     for arguments in [&["dump", WITH_PASSWORD] as &[&str], &["list", WITH_PASSWORD], &["dump", "--jobs", WITH_PASSWORD]]
     {
-        fails(|| Ok(store.lifeboat(arguments)), &usage(&["(a URL with a password)"], &["--help"]))?;
+        fails(|| Ok(store.lifeboat(arguments)), &usage(&["postgres://…"], &["--help"]))?;
     }
     Ok(())
 }
