@@ -7,6 +7,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use lifeboat_archive::toc::{Compression, CreatedAt, Format, Header, Toc};
+use lifeboat_core::manifest::Manifest;
+use lifeboat_testkit::BackupBuilder;
 use serde_json::Value;
 
 fn lifeboat(folder: &Path, arguments: &[&str]) -> Command {
@@ -132,6 +135,35 @@ fn a_password_in_a_url_is_refused_and_repeated_nowhere() {
 }
 
 #[test]
+fn a_password_that_does_not_look_like_one_is_refused_and_repeated_nowhere() {
+    for url in [
+        "postgres://ann:hun/ter2@localhost:1/orders",
+        "postgres://ann@localhost:1/orders?pass%77ord=hun/ter2",
+        "postgres://ann:hun ter2@localhost:1/orders",
+        "postgres://ann:p?hun/ter2@localhost:1/orders",
+    ] {
+        let with_jobs = format!("--jobs={url}");
+        for arguments in [
+            &["preflight", "--database-url", url][..],
+            &["restore", "latest", "--store", "file:///tmp/x", "--to", url],
+            &["drill", "orders", "--store", "file:///tmp/x", "--scratch", url],
+            &["dump", url],
+            &["list", url],
+            &["verify", url],
+            &[url],
+            &["dump", with_jobs.as_str()],
+            &["list", "--store", url],
+        ] {
+            for output in [run(arguments), run(&[arguments, &["-vv", "--output", "json"][..]].concat())] {
+                let said = stdout(&output) + &stderr(&output);
+                assert_eq!(code(&output), 2, "{arguments:?}: {said}");
+                assert!(!said.contains("ter2"), "{arguments:?}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn errors_say_what_and_what_to_do() {
     for (arguments, expected, kind, hint) in [
         (&["dump"][..], 2, "usage", "--database-url"),
@@ -173,6 +205,61 @@ fn an_empty_store_is_told_as_empty() {
         assert_eq!(json(&output)["error"]["kind"], "not_found");
     }
     assert_eq!(code(&run(&["verify", "all", "--store", &store])), 0);
+}
+
+/// A table of contents without an entry.
+fn no_entries() -> Vec<u8> {
+    let header = Header {
+        version: (1, 14, 0),
+        int_size: 4,
+        off_size: 8,
+        format: Format::Directory,
+        compression: Compression::Level(0),
+    };
+    let created = CreatedAt { mday: 20, mon: 10, year: 126, ..CreatedAt::default() };
+    let entries = Vec::new();
+    Toc { header, created, dbname: None, remote_version: None, dump_version: None, entries }.write()
+}
+
+/// Makes the builder's backup one without tables, which verifies once [`no_entries`] is its table of contents.
+fn whole(manifest: &mut Manifest) {
+    manifest.tables.clear();
+    let toc = no_entries();
+    manifest.toc.size = toc.len() as u64;
+    manifest.toc.sha256 = lifeboat_core::manifest::sha256_hex(&toc);
+}
+
+#[tokio::test]
+async fn verify_all_goes_on_past_a_backup_that_cannot_be_read_and_ends_with_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let store = lifeboat_store::open(&url, &lifeboat_store::S3Settings::default()).await.unwrap();
+    let of = |day: u32| BackupBuilder::new("orders", &format!("2026-11-{day}T02:00:00Z")).change(whole);
+    let oldest = of(20).store(&*store).await.unwrap();
+    // Newest first: the one that this Lifeboat cannot read is neither the first nor the last to be verified.
+    let newer = of(21).change(|m| m.format_version += 1).store(&*store).await.unwrap();
+    let newest = of(22).store(&*store).await.unwrap();
+    for manifest in [&oldest, &newest] {
+        std::fs::write(folder.path().join(manifest.folder()).join("archive/toc.dat"), no_entries()).unwrap();
+    }
+    let output = run(&["verify", "all", "--store", &url, "--output", "json"]);
+    let document = json(&output);
+    assert_eq!(code(&output), 1, "{document}");
+    assert_eq!((&document["checked"], &document["damaged"], &document["unread"]), (&2.into(), &0.into(), &1.into()));
+    let rows = document["backups"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{document}");
+    assert_eq!(rows[1]["backup_id"], newer.backup_id.to_string());
+    assert_eq!(rows[1]["error"]["hint"], "use a newer Lifeboat");
+    assert!(rows[0]["damage"] == serde_json::json!([]) && rows[2]["damage"] == serde_json::json!([]), "{document}");
+    let output = run(&["verify", "all", "--store", &url]);
+    assert_eq!(code(&output), 1);
+    let said = stdout(&output);
+    assert!(said.matches("verified: ").count() == 2 && said.contains("not read: "), "{said}");
+    // Damage beside it is the graver news.
+    std::fs::write(folder.path().join(oldest.folder()).join("globals.sql"), "DROP ROLE app;\n").unwrap();
+    let output = run(&["verify", "all", "--store", &url, "--output", "json"]);
+    let document = json(&output);
+    assert_eq!((code(&output), &document["damaged"], &document["unread"]), (7, &1.into(), &1.into()), "{document}");
 }
 
 #[test]

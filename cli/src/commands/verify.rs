@@ -35,6 +35,7 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     let database = app.named_or_by_url(None)?.map(|s| s.slug);
     let states = app.context.cancel.race(catalog::list(&*store, database.as_ref())).await?;
     let (mut rows, mut documents, mut damaged) = (Vec::new(), Vec::new(), 0_u32);
+    let mut unread: Vec<ErrorKind> = Vec::new();
     for state in &states {
         let jobs = app.jobs(&state.database, arguments.jobs);
         let result = async {
@@ -53,7 +54,14 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
                     { "object": "manifest.json", "what": e.to_string() } ] });
                 (format!("DAMAGED: {e}"), document)
             }
-            Err(e) => return Err(e),
+            // Nobody is left who waits for the others.
+            Err(e) if app.context.cancel.check().is_err() => return Err(e),
+            Err(e) => {
+                unread.push(e.kind());
+                let mut document = json!({ "database": state.database, "backup_id": state.backup_id });
+                document["error"] = error_document(&e)["error"].take();
+                (format!("not read: {e}; {}", e.hint()), document)
+            }
         };
         rows.push(vec![state.qualified(), words]);
         documents.push(document);
@@ -63,8 +71,11 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     } else {
         table(&[("backup", Align::Left), ("result", Align::Left)], rows)
     };
-    let document = json!({ "backups": documents, "checked": states.len(), "damaged": damaged });
-    Ok(Answer::new(&document, text)?.with_exit((damaged > 0).then_some(ErrorKind::Corrupt)))
+    let checked = states.len() - unread.len();
+    let document = json!({ "backups": documents, "checked": checked, "damaged": damaged, "unread": unread.len() });
+    // Damage is the graver news: what was not read may be whole.
+    let exit = if damaged > 0 { Some(ErrorKind::Corrupt) } else { unread.first().copied() };
+    Ok(Answer::new(&document, text)?.with_exit(exit))
 }
 
 fn words(outcome: &VerifyOutcome) -> String {
