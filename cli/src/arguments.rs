@@ -193,7 +193,8 @@ pub(crate) struct Restore {
     /// Rows only, into tables that exist and are empty
     #[arg(long, conflicts_with = "clean")]
     pub(crate) data_only: bool,
-    /// Drop what is restored before creating it
+    /// Drop what is restored before creating it; fails where objects that are not restored depend on it, such as views
+    /// on a table. To restore beside, into a new database, is the safe way
     #[arg(long)]
     pub(crate) clean: bool,
     /// Leave objects to the role that restores
