@@ -223,6 +223,13 @@ impl Entry {
         String::from_utf8_lossy(&self.tag)
     }
 
+    /// Whether this is a privilege, comment or security label of an object of this kind, such as `LARGE OBJECT`: only
+    /// their tags begin with the kind. The tag of any other entry is a name, which may begin with anything.
+    pub fn is_remark_on(&self, kind: &str) -> bool {
+        matches!(self.desc.as_slice(), b"ACL" | b"COMMENT" | b"SECURITY LABEL")
+            && self.tag.strip_prefix(kind.as_bytes()).is_some_and(|rest| matches!(rest.first(), Some(b' ' | b'S')))
+    }
+
     /// Whether this is the data of a table.
     pub fn is_table_data(&self) -> bool {
         self.desc == b"TABLE DATA"

@@ -333,7 +333,7 @@ fn toc_differences(expected: &Toc, actual: &Toc) -> Vec<String> {
     for (toc, one) in [(expected, 1), (actual, -1)] {
         for entry in &toc.entries {
             let (desc, tag) = (entry.desc_str(), entry.tag_str());
-            if desc.starts_with("DATABASE") || tag.starts_with("DATABASE ") {
+            if matches!(desc.as_ref(), "DATABASE" | "DATABASE PROPERTIES") || entry.is_remark_on("DATABASE") {
                 continue;
             }
             let schema = String::from_utf8_lossy(entry.namespace.as_deref().unwrap_or(b"-")).into_owned();
@@ -345,4 +345,63 @@ fn toc_differences(expected: &Toc, actual: &Toc) -> Vec<String> {
         .filter(|(_, count)| *count != 0)
         .map(|(entry, count)| format!("{} {entry}", if count > 0 { "missing:" } else { "additional:" }))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_archive::toc::{Compression, CreatedAt, Entry, Extra, Format, Header, Section};
+
+    use super::*;
+
+    fn toc(entries: &[(&str, &str)]) -> Toc {
+        let entry = |(desc, tag): &(&str, &str)| Entry {
+            dump_id: 1,
+            had_dumper: false,
+            table_oid: 0,
+            oid: 0,
+            tag: (*tag).into(),
+            desc: (*desc).into(),
+            section: Section::PreData,
+            defn: None,
+            drop_stmt: None,
+            copy_stmt: None,
+            namespace: None,
+            tablespace: None,
+            table_am: None,
+            relkind: None,
+            owner: None,
+            with_oids: None,
+            dependencies: Vec::new(),
+            extra: Extra::Directory { file: Vec::new() },
+        };
+        Toc {
+            header: Header {
+                version: (1, 16, 0),
+                int_size: 4,
+                off_size: 8,
+                format: Format::Directory,
+                compression: Compression::Algorithm(0),
+            },
+            created: CreatedAt::default(),
+            dbname: None,
+            remote_version: None,
+            dump_version: None,
+            entries: entries.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn only_entries_of_the_database_itself_may_be_missing_whatever_a_table_is_called() {
+        let of_database = [
+            ("DATABASE", "orders"),
+            ("DATABASE PROPERTIES", "orders"),
+            ("ACL", "DATABASE orders"),
+            ("COMMENT", "DATABASE orders"),
+            ("SECURITY LABEL", "DATABASE orders"),
+        ];
+        assert_eq!(toc_differences(&toc(&of_database), &toc(&[])), Vec::<String>::new());
+        let of_table = [("TABLE", "DATABASE x"), ("COMMENT", "TABLE \"DATABASE x\""), ("INDEX", "DATABASE by id")];
+        let missing = toc_differences(&toc(&of_table), &toc(&[]));
+        assert_eq!(missing.len(), 3, "{missing:?}");
+    }
 }

@@ -115,8 +115,7 @@ fn steps(toc: &Toc, selected: &BTreeSet<i32>, part: Part) -> Steps {
             continue;
         }
         let desc = entry.desc_str();
-        let tag = entry.tag_str();
-        let of_large_object = desc.starts_with("BLOB") || tag.starts_with("LARGE OBJECT");
+        let of_large_object = desc.starts_with("BLOB") || entry.is_remark_on("LARGE OBJECT");
         let is_data = current == Section::Data || of_large_object;
         // A refresh belongs to both: without rows it leaves what can be queried, as with pg_restore; with rows, the rows.
         let is_refresh = desc == "MATERIALIZED VIEW DATA";
@@ -164,4 +163,65 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
         .filter(|e| e.dependencies.iter().any(|d| selected.contains(d)))
         .map(|e| format!("foreign key {}: the other table is not restored", e.tag_str()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_archive::toc::{Compression, CreatedAt, Entry, Extra, Format, Header};
+
+    use super::*;
+
+    fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
+        Entry {
+            dump_id,
+            had_dumper: false,
+            table_oid: 0,
+            oid: 0,
+            tag: tag.into(),
+            desc: desc.into(),
+            section,
+            defn: None,
+            drop_stmt: None,
+            copy_stmt: None,
+            namespace: None,
+            tablespace: None,
+            table_am: None,
+            relkind: None,
+            owner: None,
+            with_oids: None,
+            dependencies: Vec::new(),
+            extra: Extra::Directory { file: Vec::new() },
+        }
+    }
+
+    #[test]
+    fn only_what_belongs_to_large_objects_counts_as_theirs_whatever_a_table_is_called() {
+        let (pre, data) = (Section::PreData, Section::Data);
+        let entries = vec![
+            entry(1, "TABLE", "LARGE OBJECT x", pre),
+            entry(2, "COMMENT", "TABLE \"LARGE OBJECT x\"", Section::None),
+            entry(3, "ACL", "TABLE \"LARGE OBJECT x\"", Section::None),
+            entry(4, "BLOB METADATA", "910001..910002", pre),
+            entry(5, "ACL", "LARGE OBJECTS 910001..910002", data),
+            entry(6, "COMMENT", "LARGE OBJECT 910001", data),
+            entry(7, "INDEX", "LARGE OBJECT by id", Section::PostData),
+        ];
+        let header = Header {
+            version: (1, 16, 0),
+            int_size: 4,
+            off_size: 8,
+            format: Format::Directory,
+            compression: Compression::Algorithm(0),
+        };
+        let created = CreatedAt::default();
+        let toc = Toc { header, created, dbname: None, remote_version: None, dump_version: None, entries };
+        let all: BTreeSet<i32> = (1..=7).collect();
+        let sorted = |part| {
+            let steps = steps(&toc, &all, part);
+            (steps.pre_data, steps.data_definitions, steps.post_data)
+        };
+        assert_eq!(sorted(Part::Schema), (vec![1, 2], vec![], vec![3, 7]));
+        assert_eq!(sorted(Part::Data), (vec![4], vec![5, 6], vec![]));
+        assert_eq!(sorted(Part::Everything), (vec![1, 2, 4], vec![5, 6], vec![3, 7]));
+    }
 }

@@ -172,8 +172,8 @@ impl Dump {
                 current = entry.section;
             }
             let late = entry.desc == b"ACL" || entry.desc == b"DEFAULT ACL";
-            let part = if late && !entry.tag.starts_with(b"LARGE OBJECT") { Section::PostData } else { current };
-            let of_database = entry.desc.starts_with(b"DATABASE") || entry.tag.starts_with(b"DATABASE ");
+            let part = if late && !entry.is_remark_on("LARGE OBJECT") { Section::PostData } else { current };
+            let of_database = entry.desc.starts_with(b"DATABASE") || entry.is_remark_on("DATABASE");
             if part == section && !entry.is_table_data() && !entry.is_blobs() && !of_database {
                 ids.push(entry.dump_id);
             }
