@@ -22,17 +22,13 @@ use crate::{
 ///
 /// `SnapshotLost` where an object vanished while it was looked at; the session's transaction has then failed.
 pub async fn inventory(session: &Session) -> Result<Inventory> {
+    let version = session.server_version_num().await?;
     let row = session
-        .query_one(
-            "SELECT pg_catalog.current_setting('server_version_num')::int4, \
-             pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'",
-            &[],
-        )
+        .query_one("SELECT pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'", &[])
         .await
         .map_err(|e| database_error("take inventory", &e))?;
-    let version: i32 = row.get(0);
     // Without a declared encoding names are bytes; with one, the server gives them as UTF-8.
-    let wire = if row.get(1) { "SQL_ASCII" } else { "UTF8" };
+    let wire = if row.get(0) { "SQL_ASCII" } else { "UTF8" };
     let mut items = Vec::new();
     for (what, query) in statements::all(version) {
         let sql = format!(
@@ -53,7 +49,7 @@ pub async fn inventory(session: &Session) -> Result<Inventory> {
 const SEQUENCES_AT_ONCE: usize = 200;
 
 /// `last_value,is_called` of every sequence; `?` where the role may not read one, or its name cannot be sent.
-async fn sequence_values(session: &Session, version: i32, wire: &str) -> Result<Vec<InventoryItem>> {
+async fn sequence_values(session: &Session, version: u32, wire: &str) -> Result<Vec<InventoryItem>> {
     let what = "sequences";
     let item = |name: &[u8], state: &str| InventoryItem {
         kind: "sequence".to_owned(),

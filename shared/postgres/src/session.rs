@@ -54,6 +54,15 @@ impl Deref for Session {
 }
 
 impl Session {
+    /// The server's version, such as 150018.
+    pub(crate) async fn server_version_num(&self) -> Result<u32> {
+        let row = self
+            .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
+            .await
+            .map_err(|e| database_error("read the server's version", &e))?;
+        Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+    }
+
     /// Lets the server end this session when it has been idle for 50 s, in a transaction or not: a frozen client behind
     /// a proxy that keeps the connection open must not hold its snapshot. Whoever holds such a session keeps it alive
     /// by queries every [`KEEPALIVE_EVERY`].

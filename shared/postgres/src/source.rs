@@ -49,7 +49,7 @@ impl PgSource {
 
     async fn tools(&self) -> Result<ClientTools> {
         let session = self.target.connect("lifeboat").await?;
-        let version = facts::server_version_num(&session).await?;
+        let version = session.server_version_num().await?;
         drop(session);
         self.search.find_for(version).await
     }

@@ -86,14 +86,6 @@ impl PgTarget {
             },
         }
     }
-
-    async fn server_version_num(session: &Session) -> Result<u32> {
-        let row = session
-            .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
-            .await
-            .map_err(|e| database_error("read the server's version", &e))?;
-        Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
-    }
 }
 
 #[async_trait]
@@ -130,7 +122,7 @@ impl Target for PgTarget {
         let stage =
             stage.ok_or_else(|| Error::new(ErrorKind::Unexpected, "pg_restore before the archive was staged"))?;
         let session = self.session().await?;
-        let version = Self::server_version_num(&session).await?;
+        let version = session.server_version_num().await?;
         drop(session);
         let tools = self.tools(version).await?;
         restore::run(&self.target, &tools, &stage, step, context).await
@@ -138,7 +130,7 @@ impl Target for PgTarget {
 
     async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>> {
         let session = self.session_as(role).await?;
-        let version = Self::server_version_num(&session).await?;
+        let version = session.server_version_num().await?;
         let tools = self.tools(version).await?;
         Ok(Box::new(Worker { session, target: self.target.clone(), tools, role: role.map(str::to_owned) }))
     }
@@ -158,7 +150,7 @@ impl Target for PgTarget {
 
     async fn toc(&self) -> Result<Toc> {
         let session = self.session().await?;
-        let version = Self::server_version_num(&session).await?;
+        let version = session.server_version_num().await?;
         drop(session);
         let tools = self.tools(version).await?;
         let harvested = harvest::harvest(&self.target, &tools, None, "lifeboat toc", &Cancel::never()).await?;

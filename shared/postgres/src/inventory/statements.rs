@@ -6,7 +6,7 @@
 use super::privileges;
 
 /// What is looked at, with the query.
-pub(super) fn all(version: i32) -> Vec<(&'static str, String)> {
+pub(super) fn all(version: u32) -> Vec<(&'static str, String)> {
     vec![
         ("schemas", schemas()),
         ("relations", relations()),
@@ -121,7 +121,7 @@ fn columns() -> String {
 
 /// Constraints by name, but those that PostgreSQL makes for partitions from a parent's: their own names may come out
 /// otherwise after a restore, so they are named by what they stem from.
-fn constraints(version: i32) -> String {
+fn constraints(version: u32) -> String {
     let enforced = if version >= 180_000 { "' enforced=' || k.conenforced" } else { "' enforced=true'" };
     let columns = |array: &str, relation: &str| {
         format!(
@@ -295,7 +295,7 @@ pub(super) fn sequence_names(wire: &str) -> String {
     )
 }
 
-fn publications(version: i32) -> String {
+fn publications(version: u32) -> String {
     let schemas = if version >= 150_000 {
         format!(
             " UNION ALL SELECT 'publication schema', {} || ': ' || {}, '' FROM pg_catalog.pg_publication_namespace s \

@@ -15,11 +15,7 @@ use crate::{
 /// Creates it; where the server lacks the locale, with C instead, and says so.
 pub(super) async fn create(session: &Session, name: &str, source: &SourceFacts) -> Result<Vec<ToolMessage>> {
     let doing = format!("create the database {name}");
-    let row = session
-        .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
-        .await
-        .map_err(|e| database_error(&doing, &e))?;
-    let version: i32 = row.get(0);
+    let version = session.server_version_num().await?;
     let mut refused: Option<String> = None;
     let mut attempts = attempts(source, version).into_iter().peekable();
     while let Some(locale) = attempts.next() {
@@ -43,7 +39,7 @@ pub(super) async fn create(session: &Session, name: &str, source: &SourceFacts) 
 }
 
 /// What to try, the source's own locale first.
-fn attempts(source: &SourceFacts, version: i32) -> Vec<String> {
+fn attempts(source: &SourceFacts, version: u32) -> Vec<String> {
     let locale = |collate: &str, ctype: &str| {
         format!("LC_COLLATE {} LC_CTYPE {}", quote::literal(collate), quote::literal(ctype))
     };

@@ -55,7 +55,7 @@ impl ScratchProvider for ServerScratch {
     async fn provision(&self, source: &SourceFacts, globals: &[u8], context: &RunContext) -> Result<Box<dyn Scratch>> {
         let server = self.server.clone().pin().await?;
         let session = server.connect(APPLICATION).await?;
-        let version = version(&session).await?;
+        let version = session.server_version_num().await?;
         if version / 10_000 < source.server_version_num / 10_000 {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -81,14 +81,6 @@ impl ScratchProvider for ServerScratch {
         let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
         Ok(Box::new(Database { made, target, messages }))
     }
-}
-
-async fn version(session: &Session) -> Result<u32> {
-    let row = session
-        .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
-        .await
-        .map_err(|e| database_error("read the server's version", &e))?;
-    Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
 }
 
 /// Roles of the backup that the server lacks, without any right and without a login; we become a member of each, so that

@@ -15,15 +15,6 @@ use crate::{
     tools::ClientTools,
 };
 
-/// Such as 150018.
-pub(crate) async fn server_version_num(session: &Session) -> Result<u32> {
-    let row = session
-        .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4", &[])
-        .await
-        .map_err(|e| database_error("read the server's version", &e))?;
-    Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
-}
-
 pub(super) async fn read(
     session: &Session,
     target: &ConnectionTarget,

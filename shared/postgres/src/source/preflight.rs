@@ -6,7 +6,6 @@ use lifeboat_core::{
     ports::{Finding, Preflight, Severity},
 };
 
-use super::facts;
 use crate::{
     connect::ConnectionTarget,
     session::{Session, database_error},
@@ -23,7 +22,7 @@ const USER_SCHEMAS: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '
 
 pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Result<Preflight> {
     let session = target.connect("lifeboat preflight").await?;
-    let version = facts::server_version_num(&session).await?;
+    let version = session.server_version_num().await?;
     let mut findings = Vec::new();
     if version < OLDEST_SERVER {
         findings.push(finding(
