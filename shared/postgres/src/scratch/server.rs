@@ -21,6 +21,30 @@ use crate::{
 
 const APPLICATION: &str = "lifeboat drill";
 
+/// Whether a database of this name has a subscription: all databases' are in one catalog.
+const SUBSCRIPTIONS_LEFT: &str = "
+SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+               WHERE d.datname = $1::text::name)";
+
+/// Drops the subscriptions of the session's own database, once the backup's event triggers can no longer interfere. The
+/// names stay on the server, where they need not be UTF-8.
+const DROP_SUBSCRIPTIONS: &str = "
+DO $lifeboat$
+DECLARE
+    one name;
+BEGIN
+    FOR one IN SELECT evtname FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LOOP
+        EXECUTE pg_catalog.format('ALTER EVENT TRIGGER %I DISABLE', one);
+    END LOOP;
+    FOR one IN SELECT subname FROM pg_catalog.pg_subscription WHERE subdbid =
+               (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LOOP
+        EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I DISABLE', one);
+        EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', one);
+        EXECUTE pg_catalog.format('DROP SUBSCRIPTION %I', one);
+    END LOOP;
+END
+$lifeboat$ LANGUAGE plpgsql";
+
 /// Makes databases on one server.
 #[derive(Debug, Clone)]
 pub struct ServerScratch {
@@ -108,10 +132,24 @@ async fn make_roles(session: &Session, globals: &[u8], user: &str, made: &mut Ve
 }
 
 impl Made {
+    /// Drops what keeps a database from being dropped even by force (SQLSTATE 55006). Nothing is told to the publisher,
+    /// whose slots are the source's.
+    async fn drop_subscriptions(&self, session: &Session) -> Result<()> {
+        let doing = format!("drop the subscriptions of the database {}", self.database);
+        let some =
+            session.query_one(SUBSCRIPTIONS_LEFT, &[&self.database]).await.map_err(|e| database_error(&doing, &e))?;
+        if !some.get::<_, bool>(0) {
+            return Ok(());
+        }
+        let inside = self.server.with_database(&self.database).connect(APPLICATION).await?;
+        inside.batch_execute(DROP_SUBSCRIPTIONS).await.map_err(|e| database_error(&doing, &e))
+    }
+
     /// Removes database and roles; says what is left.
     async fn remove(&mut self) -> Result<String> {
         let session = self.server.connect(APPLICATION).await?;
         let doing = format!("drop the database {} on {}", self.database, self.server.server_label());
+        self.drop_subscriptions(&session).await?;
         let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote::identifier(&self.database));
         session.batch_execute(&drop_it).await.map_err(|e| database_error(&doing, &e))?;
         let mut stayed = Vec::new();

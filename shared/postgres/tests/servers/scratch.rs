@@ -119,6 +119,48 @@ async fn a_scratch_database_and_its_roles_are_gone_after_tear_down_or_drop() {
     assert_eq!(left().await, (0, 1));
 }
 
+/// What DROP DATABASE does not do by itself, with event triggers of the backup that would interfere.
+const SUBSCRIBED: &str = r#"
+CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+CREATE SUBSCRIPTION "lb ""quoted"" 'one'" CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false);
+CREATE SUBSCRIPTION lb_plain CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = NONE);
+CREATE EVENT TRIGGER "lb ""refuses""" ON sql_drop EXECUTE FUNCTION public.refuse();
+CREATE EVENT TRIGGER lb_refuses_always ON ddl_command_start EXECUTE FUNCTION public.refuse();
+ALTER EVENT TRIGGER lb_refuses_always ENABLE ALWAYS;
+"#;
+
+#[tokio::test]
+async fn a_scratch_database_with_subscriptions_is_gone_after_tear_down_or_drop() {
+    let context = lifeboat_testkit::context().build();
+    for major in MAJORS {
+        let cluster = cluster(major).await;
+        let server = cluster.target("postgres");
+        let session = server.connect("test").await.unwrap();
+        // Subscriptions elsewhere on the server stay.
+        session
+            .batch_execute("CREATE SUBSCRIPTION other CONNECTION 'port=1' PUBLICATION p WITH (connect = false)")
+            .await
+            .unwrap();
+        let provider = ServerScratch { server: server.clone(), search: search(), work_folder: std::env::temp_dir() };
+        for torn_down in [true, false] {
+            let scratch = provider.provision(&facts(major, "UTF8", "C"), b"", &context).await.unwrap();
+            let database = scratch.target().facts().await.unwrap().database;
+            let inside = server.with_database(&database).connect("test").await.unwrap();
+            inside.batch_execute(SUBSCRIBED).await.unwrap();
+            if torn_down {
+                let proof = scratch.tear_down().await.unwrap();
+                assert!(proof.contains(&database), "{proof}");
+            } else {
+                drop(scratch);
+            }
+            let sql = "SELECT (SELECT count(*) FROM pg_database WHERE datname LIKE 'lifeboat%'), \
+                       (SELECT string_agg(subname, ' ') FROM pg_subscription)";
+            let row = session.query_one(sql, &[]).await.unwrap();
+            assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (0, "other"), "PostgreSQL {major}, {torn_down}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_scratch_server_older_than_the_backup_is_refused() {
     let context = lifeboat_testkit::context().build();
