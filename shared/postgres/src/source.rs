@@ -6,6 +6,7 @@ pub(crate) mod harvest;
 mod large_objects;
 mod locks;
 mod names;
+mod odd_names;
 mod preflight;
 mod snapshot;
 mod statements;

@@ -47,7 +47,11 @@ fn a_name_of_no_encoding_is_refused(servers: &Servers) -> Result<()> {
     let store = StoreUnderTest::folder()?;
     let dump = store.lifeboat(["dump", "kept"]).env("LIFEBOAT_CLIENT_TOOLS", &servers.source.bin);
     let refused = dump.database(&servers.source.url("bytes")).run()?.expect(4)?;
-    ensure!(refused.stderr.contains("rename it"), "{}", refused.stderr);
+    ensure!(
+        refused.stderr.contains("names that are not UTF-8") && refused.stderr.contains("rename them"),
+        "{}",
+        refused.stderr
+    );
     let listed = store.lifeboat(["list"]).json()?;
     ensure!(listed["backups"].as_array().is_some_and(Vec::is_empty), "{listed:#}");
     Ok(())

@@ -6,6 +6,7 @@ use lifeboat_core::{
     ports::{Finding, Preflight, Severity},
 };
 
+use super::{odd_names, statements};
 use crate::{
     connect::ConnectionTarget,
     session::{Session, database_error},
@@ -40,19 +41,19 @@ pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Resul
         }
     };
     dangerous_settings(&session, &mut findings).await?;
-    row_security(&session, &mut findings).await?;
-    privileges(&session, &mut findings).await?;
-    large_objects(&session, &mut findings).await?;
-    lock_space(&session, &mut findings).await?;
-    let omitted = omitted(&session).await?;
-    for missing in omitted.iter().filter(|o| o.kind != "role passwords") {
+    let odd = odd_names::read(&session).await?;
+    // The server refuses to send such names as text: whatever else asks for names would fail on them.
+    let omitted = if odd.is_empty() {
+        look_at_objects(&session, &mut findings).await?
+    } else {
         findings.push(finding(
-            "omitted",
-            Severity::Warning,
-            format!("{} {} will be missing: {}", missing.kind, missing.object, missing.reason),
-            "dump as a superuser or from the primary, if it must be included",
+            "names_not_utf8",
+            Severity::Error,
+            format!("the database has no encoding (SQL_ASCII), and names that are not UTF-8: {}", name_some(&odd)),
+            "rename them, or dump this database with pg_dump: Lifeboat cannot yet",
         ));
-    }
+        Vec::new()
+    };
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
     let row = session
         .query_one(
@@ -62,16 +63,34 @@ pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Resul
         )
         .await
         .map_err(|e| database_error("read the database's size", &e))?;
-    let tables =
-        session.query(super::statements::TABLES, &[]).await.map_err(|e| database_error("list tables", &e))?.len();
+    let count = format!("SELECT count(*) FROM ({}) AS t", statements::TABLES);
+    let tables: i64 = session.query_one(&count, &[]).await.map_err(|e| database_error("count tables", &e))?.get(0);
     Ok(Preflight {
         server_version: row.get(0),
         client_version,
         database_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or(0),
-        tables: tables as u64,
+        tables: u64::try_from(tables).unwrap_or(0),
         findings,
         omitted,
     })
+}
+
+/// All that asks for objects by name; returns what a dump would leave out.
+async fn look_at_objects(session: &Session, findings: &mut Vec<Finding>) -> Result<Vec<Omitted>> {
+    row_security(session, findings).await?;
+    privileges(session, findings).await?;
+    large_objects(session, findings).await?;
+    lock_space(session, findings).await?;
+    let omitted = omitted(session).await?;
+    for missing in omitted.iter().filter(|o| o.kind != "role passwords") {
+        findings.push(finding(
+            "omitted",
+            Severity::Warning,
+            format!("{} {} will be missing: {}", missing.kind, missing.object, missing.reason),
+            "dump as a superuser or from the primary, if it must be included",
+        ));
+    }
+    Ok(omitted)
 }
 
 fn finding(code: &str, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) -> Finding {

@@ -11,6 +11,7 @@ mod checks;
 mod cluster;
 mod encodings;
 mod inventory;
+mod preflight;
 mod restore;
 mod rows;
 mod scratch;
