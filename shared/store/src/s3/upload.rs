@@ -82,19 +82,16 @@ impl S3Upload {
 
     /// The upload's parts, begun where there are none yet.
     async fn parts(&mut self) -> Result<&mut Parts> {
-        let parts = match self.parts.take() {
-            Some(parts) => parts,
-            None => {
-                let beginning = self.beginning.get_or_insert_with(|| {
-                    let (bucket, full, run_id) = (Arc::clone(&self.bucket), self.full.clone(), self.run_id.clone());
-                    tokio::spawn(async move { bucket.begin_upload(&full, &run_id).await })
-                });
-                let begun = beginning.await;
-                self.beginning = None;
-                Parts::new(begun.or_error(ErrorKind::Unexpected, "begin an upload")??)
-            }
-        };
-        Ok(self.parts.insert(parts))
+        if self.parts.is_none() {
+            let beginning = self.beginning.get_or_insert_with(|| {
+                let (bucket, full, run_id) = (Arc::clone(&self.bucket), self.full.clone(), self.run_id.clone());
+                tokio::spawn(async move { bucket.begin_upload(&full, &run_id).await })
+            });
+            let begun = beginning.await;
+            self.beginning = None;
+            self.parts = Some(Parts::new(begun.or_error(ErrorKind::Unexpected, "begin an upload")??));
+        }
+        self.parts.as_mut().ok_or_else(|| Error::new(ErrorKind::Unexpected, "an upload lost its parts"))
     }
 
     /// Sends the buffer as the next part, once the part before it has arrived. While it waits everything stays in `self`:
@@ -148,9 +145,7 @@ impl S3Upload {
     async fn put_together(&mut self) -> Result<Stored> {
         let checksum = self.checksum.text();
         let mark = Mark { metadata: (RUN, self.run_id.as_str()), size: self.size, checksum: &checksum };
-        let Some(parts) = &mut self.parts else {
-            return Err(Error::new(ErrorKind::Unexpected, "an upload lost its parts"));
-        };
+        let parts = self.parts.as_mut().ok_or_else(|| Error::new(ErrorKind::Unexpected, "an upload lost its parts"))?;
         self.bucket.complete_upload(&self.full, &parts.upload_id, mem::take(&mut parts.done), &mark).await
     }
 
