@@ -199,8 +199,8 @@ async fn in_scratch(
     let work = Box::pin(restore::run(&restore_ports, manifest, &restore_request, None, context));
     let outcome = rehearsal.phase("restore", true, Some(manifest.totals.stored_bytes), context, work).await?;
     if let Some(phase) = rehearsal.phases.last_mut() {
-        let parts = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect::<Vec<_>>();
-        phase.note = Some(parts.join(", "));
+        let told: Vec<String> = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect();
+        phase.note = Some(told.join(", "));
     }
     rehearsal.messages = outcome.messages;
     rehearsal.restored = true;
