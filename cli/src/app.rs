@@ -8,7 +8,7 @@ use std::{
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
     cancel::{self, Canceller},
-    catalog::{self, Backup, BackupReference},
+    catalog::{self, Backup, BackupReference, Which},
     ids::DatabaseSlug,
     ports::{RunContext, Store},
 };
@@ -109,7 +109,25 @@ impl App {
             Some(_) => None,
             None => self.selected(None)?.map(|s| s.slug),
         };
-        self.context.cancel.race(catalog::find(store, reference, default.as_ref())).await
+        let found = self.context.cancel.race(catalog::find(store, reference, default.as_ref())).await?;
+        if reference.which == Which::Latest {
+            self.tell_of_newer(store, &found).await?;
+        }
+        Ok(found)
+    }
+
+    /// Whoever asks for the latest must know that a newer one is there but not to be relied on.
+    async fn tell_of_newer(&self, store: &dyn Store, chosen: &Backup) -> Result<()> {
+        let states = self.context.cancel.race(catalog::list(store, Some(&chosen.state.database))).await?;
+        for newer in states.iter().take_while(|s| s.backup_id != chosen.state.backup_id) {
+            self.context.progress.note(&format!(
+                "{} is newer, but {}: using {} instead",
+                newer.qualified(),
+                newer.standing(),
+                chosen.state.backup_id
+            ));
+        }
+        Ok(())
     }
 
     /// The configuration of a backup's database.

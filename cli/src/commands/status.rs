@@ -18,7 +18,9 @@ pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
     }
     let store = app.store().await?;
     let control = app.setup.open_control().await?;
-    let databases = app.readable(&*store, arguments.database.as_ref()).await?;
+    let mut databases = app.readable(&*store, arguments.database.as_ref()).await?;
+    // What restore targets held is no database under care; `list` shows it.
+    databases.retain(|selected| arguments.database.is_some() || !selected.slug.is_safety());
     let watched: Vec<Watched> = databases
         .into_iter()
         .map(|selected| Watched { database: selected.slug, rpo: selected.config.rpo.map(|rpo| rpo.value) })

@@ -156,6 +156,9 @@ fn connect_error(doing: &str, error: &tokio_postgres::Error) -> Error {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => "GRANT CONNECT ON DATABASE … TO the role",
         Some(&SqlState::CANNOT_CONNECT_NOW) => "the server is starting or stopping: wait a moment, and look at its log",
         Some(&SqlState::TOO_MANY_CONNECTIONS) => TOO_MANY_CONNECTIONS,
+        None if error.to_string().contains("password") => {
+            "give the password through PGPASSWORD, PGPASSFILE, or a URL in a variable named with env:NAME"
+        }
         None if error.to_string().contains("TLS") => {
             "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE, or, on a trusted network, sslmode=disable"
         }

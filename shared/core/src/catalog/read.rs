@@ -110,7 +110,11 @@ pub async fn find(
 }
 
 async fn latest(store: &dyn Store, database: Option<&DatabaseSlug>) -> Result<Backup> {
-    let states = list(store, database).await?;
+    let mut states = list(store, database).await?;
+    if database.is_none() {
+        // What a target held before a restore is nobody's newest backup, unless it is asked for by name.
+        states.retain(|s| !s.database.is_safety());
+    }
     let mut holders: Vec<DatabaseSlug> = states.iter().map(|s| s.database.clone()).collect();
     holders.sort();
     holders.dedup();

@@ -54,7 +54,7 @@ pub struct DrillOutcome {
 }
 
 /// Rehearses a restore. The scratch target is removed in every ending. An `Err` means that there was no drill to report
-/// on: no backup, or the report could not be written, or the run was stopped (its report is written all the same).
+/// on: no backup, or the report could not be written, or the run was stopped.
 pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContext) -> Result<DrillOutcome> {
     let started_at = context.clock.now();
     let began = context.clock.monotonic_seconds();
@@ -71,7 +71,12 @@ pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContex
     let previous = chain::latest_report(&*ports.store, &request.database).await?;
     let mut rehearsal = Box::pin(rehearse(ports, request, &backup, vec![select], context)).await;
     rehearsal.deviations.extend(passed_over);
-    let (stopped, cause) = (rehearsal.stopped, rehearsal.cause);
+    if let Some(kind) = rehearsal.stopped {
+        // A drill that was stopped proves nothing, neither good nor bad.
+        let gone = if rehearsal.torn_down { "its scratch target is gone" } else { "its scratch target REMAINS" };
+        return Err(Error::new(kind, format!("the drill was stopped; {gone}, and there is no report")));
+    }
+    let cause = rehearsal.cause;
     if cause == Some(ErrorKind::Corrupt) {
         // What a drill stumbles over need not be the backup's fault: verify has the last word on its rung.
         match verify::run(&ports.store, &backup, request.jobs, context).await {
@@ -87,10 +92,7 @@ pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContex
         let statement = Statement::Restored { drill_id: report.drill_id.clone() };
         catalog::attest(&*ports.store, &backup.state, statement, context).await?;
     }
-    match stopped {
-        Some(kind) => Err(Error::new(kind, format!("the drill was stopped; its report is {folder}report.html"))),
-        None => Ok(DrillOutcome { report, folder, cause }),
-    }
+    Ok(DrillOutcome { report, folder, cause })
 }
 
 /// The backup to drill, and what was passed over: a frozen one can only be drilled by name, after a thaw, and must not

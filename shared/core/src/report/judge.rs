@@ -79,7 +79,8 @@ impl DrillReport {
 
     fn judge_proof(&self, reasons: &mut Vec<String>) {
         for check in self.proof.checks.iter().filter(|c| !c.passed) {
-            reasons.push(format!("check \"{}\" did not hold", check.name));
+            let why = check.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+            reasons.push(format!("check \"{}\" did not hold{why}", check.name));
         }
         let fatal = self.proof.tools.iter().flat_map(|t| &t.messages).filter(|m| m.classification.is_fatal()).count();
         if fatal > 0 {

@@ -138,7 +138,8 @@ pub async fn run(
     }
     let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {
-        e.context(format!("restore of {}/{} is incomplete, do not use the target", plan.database, plan.backup_id))
+        let kept = safety_backup.as_ref().map(|b| format!(" (what it held before is backup {b})")).unwrap_or_default();
+        e.context(format!("restore of {}/{} is incomplete, do not use the target{kept}", plan.database, plan.backup_id))
     })?;
     phases.end();
     Ok(RestoreOutcome {

@@ -92,7 +92,7 @@ fn text(bytes: Option<&Vec<u8>>) -> &[u8] {
 }
 
 fn is_named(entry: &Entry, table: &TableName) -> bool {
-    matches!(entry.desc_str().as_ref(), "TABLE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE")
+    entry.desc_str() == "TABLE"
         && entry.tag == table.name.as_bytes()
         && table.schema.as_ref().is_none_or(|s| text(entry.namespace.as_ref()) == s.as_bytes())
 }
@@ -108,8 +108,10 @@ pub(super) fn select(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
         let found: Vec<&Entry> = toc.entries.iter().filter(|e| is_named(e, table)).collect();
         match found.as_slice() {
             [] => {
-                return Err(Error::new(ErrorKind::Usage, format!("the backup holds no table {table}"))
-                    .with_hint("`lifeboat show BACKUP` lists its tables"));
+                return Err(Error::new(ErrorKind::Usage, format!("the backup holds no table {table}")).with_hint(
+                    "`lifeboat show BACKUP` lists its tables; of a view, name the tables that it reads; \
+                     a name with odd characters goes in double quotes",
+                ));
             }
             [one] => roots.insert(one.dump_id),
             many => {

@@ -18,6 +18,21 @@ use crate::{
     ports::{Classification, PgRestoreStep, RunContext, Target, ToolMessage},
 };
 
+/// What to do about what pg_restore was told.
+fn hint(messages: &str, cleaning: bool) -> &'static str {
+    if cleaning {
+        "something else depends on what would be dropped: restore into a new database, and move over what is needed"
+    } else if messages.contains("already exists") {
+        "the target holds objects of the same names: restore into a new database, or use --force --clean to replace them"
+    } else if messages.contains("role \"") {
+        "make the target anew (dropdb, createdb -T template0), then create the roles with the backup's globals.sql, \
+         or use --no-owner and --no-acl"
+    } else {
+        "make the target anew (dropdb, createdb -T template0), install what the messages name, such as extensions, and \
+         restore again"
+    }
+}
+
 /// What the server says to jobs that got into each other's way.
 const CLASHES: [&str; 2] = ["deadlock detected", "tuple concurrently updated"];
 
@@ -135,9 +150,9 @@ impl Steps<'_> {
         let shown = fatal.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
         let more = fatal.len().saturating_sub(5);
         let tail = if more > 0 { format!("\nand {more} more") } else { String::new() };
-        Err(Error::new(ErrorKind::Database, format!("pg_restore ({}) failed:\n{shown}{tail}", step.name)).with_hint(
-            "create missing roles with the backup's globals.sql, install missing extensions, or use --no-owner and --no-acl",
-        ))
+        let all = fatal.join("\n");
+        Err(Error::new(ErrorKind::Database, format!("pg_restore ({}) failed:\n{shown}{tail}", step.name))
+            .with_hint(hint(&all, step.clean)))
     }
 }
 
