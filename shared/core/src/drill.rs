@@ -1,6 +1,7 @@
 //! Drill: a timed rehearsal of a restore in a scratch target, with every table compared, and the report that proves it.
 
 mod chain;
+mod compare;
 mod control;
 mod rehearse;
 mod run;
