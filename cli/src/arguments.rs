@@ -101,7 +101,7 @@ pub(crate) enum Command {
     Release(Release),
     /// Show the state of every database
     Status(Status),
-    /// Say what would go wrong with a dump, and change nothing
+    /// Say what would go wrong with a dump; only reads the database
     Preflight(Preflight),
     /// Look at the configuration
     #[command(subcommand)]
