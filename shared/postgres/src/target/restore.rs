@@ -19,7 +19,31 @@ const NO_CONNECTION: [&str; 4] = [
 ];
 
 /// Runs the step and returns its messages; that fatal ones are among them is the caller's to see.
+///
+/// Indexes of partitions are attached by one job, after all indexes are made and before all else. The server takes a
+/// partitioned index for valid once it sees every partition's index attached; two jobs that attach at the same time do
+/// not see each other's, and stock `pg_restore -j` leaves the index invalid for ever, with exit code 0.
 pub(super) async fn run(
+    target: &ConnectionTarget,
+    tools: &ClientTools,
+    stage: &Stage,
+    step: &PgRestoreStep,
+    context: &RunContext,
+) -> Result<Vec<ToolMessage>> {
+    if step.jobs < 2 || step.single_transaction || !step.dump_ids.iter().any(|id| stage.attaches_index(*id)) {
+        return call(target, tools, stage, step, context).await;
+    }
+    let (indexes, others): (Vec<i32>, Vec<i32>) = step.dump_ids.iter().partition(|id| stage.makes_index(**id));
+    let (attachments, rest): (Vec<i32>, Vec<i32>) = others.iter().partition(|id| stage.attaches_index(**id));
+    let mut messages = Vec::new();
+    for (dump_ids, jobs) in [(indexes, step.jobs), (attachments, 1), (rest, step.jobs)] {
+        let part = PgRestoreStep { dump_ids, jobs, ..step.clone() };
+        messages.extend(call(target, tools, stage, &part, context).await?);
+    }
+    Ok(messages)
+}
+
+async fn call(
     target: &ConnectionTarget,
     tools: &ClientTools,
     stage: &Stage,

@@ -1,6 +1,6 @@
 //! The folder that pg_restore believes to be an archive: the real TOC, and data files that have nothing but a size.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use lifeboat_archive::toc;
 use lifeboat_core::{Error, ErrorKind, Result, ResultExt};
@@ -10,6 +10,8 @@ use tempfile::TempDir;
 pub(super) struct Stage {
     folder: TempDir,
     client_major: u32,
+    indexes: HashSet<i32>,
+    attachments: HashSet<i32>,
 }
 
 impl Stage {
@@ -31,12 +33,31 @@ impl Stage {
             let file = fs::File::create(folder.path().join(name)).or_error(ErrorKind::Config, doing())?;
             drop(file.set_len(*size));
         }
-        Ok(Self { folder, client_major: major(parsed.dump_version.as_deref().unwrap_or_default()) })
+        let of_kinds = |kinds: &[&str]| -> HashSet<i32> {
+            let entries = parsed.entries.iter().filter(|e| kinds.contains(&e.desc_str().as_ref()));
+            entries.map(|e| e.dump_id).collect()
+        };
+        Ok(Self {
+            folder,
+            client_major: major(parsed.dump_version.as_deref().unwrap_or_default()),
+            indexes: of_kinds(&["INDEX", "CONSTRAINT"]),
+            attachments: of_kinds(&["INDEX ATTACH"]),
+        })
     }
 
     /// The folder.
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Whether an entry makes an index.
+    pub(super) fn makes_index(&self, dump_id: i32) -> bool {
+        self.indexes.contains(&dump_id)
+    }
+
+    /// Whether an entry attaches a partition's index to that of its parent.
+    pub(super) fn attaches_index(&self, dump_id: i32) -> bool {
+        self.attachments.contains(&dump_id)
     }
 
     /// The major version of the pg_dump that wrote the TOC: no older pg_restore may read it.
