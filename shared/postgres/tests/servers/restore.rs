@@ -187,3 +187,25 @@ async fn a_cancelled_step_ends_pg_restore_and_its_sessions() {
         assert!(Instant::now() < until, "a session of pg_restore goes on");
     }
 }
+
+#[tokio::test]
+async fn indexes_of_partitions_are_valid_although_several_jobs_restore_them() {
+    let cluster = cluster(15).await;
+    let source = create_database(&cluster, "source", "").await;
+    let sql = "CREATE TABLE public.p (i int PRIMARY KEY, a int, b int) PARTITION BY RANGE (i);
+               DO $$ BEGIN FOR n IN 1..12 LOOP EXECUTE format(
+                 'CREATE TABLE public.p_%s PARTITION OF public.p FOR VALUES FROM (%s) TO (%s)', n, n, n + 1);
+               END LOOP; END $$;
+               CREATE INDEX ON public.p (a); CREATE INDEX ON public.p (b); CREATE INDEX ON public.p (a, b);
+               CREATE TABLE public.refers (i int REFERENCES public.p); INSERT INTO public.p SELECT 1, 2, 3;";
+    source.connect("test").await.unwrap().batch_execute(sql).await.unwrap();
+    let dump = Dump::of(15, &source, "UTF8").await;
+    for number in 0..3 {
+        let database = create_database(&cluster, &format!("restored_{number}"), "").await;
+        let messages = dump.restore(&target(&database).await).await;
+        assert_eq!(fatal(&messages), Vec::<&_>::new());
+        let session = database.connect("test").await.unwrap();
+        let invalid = session.query("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid", &[]);
+        assert!(invalid.await.unwrap().is_empty(), "an index is not valid");
+    }
+}
