@@ -96,9 +96,11 @@ impl LocalStack {
         Ok(Self { endpoint: format!("http://{address}"), address, server })
     }
 
-    /// Makes a bucket.
+    /// Makes a bucket. Asked again where a busy server closes the connection without an answer: a second PUT of one's
+    /// own bucket is fine.
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
-        let status = request(self.address, "PUT", &format!("/{name}"), Duration::from_secs(30))?;
+        let ask = || request(self.address, "PUT", &format!("/{name}"), Duration::from_secs(30));
+        let status = ask().or_else(|_| ask()).or_else(|_| ask())?;
         if status == 200 { Ok(()) } else { Err(io::Error::other(format!("create bucket {name}: HTTP {status}"))) }
     }
 
