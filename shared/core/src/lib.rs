@@ -7,6 +7,7 @@ pub mod config;
 pub mod drill;
 pub mod dump;
 pub mod error;
+pub mod events;
 pub mod fetch;
 pub mod hold;
 pub mod ids;

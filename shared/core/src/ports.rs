@@ -7,10 +7,12 @@ use jiff::Timestamp;
 
 use crate::{cancel::Cancel, ids::RunId};
 
+mod bus;
 mod source;
 mod store;
 mod target;
 
+pub use bus::EventBus;
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
 };

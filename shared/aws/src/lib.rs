@@ -1,0 +1,7 @@
+//! AWS services behind Lifeboat's ports; S3 is `lifeboat-store`'s.
+
+mod bus;
+mod client;
+
+pub use bus::EventBridge;
+pub use client::{Aws, AwsSettings};
