@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use crate::{cancel::Cancel, ids::RunId};
 
 mod bus;
+mod people;
 mod source;
 mod store;
 mod target;
 
 pub use bus::EventBus;
+pub use people::{Channel, Topic};
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
 };

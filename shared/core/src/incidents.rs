@@ -1,0 +1,21 @@
+//! Incidents: what began, lasts and ended, made of the events of all functions, so that people are told once.
+//!
+//! `plan` is pure: a database's ledger and a batch of events give the next ledger, with notices of what is to be told.
+//! `run` saves ledgers by compare-and-swap before anything is sent, and takes back a notice only when it was handed on:
+//! what cannot be sent now is sent by a later run. [`overview`] reads what lasts and what was not delivered.
+
+mod claims;
+mod known;
+mod ledger;
+mod overview;
+mod plan;
+mod run;
+mod send;
+mod signal;
+
+pub use claims::{claim, release, settle};
+pub use ledger::{Claim, Good, Incident, Ledger, Notice, State, ledger_key};
+pub use overview::{OpenIncident, Overview, Unsent, overview};
+pub use plan::{Planned, Terms, plan};
+pub use run::{AlertPorts, BatchOutcome, Policy, Received, remind, run};
+pub use send::Outlet;

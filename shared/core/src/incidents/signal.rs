@@ -1,0 +1,154 @@
+//! What an event means for incidents: which kind it opens or resolves, and with what words.
+
+use jiff::Timestamp;
+
+use crate::{
+    events::{Body, DrillEnded, Event, Failure, MOST_NAMED, Severity},
+    ids::BackupId,
+    messages::{Kind, Protection},
+    report::words::{bytes, count, duration},
+};
+
+/// Why an incident lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) kind: Kind,
+    /// `None` for a backup that failed: that depends on what still protects the database.
+    pub(super) severity: Option<Severity>,
+    pub(super) what: String,
+    pub(super) remedy: Option<String>,
+    pub(super) backup: Option<BackupId>,
+    pub(super) report: Option<String>,
+}
+
+/// One thing an event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Something is wrong.
+    Wrong(Trouble),
+    /// Something of this kind is right, for the reason given.
+    Right { kind: Kind, why: String },
+    /// A backup is good.
+    Good(Protection),
+    /// All that health finds now; `complete` unless the event had no room for more.
+    Health { findings: Vec<Trouble>, complete: bool },
+    /// These findings of health are over; empty: all.
+    Over { codes: Vec<String> },
+}
+
+fn wrong(kind: Kind, severity: Option<Severity>, failure: &Failure) -> Signal {
+    Signal::Wrong(Trouble {
+        kind,
+        severity,
+        what: failure.message.clone(),
+        remedy: Some(failure.hint.clone()).filter(|hint| !hint.is_empty()),
+        backup: failure.backup_id.clone(),
+        report: None,
+    })
+}
+
+fn right(kind: Kind, why: impl Into<String>) -> Signal {
+    Signal::Right { kind, why: why.into() }
+}
+
+/// What an event says, in the order in which it is to be taken.
+pub(super) fn signals(event: &Event) -> Vec<Signal> {
+    let warning = Some(Severity::Warning);
+    match &event.body {
+        Body::BackupFailed(failure) => vec![wrong(Kind::Backup, None, failure)],
+        Body::BackupCompleted(done) => {
+            let made = format!(
+                "{}: {} rows in {} tables, {} stored in {}",
+                done.backup_id,
+                count(done.rows),
+                count(done.tables),
+                bytes(done.stored_bytes),
+                duration(done.seconds)
+            );
+            let mut signals = Vec::new();
+            if done.verified {
+                signals.extend(verified(&done.backup_id, done.snapshot_at, &made));
+            }
+            signals.push(right(Kind::Backup, made));
+            signals
+        }
+        Body::BackupVerified(done) => {
+            let why = format!("{}: {} objects read back, {}", done.backup_id, count(done.objects), bytes(done.bytes));
+            verified(&done.backup_id, done.backup_id.started_at(), &why)
+        }
+        Body::VerifyFailed(failure) => vec![wrong(Kind::Verify, warning, failure)],
+        Body::BackupCorrupt(corrupt) => {
+            let more = corrupt.damaged.saturating_sub(corrupt.damage.len() as u64);
+            let rest = if more > 0 { format!("; and {} more objects", count(more)) } else { String::new() };
+            let what = format!("{} is damaged: {}{rest}", corrupt.backup_id, corrupt.damage.join("; "));
+            let trouble = Trouble {
+                kind: Kind::Corrupt,
+                severity: Some(Severity::Critical),
+                what,
+                remedy: Some("do not restore this backup; make a new one, and look for what damaged it".to_owned()),
+                backup: Some(corrupt.backup_id.clone()),
+                report: None,
+            };
+            // It was read to its end, whatever was found.
+            vec![right(Kind::Verify, format!("{} was read", corrupt.backup_id)), Signal::Wrong(trouble)]
+        }
+        Body::RetentionApplied(done) => vec![right(
+            Kind::Retention,
+            format!("{} backups kept, {} expiring, {} removed", done.kept, done.expiring, done.removed),
+        )],
+        Body::RetentionRefused(failure) | Body::RetentionFailed(failure) => {
+            vec![wrong(Kind::Retention, warning, failure)]
+        }
+        Body::DrillPassed(drill) => vec![right(Kind::Drill, drilled(drill))],
+        Body::DrillFailed(drill) => vec![Signal::Wrong(drill_failed(drill))],
+        Body::MaintenanceCompleted(done) => {
+            vec![right(Kind::Maintenance, format!("{} statements in {}", done.statements, duration(done.seconds)))]
+        }
+        Body::MaintenanceFailed(failure) => vec![wrong(Kind::Maintenance, warning, failure)],
+        Body::HealthDegraded(health) => {
+            let findings = health.findings.iter().map(|finding| Trouble {
+                kind: Kind::Health(finding.code.clone()),
+                severity: Some(finding.severity),
+                what: finding.message.clone(),
+                remedy: Some(finding.remedy.clone()).filter(|remedy| !remedy.is_empty()),
+                backup: None,
+                report: None,
+            });
+            vec![Signal::Health { findings: findings.collect(), complete: health.findings.len() < MOST_NAMED }]
+        }
+        Body::HealthRecovered(health) => vec![Signal::Over { codes: health.recovered.clone() }],
+    }
+}
+
+fn verified(backup: &BackupId, snapshot_at: Timestamp, why: &str) -> Vec<Signal> {
+    let good = Protection { backup_id: backup.clone(), snapshot_at, restored: false };
+    vec![right(Kind::Verify, why), Signal::Good(good)]
+}
+
+fn drilled(drill: &DrillEnded) -> String {
+    let backup = drill.backup_id.as_ref().map_or_else(|| "a backup".to_owned(), ToString::to_string);
+    let took = drill.rto_seconds.map_or_else(String::new, |seconds| format!(" in {}", duration(seconds)));
+    format!("{backup} was restored{took} and compared equal")
+}
+
+#[allow(clippy::cast_precision_loss, reason = "objectives are far below 2^52 seconds")]
+fn drill_failed(drill: &DrillEnded) -> Trouble {
+    let what = match (&drill.failure, &drill.reasons[..]) {
+        (Some(failure), []) => failure.message.clone(),
+        (_, reasons) => reasons.join("; "),
+    };
+    let late = match (drill.rto_seconds, drill.rto_objective_seconds) {
+        (Some(took), Some(objective)) => took > objective as f64,
+        _ => false,
+    };
+    // Data that differ are another matter than a drill that could not be run, or that was slow.
+    let grave = drill.failure.is_none() && !(late && drill.reasons.len() == 1);
+    Trouble {
+        kind: Kind::Drill,
+        severity: Some(if grave { Severity::Critical } else { Severity::Warning }),
+        what,
+        remedy: drill.failure.as_ref().map(|failure| failure.hint.clone()).filter(|hint| !hint.is_empty()),
+        backup: drill.backup_id.clone(),
+        report: drill.report.clone(),
+    }
+}

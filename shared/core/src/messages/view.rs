@@ -1,0 +1,295 @@
+//! A message as it is laid out, the same for mail and chat: sections with facts, commands and rows.
+
+use jiff::Timestamp;
+
+use super::{Change, Digest, DigestDatabase, Entry, Message, Purpose, words};
+use crate::{
+    events::Severity,
+    report::words::{bytes, count, duration},
+};
+
+/// Up to so many incidents are told one by one; more are listed by kind.
+const ONE_BY_ONE: usize = 5;
+/// The most characters of what happened to one of many.
+const WHAT_OF_MANY: usize = 160;
+/// The most characters of what happened.
+const WHAT: usize = 1500;
+
+/// How a section looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Critical,
+    Warning,
+    Info,
+    Good,
+}
+
+impl Tone {
+    pub(super) fn of(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => Self::Info,
+            Severity::Warning => Self::Warning,
+            Severity::Critical => Self::Critical,
+        }
+    }
+}
+
+/// One line of a list: whose, and what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// One part of a message.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    /// `Critical`, `Resolved`, …
+    pub(super) label: String,
+    pub(super) tone: Tone,
+    pub(super) heading: String,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) commands: Vec<String>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// The whole message.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) title: String,
+    pub(super) tone: Tone,
+    pub(super) intro: Option<String>,
+    pub(super) sections: Vec<Section>,
+    pub(super) contacts: Vec<String>,
+    pub(super) footer: Vec<String>,
+}
+
+impl View {
+    pub(super) fn new(message: &Message) -> Self {
+        let mut sections = match (&message.digest, &message.note) {
+            (Some(digest), _) => of_digest(digest, message.at),
+            (_, Some(note)) => vec![Section {
+                label: match (message.purpose, note.over) {
+                    (Purpose::Test, _) => "Test".to_owned(),
+                    (_, true) => "Resolved".to_owned(),
+                    _ => words::severity(message.severity).to_owned(),
+                },
+                tone: if note.over { Tone::Good } else { Tone::of(message.severity) },
+                heading: note.title.clone(),
+                facts: vec![("What", words::cut(&note.text, WHAT * 2))],
+                commands: Vec::new(),
+                rows: Vec::new(),
+            }],
+            _ => of_entries(&message.entries, message.at),
+        };
+        if message.left_out > 0 {
+            sections.push(Section {
+                label: "More".to_owned(),
+                tone: Tone::Info,
+                heading: format!("{} further incidents are left out here", count(message.left_out)),
+                facts: Vec::new(),
+                commands: vec!["lifeboat alert list".to_owned()],
+                rows: Vec::new(),
+            });
+        }
+        let open = message.entries.iter().any(|e| e.change.is_open());
+        let tone = match message.purpose {
+            Purpose::Incidents if !open => Tone::Good,
+            Purpose::Foreign if message.note.as_ref().is_some_and(|n| n.over) => Tone::Good,
+            _ => Tone::of(message.severity),
+        };
+        let mut footer: Vec<String> = message.store.iter().map(|store| format!("store {store}")).collect();
+        footer.push(format!("written {}", words::moment(message.at)));
+        footer.push(format!("message {}", message.id));
+        Self {
+            title: message.subject.trim_start_matches("[lifeboat] ").to_owned(),
+            tone,
+            intro: message.escalated.then(|| {
+                "This has lasted so long that further people are told. Whoever takes it on should say so to the others."
+                    .to_owned()
+            }),
+            sections,
+            contacts: message.contacts.clone(),
+            footer,
+        }
+    }
+}
+
+fn label(change: Change, severity: Severity) -> String {
+    let severity = words::severity(severity);
+    match change {
+        Change::Opened => severity.to_owned(),
+        Change::Worsened => format!("{severity}, worse than before"),
+        Change::Reminder => format!("Still {}", severity.to_lowercase()),
+        Change::Escalated => format!("{severity}, escalated"),
+        Change::Brief => "Over already".to_owned(),
+        Change::Resolved => "Resolved".to_owned(),
+        Change::Succeeded => "Done".to_owned(),
+    }
+}
+
+fn tone(entry: &Entry) -> Tone {
+    if entry.change.is_open() { Tone::of(entry.severity) } else { Tone::Good }
+}
+
+fn of_entries(entries: &[Entry], now: Timestamp) -> Vec<Section> {
+    if entries.len() <= ONE_BY_ONE {
+        return entries.iter().map(|entry| one(entry, now)).collect();
+    }
+    // Entries are sorted so that what belongs together stands together.
+    entries
+        .chunk_by(|a, b| (a.change, a.severity, &a.kind) == (b.change, b.severity, &b.kind))
+        .map(|group| match group {
+            [entry] => one(entry, now),
+            group => many(group, now),
+        })
+        .collect()
+}
+
+fn since(entry: &Entry, now: Timestamp) -> String {
+    let began = words::moment(entry.since);
+    let until = entry.ended_at.filter(|_| !entry.change.is_open());
+    let lasted = duration(until.unwrap_or(now).duration_since(entry.since).as_secs_f64().max(0.0));
+    let times = if entry.times > 1 { format!(", {} times", count(entry.times)) } else { String::new() };
+    match until {
+        Some(until) => format!("{began} until {} ({lasted}{times})", words::moment(until)),
+        None if entry.change == Change::Succeeded => began,
+        None => format!("{began} ({lasted} ago{times})"),
+    }
+}
+
+fn one(entry: &Entry, now: Timestamp) -> Section {
+    let mut facts = Vec::new();
+    if entry.change != Change::Succeeded {
+        facts.push((if entry.change.is_open() { "Since" } else { "Lasted" }, since(entry, now)));
+    }
+    facts.push(("What", words::cut(&entry.what, WHAT)));
+    if !entry.meaning.is_empty() {
+        facts.push(("Means", entry.meaning.clone()));
+    }
+    if entry.change != Change::Succeeded {
+        facts.push(("Protects", words::protection(entry.protection.as_ref(), now)));
+    }
+    facts.extend(entry.remedy.iter().map(|remedy| ("Do", remedy.clone())));
+    Section {
+        label: label(entry.change, entry.severity),
+        tone: tone(entry),
+        heading: format!("{}: {}", entry.database, entry.title),
+        facts,
+        commands: entry.commands.clone(),
+        rows: Vec::new(),
+    }
+}
+
+fn many(group: &[Entry], now: Timestamp) -> Section {
+    let first = &group[0];
+    let began = group.iter().map(|e| e.since).min().unwrap_or(first.since);
+    let mut facts = vec![("Since", words::moment(began))];
+    // Where one cause hits all, it is told once.
+    let one_cause = group.iter().all(|e| e.what == first.what);
+    if one_cause {
+        facts.push(("What", words::cut(&first.what, WHAT)));
+    }
+    if !first.meaning.is_empty() {
+        facts.push(("Means", first.meaning.clone()));
+    }
+    let bare = group.iter().filter(|e| e.protection.is_none()).count();
+    if first.change.is_open() && bare > 0 {
+        facts.push(("Protects", format!("no good backup is known of {bare} of them")));
+    }
+    let one_remedy = group.iter().all(|e| e.remedy == first.remedy);
+    facts.extend(first.remedy.iter().filter(|_| one_remedy).map(|remedy| ("Do", remedy.clone())));
+    let rows = group.iter().map(|entry| {
+        let good = entry.protection.as_ref().filter(|_| entry.change.is_open()).map(|good| {
+            let age = duration(now.duration_since(good.snapshot_at).as_secs_f64().max(0.0));
+            format!("good backup {age} old")
+        });
+        let what = (!one_cause).then(|| words::cut(&entry.what, WHAT_OF_MANY));
+        let text: Vec<String> = what.into_iter().chain(good).collect();
+        Row { name: entry.database.to_string(), text: text.join("; ") }
+    });
+    Section {
+        label: label(first.change, first.severity),
+        tone: tone(first),
+        heading: format!("{} databases: {}", count(group.len() as u64), first.title),
+        facts,
+        commands: first.commands.iter().map(|command| format!("{command}   # and so on for the others")).collect(),
+        rows: rows.collect(),
+    }
+}
+
+fn of_digest(digest: &Digest, now: Timestamp) -> Vec<Section> {
+    let section = |label: &str, tone, heading: String, facts, rows| Section {
+        label: label.to_owned(),
+        tone,
+        heading,
+        facts,
+        commands: Vec::new(),
+        rows,
+    };
+    let mut sections = Vec::new();
+    if !digest.open.is_empty() {
+        let worst = digest.open.iter().map(|i| i.severity).max().unwrap_or(Severity::Info);
+        let rows = digest.open.iter().map(|incident| Row {
+            name: incident.database.to_string(),
+            text: format!(
+                "{} ({}) since {}: {}",
+                incident.kind,
+                incident.severity.name(),
+                words::moment(incident.since),
+                words::cut(&incident.what, WHAT_OF_MANY)
+            ),
+        });
+        sections.push(section("Open", Tone::of(worst), "Open incidents".to_owned(), Vec::new(), rows.collect()));
+    }
+    let sum = |of: fn(&DigestDatabase) -> u64| count(digest.databases.iter().map(of).sum());
+    let stored: u64 = digest.databases.iter().map(|d| d.stored_bytes).sum();
+    let mut facts = vec![
+        ("Period", format!("{} to {}", words::moment(digest.from), words::moment(digest.to))),
+        ("Backups", format!("{} made, {} of them verified", sum(|d| d.made), sum(|d| d.verified))),
+        ("Drills", sum(|d| d.drills)),
+        ("Stored", format!("{}, about ${:.2} a month ({})", bytes(stored), digest.usd_per_month, digest.prices)),
+    ];
+    if digest.undelivered > 0 {
+        facts.push(("Undelivered", format!("{} messages: see `lifeboat alert list`", count(digest.undelivered))));
+    }
+    facts.extend(digest.problems.iter().map(|problem| ("Problem", words::cut(problem, WHAT))));
+    let rows = digest.databases.iter().map(|d| Row { name: d.database.to_string(), text: of_database(d, now) });
+    let noun = if digest.databases.len() == 1 { "database" } else { "databases" };
+    let heading = format!("{} {noun}", count(digest.databases.len() as u64));
+    let tone = if digest.databases.iter().all(|d| d.newest_good.is_some()) { Tone::Good } else { Tone::Critical };
+    sections.push(section("Digest", tone, heading, facts, rows.collect()));
+    sections
+}
+
+fn of_database(d: &DigestDatabase, now: Timestamp) -> String {
+    let growth = match d.growth_bytes {
+        Some(grown) if grown < 0 => format!(" (-{})", bytes(grown.unsigned_abs())),
+        Some(grown) => format!(" (+{})", bytes(grown.unsigned_abs())),
+        None => String::new(),
+    };
+    let shares: Vec<String> = d
+        .storage
+        .iter()
+        .map(|s| format!("{} {} {} ${:.2}", s.tier, s.storage_class, bytes(s.bytes), s.usd_per_month))
+        .collect();
+    let mut parts = vec![
+        format!("{} made, {} verified", d.made, d.verified),
+        match &d.newest_good {
+            Some(_) => format!("good: {}", words::protection(d.newest_good.as_ref(), now)),
+            None => "NO GOOD BACKUP".to_owned(),
+        },
+        match (&d.last_drill, d.drills) {
+            (Some(verdict), 0) => format!("no drill; the last one {verdict}"),
+            (Some(verdict), n) => format!("{n} drills; the last one {verdict}"),
+            (None, _) => "never drilled".to_owned(),
+        },
+        format!("database {}", bytes(d.raw_bytes)),
+        format!("stored {}{growth}, ${:.2} a month", bytes(d.stored_bytes), d.usd_per_month),
+    ];
+    if !shares.is_empty() {
+        parts.push(shares.join(", "));
+    }
+    parts.extend(d.upcoming.iter().cloned());
+    parts.join("; ")
+}
