@@ -51,6 +51,7 @@ bench: ## Measure dump and restore beside pg_dump and pg_restore [BENCH_OPTIONS=
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack awscli cargo-lambda
+	cargo build --release -p lifeboat-cli
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored
 
 # `cargo lambda build` would compile every dependency a second time, in a folder of its own.

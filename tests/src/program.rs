@@ -2,17 +2,48 @@
 
 use std::{
     ffi::OsString,
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
+
+use crate::cluster::repository;
 
 /// Where cargo puts the program that `cargo build -p lifeboat-cli` made.
 pub fn program() -> Result<PathBuf> {
-    built("lifeboat")
+    static LOOKED_AT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let look = || {
+        let program = built("lifeboat")?;
+        expect_built_from(repository(), &program)?;
+        anyhow::Ok(program)
+    };
+    LOOKED_AT.get_or_init(|| look().map_err(|e| format!("{e:#}"))).clone().map_err(|e| anyhow!(e))
+}
+
+/// Fails where a program was not built from a checkout as it is now: cargo builds tests without the programs that they
+/// start, and what an old one does proves nothing.
+fn expect_built_from(checkout: &Path, program: &Path) -> Result<()> {
+    let written = |path: &Path| {
+        let facts = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
+        anyhow::Ok(facts.modified()?)
+    };
+    // Cargo's note of what the program was made of, as a rule for make.
+    let note = program.with_extension("d");
+    let rule = fs::read_to_string(&note).with_context(|| format!("read {}", note.display()))?;
+    let (_, sources) = rule.split_once(": ").with_context(|| format!("{} is no rule", note.display()))?;
+    let since = written(program)?;
+    for source in sources.replace("\\ ", "\0").split_whitespace() {
+        let source = PathBuf::from(source.replace('\0', " "));
+        let (name, from) = (program.display(), source.display());
+        ensure!(source.starts_with(checkout), "{name} was built from {from}, of another checkout: build it again");
+        ensure!(written(&source)? <= since, "{name} is older than {from}: build it first, as `make` does");
+    }
+    Ok(())
 }
 
 /// A program that cargo has built beside this test.
@@ -146,5 +177,30 @@ pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() ->
             bail!("after {} s still not: {what}", patience.as_secs());
         }
         std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_older_than_its_sources_or_of_another_checkout_is_refused() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (source, program) = (folder.path().join("main of it.rs"), folder.path().join("program"));
+        let rule = format!("{}: {}\n", program.display(), source.display().to_string().replace(' ', "\\ "));
+        fs::write(program.with_extension("d"), rule)?;
+        fs::write(&source, "")?;
+        fs::write(&program, "")?;
+        let then = fs::metadata(&program)?.modified()?;
+        let edit = |at| anyhow::Ok(fs::File::options().write(true).open(&source)?.set_modified(at)?);
+        edit(then)?;
+        expect_built_from(folder.path(), &program)?;
+        let elsewhere = expect_built_from(&folder.path().join("other"), &program);
+        ensure!(elsewhere.is_err_and(|e| e.to_string().contains("another checkout")));
+        edit(then + Duration::from_secs(1))?;
+        let older = expect_built_from(folder.path(), &program);
+        ensure!(older.is_err_and(|e| e.to_string().contains("is older than")));
+        Ok(())
     }
 }
