@@ -37,7 +37,7 @@ WITH made AS MATERIALIZED (
   FROM generate_series(1, shop.scaled(20000)) id
 ), n AS MATERIALIZED (SELECT shop.scaled(400) AS suppliers)
 INSERT INTO shop.products (id, sku, category_id, supplier_id, name, description, attributes, price, cost, active, created_at, updated_at)
-SELECT id, upper(left(noun, 3)) || '-' || lpad(id::text, 6, '0'), 49 + shop.pick(id, 6, 120), 1 + shop.pick(id, 7, suppliers),
+SELECT id, upper(left(noun, 3)) || '-' || shop.padded(id, 6), 49 + shop.pick(id, 6, 120), 1 + shop.pick(id, 7, suppliers),
   adjective || ' ' || material || ' ' || noun || ', ' || colour,
   adjective || ' ' || noun || ' made of ' || material || '. '
     || shop.word(id, 8, ARRAY['Built to last and easy to repair.', 'A favourite of our customers since the first season.', 'Designed in a small studio and made in short runs.', 'Does one thing, and does it well.', 'Looks good in a hallway, better on a balcony.', 'Arrives assembled; no tools are needed.']) || ' '
@@ -82,7 +82,7 @@ FROM n, generate_series(1::bigint, n.customers + n.customers / 4) id,
   LATERAL (SELECT shop.word(id, 66, '{DE Berlin,FR Lyon,PT Porto,BE Gent,CZ Brno,PL Kraków,SE Malmö,AT Graz,NL Utrecht,NO Bergen,IT Torino,DK Aarhus,IE Cork,GB Leeds,ES Sevilla,FI Tampere,CH Basel,DE Köln,FR Nantes,SE Göteborg,DE Bremen}') AS place) AS town;
 
 INSERT INTO shop.coupons
-SELECT shop.word(id, 70, '{SUMMER,WINTER,HELLO,THANKS,FRIENDS}') || lpad(id::text, 4, '0'), 5 * (1 + shop.pick(id, 71, 6)),
+SELECT shop.word(id, 70, '{SUMMER,WINTER,HELLO,THANKS,FRIENDS}') || shop.padded(id, 4), 5 * (1 + shop.pick(id, 71, 6)),
   daterange(date '2025-06-01' + shop.pick(id, 72, 300), date '2026-07-01' + shop.pick(id, 73, 60)), CASE WHEN shop.pick(id, 74, 2) = 0 THEN 100 * (1 + shop.pick(id, 75, 9)) END
 FROM generate_series(1, shop.scaled(500)) id;
 
@@ -113,7 +113,7 @@ SELECT id, customer_id, customer_id,
   c.code, items_total, coalesce(round(items_total * c.percent / 100, 2), 0), CASE WHEN items_total > 80 THEN 0 ELSE 4.95 END,
   items_total - coalesce(round(items_total * c.percent / 100, 2), 0) + CASE WHEN items_total > 80 THEN 0 ELSE 4.95 END,
   202500000 + id, ordered_at, ordered_at + shop.pick(id, 94, 172800) * interval '1 second'
-FROM head LEFT JOIN shop.coupons c ON with_coupon AND c.code = shop.word(coupon_no, 70, '{SUMMER,WINTER,HELLO,THANKS,FRIENDS}') || lpad(coupon_no::text, 4, '0')
+FROM head LEFT JOIN shop.coupons c ON with_coupon AND c.code = shop.word(coupon_no, 70, '{SUMMER,WINTER,HELLO,THANKS,FRIENDS}') || shop.padded(coupon_no, 4)
 ORDER BY id;
 
 INSERT INTO shop.payments (id, order_id, ordered_at, method, amount, reference, paid_at)

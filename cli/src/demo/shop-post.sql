@@ -1,5 +1,5 @@
 -- The demo's shop, 3 of 3: keys, indexes, triggers, views, and what of the loading is no longer needed.
-DROP FUNCTION shop.pick(bigint, integer, bigint), shop.word(bigint, integer, text[]), shop.scaled(integer), shop.little_endian(integer);
+DROP FUNCTION shop.pick(bigint, integer, bigint), shop.word(bigint, integer, text[]), shop.scaled(integer), shop.padded(bigint, integer), shop.little_endian(integer);
 
 SELECT setval(pg_get_serial_sequence('shop.' || name, 'id'), greatest(n, 1)) FROM (
   SELECT 'suppliers' AS name, max(id)::bigint AS n FROM shop.suppliers UNION ALL SELECT 'categories', max(id) FROM shop.categories UNION ALL SELECT 'products', max(id) FROM shop.products

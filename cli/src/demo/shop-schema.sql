@@ -210,5 +210,8 @@ CREATE FUNCTION shop.word(seed bigint, salt integer, words text[]) RETURNS text 
   AS $$ SELECT words[1 + ((hashint8extended(seed, salt) & 9223372036854775807) % cardinality(words))::integer] $$;
 CREATE FUNCTION shop.scaled(n integer) RETURNS integer LANGUAGE sql STABLE
   AS $$ SELECT greatest(20, (n * coalesce(nullif(current_setting('shop.scale', true), '')::float8, 1))::integer) $$;
+-- lpad alone would cut off the last digits of longer numbers, and make two codes one.
+CREATE FUNCTION shop.padded(n bigint, width integer) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  AS $$ SELECT lpad(n::text, greatest(width, length(n::text)), '0') $$;
 CREATE FUNCTION shop.little_endian(n integer) RETURNS text LANGUAGE sql IMMUTABLE
   AS $$ SELECT substr(h, 7, 2) || substr(h, 5, 2) || substr(h, 3, 2) || substr(h, 1, 2) FROM (SELECT lpad(to_hex(n), 8, '0') AS h) AS hex $$;

@@ -3,7 +3,10 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use lifeboat_tests::{Lifeboat, StoreUnderTest, cluster::PASSWORD};
+use lifeboat_tests::{
+    Lifeboat, StoreUnderTest,
+    cluster::{PASSWORD, repository},
+};
 use serde_json::Value;
 
 use crate::shared::{fifteen, no_session_stays_on, tools_of_fifteen, with_tools};
@@ -51,4 +54,20 @@ fn the_demo_of_a_users_database_changes_nothing_in_it() -> Result<()> {
     let listed = store.lifeboat(["list"]).json()?;
     ensure!(listed["backups"][0]["rung"] == "restored", "{listed:#}");
     no_session_stays_on(&["demonstrated"])
+}
+
+#[test]
+fn codes_of_the_shop_are_all_different_however_large_it_is() -> Result<()> {
+    let cluster = fifteen()?;
+    cluster.create_database("large_shop")?;
+    let demo = repository().join("cli/src/demo");
+    cluster.sql_file("large_shop", &demo.join("shop-schema.sql"))?;
+    let data = fs::read_to_string(demo.join("shop-data.sql"))?;
+    let (_, rest) = data.split_once("INSERT INTO shop.coupons").context("the shop has coupons")?;
+    let (coupons, _) = rest.split_once(";\n").context("the statement ends")?;
+    cluster.sql("large_shop", &format!("SET shop.scale = 100; INSERT INTO shop.coupons {coupons}"))?;
+    ensure!(cluster.sql("large_shop", "SELECT count(*) FROM shop.coupons")?.trim() == "50000");
+    let numbers = "SELECT string_agg(shop.padded(n, 6), ' ' ORDER BY n) FROM unnest('{7,100000,1000000}'::bigint[]) n";
+    ensure!(cluster.sql("large_shop", numbers)?.trim() == "000007 100000 1000000");
+    Ok(())
 }
