@@ -124,7 +124,8 @@ fn finish((name, mut lines): (String, Vec<&[u8]>)) -> (String, Vec<u8>) {
     (name, lines.concat())
 }
 
-/// `pg_dump --schema-only` without what differs by chance or by the tool: its random tokens and its versions.
+/// `pg_dump --schema-only` without what differs by chance or by the tool: its random tokens, its versions, and the order
+/// of a policy's roles, which is that of `pg_authid`'s rows on the disk.
 fn definitions(cluster: &Cluster, database: &str) -> Result<Vec<u8>> {
     let text = output(cluster.tool("pg_dump", database).arg("--schema-only"))?;
     let by_chance = |line: &[u8]| {
@@ -132,7 +133,46 @@ fn definitions(cluster: &Cluster, database: &str) -> Result<Vec<u8>> {
         token.is_some_and(|t| t.len() > 40 && t.trim_ascii_end().iter().all(u8::is_ascii_alphanumeric))
             || line.starts_with(b"-- Dumped ")
     };
-    Ok(text.split_inclusive(|b| *b == b'\n').filter(|line| !by_chance(line)).flatten().copied().collect())
+    let kept: Vec<u8> =
+        text.split_inclusive(|b| *b == b'\n').filter(|line| !by_chance(line)).flatten().copied().collect();
+    Ok(with_sorted_roles(&kept))
+}
+
+/// Sorts the roles of `CREATE POLICY … TO role, role`. A name in double quotes may hold anything.
+fn with_sorted_roles(definitions: &[u8]) -> Vec<u8> {
+    const CREATE: &[u8] = b"\nCREATE POLICY ";
+    let mut sorted = Vec::with_capacity(definitions.len());
+    let mut rest = definitions;
+    while let Some(at) = rest.windows(CREATE.len()).position(|window| window == CREATE) {
+        let (before, statement) = rest.split_at(at + CREATE.len());
+        sorted.extend_from_slice(before);
+        rest = statement;
+        // Expressions follow the roles.
+        let end = outside_quotes(rest, &[b" USING (", b" WITH CHECK (", b";\n"]).unwrap_or(rest.len());
+        let Some(to) = outside_quotes(&rest[..end], &[b" TO "]) else { continue };
+        let (head, mut roles) = rest[..end].split_at(to + 4);
+        let mut names = Vec::new();
+        while let Some(comma) = outside_quotes(roles, &[b", "]) {
+            names.push(&roles[..comma]);
+            roles = &roles[comma + 2..];
+        }
+        names.push(roles);
+        names.sort_unstable();
+        sorted.extend_from_slice(head);
+        sorted.extend_from_slice(&names.join(&b", "[..]));
+        rest = &rest[end..];
+    }
+    sorted.extend_from_slice(rest);
+    sorted
+}
+
+/// Where the first of these begins that is not inside double quotes.
+fn outside_quotes(text: &[u8], marks: &[&[u8]]) -> Option<usize> {
+    let mut quoted = false;
+    (0..text.len()).find(|&at| {
+        quoted ^= text[at] == b'"';
+        !quoted && marks.iter().any(|mark| text[at..].starts_with(mark))
+    })
 }
 
 /// Bytes, not text: not every database is UTF-8.
@@ -155,4 +195,19 @@ fn difference(expected: &[u8], found: &[u8]) -> Result<String> {
     let lines: Vec<String> =
         String::from_utf8_lossy(&text).lines().take(SHOWN).map(|line| line.chars().take(300).collect()).collect();
     Ok(lines.join("\n"))
+}
+
+#[test]
+fn only_the_order_of_roles_is_evened_out() {
+    let even = |text: &str| String::from_utf8(with_sorted_roles(text.as_bytes())).expect("it was text");
+    let policy = |to: &str| {
+        format!(
+            "--\n\nCREATE POLICY \"a TO z, b\" ON s.\"t USING (\" FOR SELECT{to} USING ((x = ' TO b, a'::text));\n\n--\n"
+        )
+    };
+    assert_eq!(even(&policy(" TO b, \"a, z\", a")), policy(" TO \"a, z\", a, b"));
+    for same in [policy(""), policy(" TO a"), "\nGRANT SELECT ON t TO b, a;\n".to_owned()] {
+        assert_eq!(even(&same), same);
+    }
+    assert_ne!(even(&policy(" TO a, b")), even(&policy(" TO a, c")));
 }
