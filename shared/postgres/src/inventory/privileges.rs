@@ -41,7 +41,8 @@ fn privileges(acl: &str, kind: &str, owner: &str) -> String {
          (SELECT count(*) FROM pg_catalog.aclexplode(pg_catalog.acldefault({kind}, {owner})) y WHERE y.grantee = {owner}) \
          AND (bool_and(x.is_grantable) OR NOT bool_or(x.is_grantable)) \
          THEN CASE WHEN bool_or(x.is_grantable) THEN 'ALL*' ELSE 'ALL' END \
-         ELSE pg_catalog.string_agg(DISTINCT x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',') END AS line \
+         ELSE pg_catalog.string_agg(DISTINCT (x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END) COLLATE \"C\", ',') \
+         END AS line \
          FROM pg_catalog.aclexplode({acl}) x GROUP BY x.grantee) g), 'none')"
     )
 }

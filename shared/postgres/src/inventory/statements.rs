@@ -79,9 +79,10 @@ pub(super) fn relation_kind(relkind: &str) -> String {
 }
 
 fn relations() -> String {
+    // By name: pg_dump lists parents as they lie in pg_inherits, so that a restore may number them otherwise.
     let parents = format!(
-        "coalesce((SELECT pg_catalog.string_agg({} || CASE WHEN (pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::bool \
-         THEN ' (detaching)' ELSE '' END, ', ' ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i \
+        "coalesce((SELECT pg_catalog.string_agg({0} || CASE WHEN (pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::bool \
+         THEN ' (detaching)' ELSE '' END, ', ' ORDER BY {0} COLLATE \"C\") FROM pg_catalog.pg_inherits i \
          JOIN pg_catalog.pg_class p ON p.oid = i.inhparent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace \
          WHERE i.inhrelid = c.oid), '')",
         qualified("pn.nspname", "p.relname")
@@ -241,7 +242,8 @@ fn extensions_and_event_triggers() -> String {
         "SELECT 'extension', {}, 'version=' || e.extversion || ' schema=' || {} FROM pg_catalog.pg_extension e \
          JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' \
          UNION ALL SELECT 'event trigger', {}, 'enabled=' || t.evtenabled::text || ' event=' || t.evtevent || ' function=' || {} \
-         || ' tags=' || coalesce(pg_catalog.array_to_string(t.evttags, ','), '') FROM pg_catalog.pg_event_trigger t \
+         || ' tags=' || coalesce((SELECT pg_catalog.string_agg(g, ',' ORDER BY g COLLATE \"C\") \
+         FROM pg_catalog.unnest(t.evttags) g), '') FROM pg_catalog.pg_event_trigger t \
          JOIN pg_catalog.pg_proc p ON p.oid = t.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE NOT {}",
         plain("e.extname"),
         plain("n.nspname"),

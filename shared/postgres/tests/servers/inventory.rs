@@ -69,3 +69,49 @@ async fn what_differs_is_seen() {
         assert!(found.iter().any(|line| line.contains(seen)), "{change}: {found:#?}");
     }
 }
+
+/// The same objects, made in the one order or the other.
+fn made(forwards: bool) -> String {
+    let both = |a: &str, b: &str, between: &str| if forwards { [a, b].join(between) } else { [b, a].join(between) };
+    format!(
+        "SET search_path = public; CREATE TABLE a (i int); CREATE TABLE b (i int); CREATE TABLE child () INHERITS ({parents});
+         CREATE TABLE t (i int, j int, EXCLUDE USING btree (i WITH =)) WITH ({options}); {policies}; {grants};
+         CREATE STATISTICS s ({kinds}) ON {columns} FROM t; {indexes};
+         CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER e ON ddl_command_end WHEN TAG IN ({tags}) EXECUTE FUNCTION f();
+         CREATE PUBLICATION p FOR TABLE {tables};
+         CREATE SUBSCRIPTION u CONNECTION 'dbname=none' PUBLICATION {publications} WITH (connect = false, slot_name = NONE)",
+        parents = both("a", "b", ", "),
+        options = both("fillfactor = 70", "autovacuum_enabled = false", ", "),
+        policies = both("CREATE POLICY x ON t TO zoe, adam", "CREATE POLICY y ON t TO adam, zoe", "; ")
+            .replace("zoe, adam", &both("zoe", "adam", ", ")),
+        grants = both("GRANT UPDATE, SELECT ON t TO zoe", "GRANT SELECT, INSERT ON t TO adam", "; "),
+        kinds = both("dependencies", "ndistinct", ", "),
+        columns = both("i", "j", ", "),
+        indexes = both("CREATE INDEX x1 ON t (i)", "CREATE INDEX x2 ON t (j)", "; "),
+        tags = both("'CREATE TABLE'", "'DROP TABLE'", ", "),
+        tables = both("a", "b", ", "),
+        publications = both("one", "two", ", "),
+    )
+}
+
+#[tokio::test]
+async fn the_order_in_which_objects_were_made_is_no_difference() {
+    for major in MAJORS {
+        let cluster = cluster(major).await;
+        let mut found = Vec::new();
+        for (name, forwards) in [("forwards", true), ("backwards", false)] {
+            let connection = create_database(&cluster, name, "").await;
+            let session = connection.connect("test").await.unwrap();
+            // Roles lie in another order on the disk, and have other OIDs.
+            let roles =
+                if forwards { "CREATE ROLE adam; CREATE ROLE zoe" } else { "CREATE ROLE zoe; CREATE ROLE adam" };
+            session.batch_execute(roles).await.unwrap();
+            session.batch_execute(&made(forwards)).await.unwrap();
+            found.push(target(&connection).await.inventory().await.unwrap());
+            session.batch_execute("DROP SUBSCRIPTION u; DROP OWNED BY adam, zoe; DROP ROLE adam, zoe").await.unwrap();
+        }
+        assert!(found[0].items.len() > 12, "{:#?}", found[0]);
+        assert_eq!(difference(&found[0], &found[1]), Vec::<String>::new(), "PostgreSQL {major}");
+    }
+}
