@@ -1,5 +1,6 @@
 //! Restore: a backup, or part of it, into a database; pre-data, rows, large objects, post-data, ANALYZE, comparison.
 
+mod again;
 mod compare;
 mod data;
 mod plan;

@@ -336,3 +336,32 @@ fn a_file_url_becomes_the_path_it_names() {
     let kit = Case::new("file:///var/my%20backups/").render();
     assert!(kit.contains("cp -a '/var/my backups/orders/20261120T020000Z-abcd'/. \"$WORK/\""), "{kit}");
 }
+
+/// Step 7 with a pg_restore whose jobs clash, and whose repetitions clash so often. Gives how often it repeated.
+fn repetitions(clashes: usize) -> usize {
+    let kit = Case::new("file:///x").render();
+    let step = blocks(&kit, "sh").into_iter().find(|block| block.contains("restore --section=pre-data")).unwrap();
+    let pg_restore = format!(
+        r#"case " $* " in
+*" -l "*) exit 0 ;;
+*/others.list*) ;;
+*" --section=post-data "*) echo >> again; [ "$(wc -l < again)" -le {clashes} ] || exit 0 ;;
+*) exit 0 ;;
+esac
+echo 'pg_restore: error: could not execute query: ERROR:  deadlock detected' >&2
+exit 1"#
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let tools = [("pg_restore", pg_restore.as_str()), ("psql", "exit 0")];
+    let output = run(&format!("WORK=$PWD\nTARGET=t\nJOBS=4\n{step}"), folder.path(), &tools);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let again = fs::read_to_string(folder.path().join("again")).unwrap().lines().count();
+    assert_eq!(said.matches("deadlock detected").count(), 1 + clashes.min(again), "every error is shown: {said}");
+    again
+}
+
+#[test]
+fn what_a_deadlock_left_out_is_made_again_while_that_helps() {
+    assert_eq!((repetitions(0), repetitions(2), repetitions(100)), (1, 3, 5));
+}

@@ -84,8 +84,8 @@ impl Backup {
         let folder = archive.path().join("archive");
         let path = folder.to_str().context("a path that is text")?;
         self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).json()?;
-        // All at once, parallel jobs may add a constraint that is not valid before the rows that break it.
-        for section in ["pre-data", "data", "post-data"] {
+        // As the runbook says: jobs that make indexes and constraints may deadlock.
+        for (section, jobs) in [("pre-data", "-j1"), ("data", jobs), ("post-data", "-j1")] {
             let mut tool = target.tool("pg_restore", database);
             let said = run(tool.args([jobs, "-d", database, "--section", section]).arg(&folder))?;
             ensure!(said.is_empty(), "pg_restore said {said}");

@@ -11,7 +11,7 @@ use lifeboat_archive::{
     toc::{Entry, Section, Toc},
 };
 
-use super::{RestoreRequest, plan::RestorePlan};
+use super::{RestoreRequest, again, plan::RestorePlan};
 use crate::{
     Error, ErrorKind, Result,
     manifest::Manifest,
@@ -33,8 +33,8 @@ fn hint(messages: &str, cleaning: bool) -> &'static str {
     }
 }
 
-/// What the server says to jobs that got into each other's way.
-const CLASHES: [&str; 2] = ["deadlock detected", "tuple concurrently updated"];
+/// How often what is missing is made again where sessions got into each other's way.
+const REPETITIONS: u32 = 5;
 
 /// What every step needs, and what the tool has said so far, harmless messages aside.
 pub(super) struct Steps<'a> {
@@ -105,23 +105,40 @@ impl Steps<'_> {
         .await
     }
 
-    /// The same in several jobs. Where these got into each other's way, what is missing is made again, by one.
+    /// The same in several jobs. Where these, or other sessions, got into each other's way, what is missing is made again
+    /// by one, a bounded number of times.
     ///
     /// That happens in sound archives: an entry that makes an index and then marks it takes one lock after the other,
     /// and attaching a partition's index takes those of its parent.
     pub(super) async fn run_in_parallel(&mut self, name: &str, toc: &Toc, dump_ids: &[i32], jobs: u32) -> Result<()> {
         let before = self.messages.len();
-        let Err(failure) = self.run(name, dump_ids, jobs, false).await else { return Ok(()) };
-        let clashed = |(_, message): &(String, ToolMessage)| CLASHES.iter().any(|clash| message.text.contains(clash));
-        if jobs < 2 || !self.messages[before..].iter().any(clashed) {
-            return Err(failure);
+        let Err(mut failure) = self.run(name, dump_ids, jobs, false).await else { return Ok(()) };
+        for _ in 0..REPETITIONS {
+            if !self.messages[before..].iter().any(|(_, message)| again::is_clash(message)) {
+                break;
+            }
+            tracing::info!(step = name, reason = %failure, "sessions clashed; making again what is missing");
+            let there = match self.context.cancel.race(self.target.toc()).await {
+                Ok(toc) => toc,
+                // Here too something was in the way.
+                Err(e) if e.kind() == ErrorKind::SnapshotLost => continue,
+                Err(e) => return Err(e.context(format!("see what is missing, because {failure}"))),
+            };
+            let owners = !self.request.no_owner
+                && !self.messages.iter().any(|(_, m)| m.classification == Classification::Ownership);
+            let Some(missing) = again::missing(toc, dump_ids, &there, owners) else { break };
+            // What was fatal is said again if it still holds; the rest may be about entries that are there.
+            let mut said = self.messages.split_off(before);
+            said.retain(|(_, message)| !message.classification.is_fatal());
+            let repeated = self.run(name, &missing, 1, false).await;
+            said.retain(|message| !self.messages[before..].contains(message));
+            self.messages.extend(said);
+            match repeated {
+                Ok(()) => return Ok(()),
+                Err(e) => failure = e,
+            }
         }
-        tracing::info!(step = name, reason = %failure, "parallel jobs clashed; making again what is missing");
-        let there = self.context.cancel.race(self.target.toc()).await.map_err(|e| failure.context(e.to_string()))?;
-        let missing = missing(toc, dump_ids, &there);
-        // What was said of entries that are made again is said again if it still holds.
-        self.messages.truncate(before);
-        self.run(name, &missing, 1, false).await
+        Err(failure)
     }
 
     async fn take(&mut self, step: PgRestoreStep) -> Result<()> {
@@ -154,24 +171,6 @@ impl Steps<'_> {
         Err(Error::new(ErrorKind::Database, format!("pg_restore ({}) failed:\n{shown}{tail}", step.name))
             .with_hint(hint(&all, step.clean)))
     }
-}
-
-/// Those of the entries that the target does not have.
-fn missing(toc: &Toc, dump_ids: &[i32], there: &Toc) -> Vec<i32> {
-    let name = |e: &Entry| (e.desc.clone(), e.namespace.clone(), e.tag.clone());
-    let mut present: HashMap<_, usize> = HashMap::new();
-    for entry in &there.entries {
-        *present.entry(name(entry)).or_default() += 1;
-    }
-    let wanted: HashSet<i32> = dump_ids.iter().copied().collect();
-    let mut missing = Vec::new();
-    for entry in toc.entries.iter().filter(|e| wanted.contains(&e.dump_id)) {
-        match present.get_mut(&name(entry)) {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => missing.push(entry.dump_id),
-        }
-    }
-    missing
 }
 
 /// Whether an entry only says how to read the others.
@@ -210,3 +209,6 @@ fn make_nothing(entry: &mut Entry) {
     entry.tablespace = None;
     entry.table_am = None;
 }
+
+#[cfg(test)]
+mod tests;
