@@ -189,7 +189,7 @@ async fn a_cancelled_step_ends_pg_restore_and_its_sessions() {
 }
 
 #[tokio::test]
-async fn indexes_of_partitions_are_valid_although_several_jobs_restore_them() {
+async fn indexes_are_made_by_several_jobs_and_attached_by_one() {
     let cluster = cluster(15).await;
     let source = create_database(&cluster, "source", "").await;
     let sql = "CREATE TABLE public.p (i int PRIMARY KEY, a int, b int) PARTITION BY RANGE (i);
@@ -200,12 +200,21 @@ async fn indexes_of_partitions_are_valid_although_several_jobs_restore_them() {
                CREATE TABLE public.refers (i int REFERENCES public.p); INSERT INTO public.p SELECT 1, 2, 3;";
     source.connect("test").await.unwrap().batch_execute(sql).await.unwrap();
     let dump = Dump::of(15, &source, "UTF8").await;
-    for number in 0..3 {
-        let database = create_database(&cluster, &format!("restored_{number}"), "").await;
-        let messages = dump.restore(&target(&database).await).await;
-        assert_eq!(fatal(&messages), Vec::<&_>::new());
-        let session = database.connect("test").await.unwrap();
-        let invalid = session.query("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid", &[]);
-        assert!(invalid.await.unwrap().is_empty(), "an index is not valid");
-    }
+    let database = create_database(&cluster, "restored", "").await;
+    let session = database.connect("test").await.unwrap();
+    // Notes which session ran which command.
+    let watch = "CREATE SCHEMA watch; CREATE TABLE watch.ran (tag text, pid int);
+                 CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS
+                   'BEGIN INSERT INTO watch.ran VALUES (tg_tag, pg_catalog.pg_backend_pid()); END';
+                 CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION watch.note()";
+    session.batch_execute(watch).await.unwrap();
+    let messages = dump.restore(&target(&database).await).await;
+    assert_eq!(fatal(&messages), Vec::<&_>::new());
+    let ran = "SELECT count(*), count(DISTINCT pid) FROM watch.ran WHERE tag = $1";
+    let attached = session.query_one(ran, &[&"ALTER INDEX"]).await.unwrap();
+    assert_eq!((attached.get::<_, i64>(0), attached.get::<_, i64>(1)), (48, 1));
+    let made = session.query_one(ran, &[&"CREATE INDEX"]).await.unwrap();
+    assert!(made.get::<_, i64>(1) > 1, "one job made them all");
+    let invalid = session.query("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid", &[]);
+    assert!(invalid.await.unwrap().is_empty(), "an index is not valid");
 }
