@@ -1,6 +1,7 @@
 //! Restore: a backup, or part of it, into a database; pre-data, rows, large objects, post-data, ANALYZE, comparison.
 
 mod again;
+mod collisions;
 mod compare;
 mod data;
 mod plan;

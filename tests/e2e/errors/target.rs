@@ -58,6 +58,33 @@ fn a_target_that_is_not_empty_stays_as_it_is() -> Result<()> {
 }
 
 #[test]
+fn names_that_collide_are_found_before_anything_is_changed() -> Result<()> {
+    let store = store_with_a_backup("colliding")?;
+    let cluster = fifteen()?;
+    cluster.create_database("taken")?;
+    cluster.sql("taken", "CREATE VIEW notes AS SELECT 7 AS seven")?;
+    for further in
+        [&["--force", "--yes"] as &[&str], &["--force", "--dry-run"], &["--force", "--table", "public.notes"]]
+    {
+        fails(
+            || restore_to(&store, "colliding", "taken", further),
+            &Failure {
+                code: 9,
+                kind: "refused",
+                says: &["database 'taken' on 127.0.0.1", "already holds table public.notes", "nothing was changed"],
+                hint: &["--force --clean"],
+            },
+        )?;
+    }
+    ensure!(cluster.sql("taken", "SELECT seven FROM notes")?.trim() == "7");
+    // Beside what does not collide there is room.
+    cluster.sql("taken", "ALTER VIEW notes RENAME TO precious")?;
+    restore_to(&store, "colliding", "taken", &["--force", "--yes"])?.run()?.expect(0)?;
+    ensure!(cluster.sql("taken", "SELECT seven, text FROM precious, notes")?.trim() == "7|x");
+    Ok(())
+}
+
+#[test]
 fn a_target_that_does_not_exist() -> Result<()> {
     let store = store_with_a_backup("homeless")?;
     fails(
@@ -108,6 +135,10 @@ fn a_backup_that_does_not_exist() -> Result<()> {
         )?;
     }
     ensure!(!fs::exists(&folder)?, "fetch made a folder for nothing");
+    fails(
+        || Ok(store.lifeboat(["list", "elsewhere"])),
+        &Failure { code: 6, kind: "not_found", says: &["no backup of elsewhere"], hint: &["known"] },
+    )?;
     Ok(())
 }
 

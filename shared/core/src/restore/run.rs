@@ -6,7 +6,7 @@ use lifeboat_archive::toc::{self, Toc};
 use serde::Serialize;
 
 use super::{
-    Part, RestoreRequest,
+    Part, RestoreRequest, collisions,
     compare::{TableComparison, compare_tables},
     data,
     plan::{RestorePlan, plan},
@@ -101,7 +101,9 @@ pub async fn dry_run(
 ) -> Result<RestorePlan> {
     let toc = read_toc(&*ports.store, manifest).await?;
     check_presence(&*ports.store, manifest).await?;
-    plan(manifest, &toc, &ports.target.facts().await?, request, safety_backup)
+    let plan = plan(manifest, &toc, &ports.target.facts().await?, request, safety_backup)?;
+    collisions::refuse(&*ports.target, &toc, &plan, request).await?;
+    Ok(plan)
 }
 
 /// Restores. On any error the target must not be used: the error says so.
@@ -117,6 +119,7 @@ pub async fn run(
     context.cancel.race(check_presence(&*ports.store, manifest)).await?;
     let facts = context.cancel.race(ports.target.facts()).await?;
     let plan = plan(manifest, &toc, &facts, request, safety.is_some())?;
+    context.cancel.race(collisions::refuse(&*ports.target, &toc, &plan, request)).await?;
     // A superuser sees every row; the role that owns a table may be kept from some by a policy of its own.
     let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
     let disable_triggers =
