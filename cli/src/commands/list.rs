@@ -1,10 +1,12 @@
 //! `list`: backups, newest first.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use lifeboat_core::{
-    Result,
+    Error, ErrorKind, Result,
     catalog::{self, BackupState},
-    report::words::{bytes, count, duration},
+    report::words::{bytes, count, counted, duration},
 };
 use serde_json::json;
 
@@ -22,6 +24,15 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
     let cancel = &app.context.cancel;
     let states = cancel.race(catalog::list(&*store, database.as_ref())).await?;
     let leftovers = cancel.race(catalog::unfinished(&*store, database.as_ref())).await?;
+    if let Some(named) = arguments.database.as_ref().filter(|_| states.is_empty() && leftovers.is_empty()) {
+        let others = cancel.race(catalog::list(&*store, None)).await?;
+        let known: BTreeSet<&str> = others.iter().map(|s| s.database.as_str()).collect();
+        if !known.is_empty() {
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no backup of {named} in {}", store.url()))
+                .with_hint(format!("it holds backups of {known}")));
+        }
+    }
     let now = app.context.clock.now();
     let mut text = if states.is_empty() {
         format!("There is no backup{} in {}.\n", database.map_or_else(String::new, |d| format!(" of {d}")), store.url())
@@ -30,10 +41,10 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
     };
     for leftover in &leftovers {
         text.add(format_args!(
-            "not a backup: {}/{} ({} objects, {}), a dump that runs or one that died {} ago\n",
+            "not a backup: {}/{} ({}, {}), a dump that runs or one that died {} ago\n",
             leftover.database,
             leftover.backup_id,
-            count(leftover.objects),
+            counted(leftover.objects, "object"),
             bytes(leftover.bytes),
             age(now, leftover.last_written)
         ));

@@ -81,6 +81,23 @@ fn a_role_that_may_not_read() -> Result<()> {
 }
 
 #[test]
+fn all_that_forbids_a_dump_is_told_at_once() -> Result<()> {
+    let store = StoreUnderTest::folder()?;
+    let url =
+        with_role("twofold", "twofold_role", "GRANT SELECT ON payroll TO twofold_role; CREATE TABLE closed (i int)")?;
+    fails(
+        || dump_from(&store, &url),
+        &Failure {
+            code: 4,
+            kind: "database",
+            says: &["row security would hide rows", "public.payroll", "may not read", "public.closed"],
+            hint: &["BYPASSRLS", "GRANT pg_read_all_data"],
+        },
+    )?;
+    nothing_is_listed(&store)
+}
+
+#[test]
 fn client_tools_older_than_the_server() -> Result<()> {
     let (store, cluster) = (StoreUnderTest::folder()?, eighteen()?);
     let older = tools_of_fifteen()?;

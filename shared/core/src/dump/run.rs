@@ -182,17 +182,19 @@ async fn other_source(
     None
 }
 
-/// Fails on the first finding that forbids the dump.
+/// Fails where findings forbid the dump, and names all of them: nobody wants to learn of one remedy at a time.
 async fn preflight(ports: &DumpPorts, cancel: &Cancel) -> Result<Preflight> {
     let report = cancel.race(ports.source.preflight()).await?;
-    if let Some(finding) = report.findings.iter().find(|f| f.severity == Severity::Error) {
-        let kind = match finding.code.as_str() {
-            "client_tools" => ErrorKind::ClientTool,
-            _ => ErrorKind::Database,
-        };
-        return Err(Error::new(kind, format!("preflight: {}", finding.message)).with_hint(finding.remedy.clone()));
-    }
-    Ok(report)
+    let forbidding: Vec<&Finding> = report.findings.iter().filter(|f| f.severity == Severity::Error).collect();
+    let Some(first) = forbidding.first() else { return Ok(report) };
+    let kind = match first.code.as_str() {
+        "client_tools" => ErrorKind::ClientTool,
+        _ => ErrorKind::Database,
+    };
+    let messages: Vec<&str> = forbidding.iter().map(|f| f.message.as_str()).collect();
+    let mut remedies: Vec<&str> = forbidding.iter().map(|f| f.remedy.as_str()).collect();
+    remedies.dedup();
+    Err(Error::new(kind, format!("preflight: {}", messages.join("\npreflight: "))).with_hint(remedies.join("\n")))
 }
 
 #[allow(clippy::too_many_arguments, reason = "an attempt shares everything that run() has prepared")]
