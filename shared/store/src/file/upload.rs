@@ -88,9 +88,31 @@ impl Upload for FileUpload {
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {
-        if !matches!(self.disk, Disk::Failed) {
-            drop(self.idle().await?);
+        // Whether the last batch could be written is all the same now: what there is of the file goes with it.
+        if let Disk::Writing(task) = mem::replace(&mut self.disk, Disk::Failed) {
+            drop(task.await);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn giving_up_after_the_disk_was_full_leaves_nothing_and_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Arc::new(Root::new(folder.path().to_owned()));
+        let mut upload = FileUpload::begin(Arc::clone(&root), "a/b".to_owned()).unwrap();
+        let Disk::Idle(unfinished) = &mut upload.disk else { panic!("nothing was written yet") };
+        let path = unfinished.path().to_owned();
+        unfinished.file = File::options().write(true).open("/dev/full").unwrap();
+        upload.write(Bytes::from(vec![7; BATCH])).await.unwrap();
+        assert!(fs::exists(&path).is_ok());
+        Box::new(upload).abort().await.unwrap();
+        assert!(!fs::exists(&path).unwrap());
     }
 }
