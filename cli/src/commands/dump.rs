@@ -5,7 +5,7 @@ use lifeboat_core::{
     config::default_codec,
     ids::RunId,
     ports::{RunContext, Severity},
-    report::words::{bytes, count, duration},
+    report::words::{bytes, count, counted, duration},
 };
 use lifeboat_runtime::{
     Selected, error_document,
@@ -121,10 +121,9 @@ pub(crate) fn remarks(done: &DumpAnswer) -> String {
 }
 
 pub(crate) fn rows(done: &DumpAnswer) -> String {
-    let mut text = format!("{} rows in {} tables", count(done.rows), count(done.tables));
+    let mut text = format!("{} in {}", counted(done.rows, "row"), counted(done.tables, "table"));
     if done.large_objects > 0 {
-        let plural = if done.large_objects == 1 { "" } else { "s" };
-        text.add(format_args!(", {} large object{plural}", count(done.large_objects)));
+        text.add(format_args!(", {}", counted(done.large_objects, "large object")));
     }
     text
 }
@@ -146,7 +145,7 @@ pub(crate) fn speed(done: &DumpAnswer) -> String {
 fn verified(done: &DumpAnswer) -> String {
     done.verified.as_ref().map_or_else(
         || "not yet; run `lifeboat verify`".to_owned(),
-        |v| format!("{} objects, {} read back in {}", count(v.objects), bytes(v.bytes), duration(v.seconds)),
+        |v| format!("{}, {} read back in {}", counted(v.objects, "object"), bytes(v.bytes), duration(v.seconds)),
     )
 }
 

@@ -7,7 +7,7 @@ use lifeboat_core::{
     dump::{DumpPorts, DumpRequest},
     ids::DatabaseSlug,
     manifest::Manifest,
-    report::words::{bytes, count, duration},
+    report::words::{bytes, count, counted, duration},
     restore::{self, Part, RestoreOutcome, RestorePlan, RestorePorts, RestoreRequest, SafetyBackup},
 };
 use lifeboat_postgres::ConnectionTarget;
@@ -114,18 +114,18 @@ fn planned(plan: &RestorePlan, manifest: &Manifest) -> String {
         ("target", plan.target.clone()),
         ("it holds", contents),
         ("safety backup", if plan.safety_backup { "yes, first" } else { "no" }.to_owned()),
-        ("pre-data", format!("{} definitions", count(plan.pre_data.len() as u64))),
+        ("pre-data", counted(plan.pre_data.len() as u64, "definition")),
         (
             "data",
             format!(
-                "{} rows of {} tables, {} large objects, {} to read",
-                count(plan.rows),
-                count(plan.tables.len() as u64),
-                count(plan.large_objects.len() as u64),
+                "{} of {}, {}, {} to read",
+                counted(plan.rows, "row"),
+                counted(plan.tables.len() as u64, "table"),
+                counted(plan.large_objects.len() as u64, "large object"),
                 bytes(plan.stored_bytes)
             ),
         ),
-        ("post-data", format!("{} definitions", count(plan.post_data.len() as u64))),
+        ("post-data", counted(plan.post_data.len() as u64, "definition")),
     ]);
     for left_out in &plan.left_out {
         text.add(format_args!("left out: {left_out}\n"));

@@ -2,7 +2,7 @@
 
 use lifeboat_core::{
     Result,
-    report::words::{bytes, count, duration},
+    report::words::{bytes, count, counted, duration},
 };
 use serde_json::json;
 
@@ -26,10 +26,10 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
     let source = &manifest.source;
     let mut standing = state.standing().to_owned();
     if let Some(at) = state.verified_at() {
-        standing.add(format_args!(", verified {at}"));
+        standing.add(format_args!(", verified {at:.0}"));
     }
     if let Some(at) = state.restored_at() {
-        standing.add(format_args!(", restored by a drill {at}"));
+        standing.add(format_args!(", restored by a drill {at:.0}"));
     }
     let rows = [
         ("backup", state.qualified()),
@@ -37,7 +37,7 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
         ("state", standing),
         ("held", state.held.clone().unwrap_or_else(|| "no".to_owned())),
         ("tier", format!("{} ({})", state.tier.name(), manifest.timezone)),
-        ("snapshot", format!("{} ({} ago)", source.snapshot_at, age(app.context.clock.now(), source.snapshot_at))),
+        ("snapshot", format!("{:.0} ({} ago)", source.snapshot_at, age(app.context.clock.now(), source.snapshot_at))),
         (
             "source",
             format!("database '{}' on {}, PostgreSQL {}", source.database_name, source.server, source.server_version),
@@ -46,15 +46,15 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
             "archive",
             format!("version {}, pg_dump {}, {}", source.archive_version, source.client_version, manifest.compression),
         ),
-        ("rows", format!("{} in {} tables", count(totals.rows), count(totals.tables))),
+        ("rows", format!("{} in {}", count(totals.rows), counted(totals.tables, "table"))),
         ("large objects", count(totals.large_objects)),
         (
             "size",
             format!(
-                "{} of data, {} stored in {} objects ({})",
+                "{} of data, {} stored in {} ({})",
                 bytes(totals.raw_bytes),
                 bytes(totals.stored_bytes),
-                count(totals.objects),
+                counted(totals.objects, "object"),
                 ratio(totals.raw_bytes, totals.stored_bytes)
             ),
         ),

@@ -107,6 +107,12 @@ fn told_by_the_readers(life: &Life<'_>, first: &Value, id: &str) -> Result<()> {
         let text = life.text(arguments)?;
         ensure!(text.contains(says), "{arguments:?}: {text}");
     }
+    let shown = life.text(&["show"])?;
+    for time in ["verified ", "snapshot"] {
+        let (_, rest) = shown.split_once(time).context("show tells times")?;
+        let told = rest.split_whitespace().next().unwrap_or_default();
+        ensure!(told.len() == "2026-11-20T12:00:00Z".len(), "people read seconds, not {told}");
+    }
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     report::{
         BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity, Objective,
         OutOfScope, PhaseTiming, PreviousReport, Proof, REPORT_FORMAT_VERSION, Scope, ToolRun, Verdict, to_html,
-        to_markdown,
+        to_markdown, words::counted,
     },
     verify,
 };
@@ -245,9 +245,9 @@ fn scope(manifest: &Manifest) -> Scope {
     Scope {
         criticality: Fact::unknown("the configuration names none"),
         in_scope: vec![
-            format!("{} tables with {} rows", manifest.totals.tables, manifest.totals.rows),
-            format!("{} large objects", manifest.totals.large_objects),
-            format!("{} catalog objects", manifest.inventory.items.len()),
+            format!("{} with {}", counted(manifest.totals.tables, "table"), counted(manifest.totals.rows, "row")),
+            counted(manifest.totals.large_objects, "large object"),
+            counted(manifest.inventory.items.len() as u64, "catalog object"),
         ],
         out_of_scope: manifest
             .omitted

@@ -5,6 +5,12 @@ pub fn count(count: u64) -> String {
     crate::markdown::grouped(count)
 }
 
+/// A count of things: `1 table`, `2 tables`. The noun is given in the singular.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
 /// Seconds as `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 pub fn duration(seconds: f64) -> String {
     let pair = |large: f64, unit: &str, small: f64, small_unit: &str| {
@@ -43,6 +49,12 @@ pub fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_told_in_the_singular() {
+        let told = [0, 1, 2000].map(|n| counted(n, "large object"));
+        assert_eq!(told, ["0 large objects", "1 large object", "2,000 large objects"]);
+    }
 
     #[test]
     fn durations_are_told_in_their_two_largest_units() {
