@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("lifeboat-postgres", &["lifeboat-archive", "lifeboat-core"]),
     ("lifeboat-store", &["lifeboat-archive", "lifeboat-core"]),
     ("lifeboat-testkit", &["lifeboat-archive", "lifeboat-core"]),
-    ("lifeboat-runtime", &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store"]),
+    ("lifeboat-runtime", &["lifeboat-archive", "lifeboat-aws", "lifeboat-core", "lifeboat-postgres", "lifeboat-store"]),
     (
         "lifeboat-functions",
         &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store", "lifeboat-runtime"],

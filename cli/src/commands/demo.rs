@@ -28,7 +28,7 @@ use lifeboat_runtime::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{drill, dump, list, preflight, retention};
+use super::{drill, dump, list, preflight};
 use crate::{answer::Answer, app::App, arguments::Demo, text::Append};
 use shop::Shop;
 use story::Story;
@@ -94,6 +94,8 @@ async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, tale: &mut S
             .tempdir_in(setup.temporary_folder())
             .or_error(ErrorKind::Config, "make a folder for the demo's store")?;
         setup.config.control_store = None;
+        // What happens to the demo's own database is nobody's business.
+        setup.config.bus = None;
         setup.config.store = Some(Setting::default_of(folder_url(&folder.path().join("store"))));
         Some(folder)
     };
@@ -258,7 +260,7 @@ async fn drill_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<Dr
 }
 
 async fn retention_step(app: &App, store: &dyn Store, stage: &Stage, tale: &mut Story<'_>) -> Result<()> {
-    let report = retention::one_plan(app, &stage.setup, store, &stage.selected).await?;
+    let report = runs::retention_plan(&stage.setup, store, &stage.selected, &app.context).await?;
     let plan = &report.plan;
     let kept = plan.decisions.iter().filter(|d| d.keep).count();
     let mut lines = vec![format!("{kept} kept, {} to expire, {} good", plan.decisions.len() - kept, plan.good)];

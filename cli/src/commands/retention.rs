@@ -2,11 +2,11 @@
 
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    ports::{Finding, Severity, Store},
+    ports::{Finding, Severity},
     report::words::{bytes, count},
     retention::{self, LintInput, Plan, Report},
 };
-use lifeboat_runtime::{Selected, Setup};
+use lifeboat_runtime::{Selected, runs};
 use serde_json::json;
 
 use super::list::age;
@@ -39,16 +39,9 @@ async fn planned(app: &App, arguments: &OneDatabase) -> Result<Vec<Report>> {
     let store = app.store().await?;
     let mut reports = Vec::new();
     for selected in app.readable(&*store, arguments.database.as_ref()).await? {
-        reports.push(one_plan(app, &app.setup, &*store, &selected).await?);
+        reports.push(runs::retention_plan(&app.setup, &*store, &selected, &app.context).await?);
     }
     Ok(reports)
-}
-
-/// The plan of one database; changes nothing.
-pub(crate) async fn one_plan(app: &App, setup: &Setup, store: &dyn Store, selected: &Selected) -> Result<Report> {
-    let control = setup.open_control().await?;
-    let policy = selected.config.retention.policy();
-    app.context.cancel.race(retention::run(store, &*control, &selected.slug, &policy, true, &app.context)).await
 }
 
 /// Executes the very plan that was shown.
@@ -66,8 +59,7 @@ async fn apply(app: &App, arguments: &OneDatabase) -> Result<Answer> {
             .await?;
     }
     for report in &mut reports {
-        let executed = retention::execute(&*store, &*control, &report.plan, &app.context).await?;
-        report.executed(executed);
+        runs::retention_apply(&app.setup, &*store, &*control, report, &app.context).await?;
     }
     let mut text = String::new();
     for report in &reports {

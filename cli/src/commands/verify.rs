@@ -3,9 +3,9 @@
 use lifeboat_core::{
     ErrorKind, Result, catalog,
     report::words::{bytes, count, duration},
-    verify::{self, VerifyOutcome},
+    verify::VerifyOutcome,
 };
-use lifeboat_runtime::{error_document, requests::total};
+use lifeboat_runtime::{error_document, requests::total, runs};
 use serde_json::json;
 
 use crate::{
@@ -20,7 +20,8 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     if arguments.backup != "all" {
         let backup = app.find(&*store, &arguments.backup.parse()?).await?;
         let jobs = app.jobs(&backup.manifest.database, arguments.jobs);
-        let outcome = verify::run(&store, &backup, jobs, &app.context).await?;
+        let (database, id) = (&backup.manifest.database, &backup.manifest.backup_id);
+        let outcome = runs::verify(&app.setup, &store, database, id, jobs, &app.context).await?;
         return match outcome.clone().into_result() {
             Ok(outcome) => Answer::new(&outcome, format!("{}\n", words(&outcome))),
             Err(error) if app.output == Output::Text => Err(error),
@@ -38,11 +39,7 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     let mut unread: Vec<ErrorKind> = Vec::new();
     for state in &states {
         let jobs = app.jobs(&state.database, arguments.jobs);
-        let result = async {
-            let backup = app.context.cancel.race(catalog::open(&*store, &state.database, &state.backup_id)).await?;
-            verify::run(&store, &backup, jobs, &app.context).await
-        }
-        .await;
+        let result = runs::verify(&app.setup, &store, &state.database, &state.backup_id, jobs, &app.context).await;
         let (words, document) = match result {
             Ok(outcome) => {
                 damaged += u32::from(!outcome.damage.is_empty());

@@ -2,6 +2,8 @@
 
 mod bus;
 mod client;
+mod secrets;
 
 pub use bus::EventBridge;
 pub use client::{Aws, AwsSettings};
+pub use secrets::SecretsManager;

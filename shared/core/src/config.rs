@@ -15,10 +15,12 @@ use crate::{
 pub mod keys;
 mod retention;
 mod schedule;
+mod secret;
 mod units;
 
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
+pub use secret::SecretRef;
 pub use units::{ParseUnitError, Size, Span};
 
 /// Where a value came from.
@@ -203,6 +205,8 @@ pub struct Config {
     pub client_tools: Option<Setting<PathBuf>>,
     /// The oldest major version of `pg_restore` that must be able to read the backups.
     pub restorer: Option<Setting<u32>>,
+    /// The bus on which runs tell what happened: a name or an ARN.
+    pub bus: Option<Setting<String>>,
     /// The databases.
     pub databases: BTreeMap<DatabaseSlug, DatabaseConfig>,
 }
@@ -297,6 +301,7 @@ impl Config {
         }
         rows.maybe("client_tools", self.client_tools.as_ref());
         rows.maybe("restorer", self.restorer.as_ref());
+        rows.maybe("events.bus", self.bus.as_ref());
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);
         }

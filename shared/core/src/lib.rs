@@ -28,6 +28,7 @@ pub mod rows;
 mod sealed;
 pub mod shell;
 pub mod status;
+pub mod undelivered;
 pub mod verify;
 mod workers;
 

@@ -9,12 +9,14 @@ use crate::{cancel::Cancel, ids::RunId};
 
 mod bus;
 mod people;
+mod secrets;
 mod source;
 mod store;
 mod target;
 
 pub use bus::EventBus;
 pub use people::{Channel, Topic};
+pub use secrets::Secrets;
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
 };

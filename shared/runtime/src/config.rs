@@ -31,13 +31,14 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 13] = [
+pub const VARIABLES: [(&str, &str); 14] = [
     ("LIFEBOAT_CONFIG", "the configuration file"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
     ("LIFEBOAT_DATABASE_URL", "the database's URL, or env:NAME"),
     ("LIFEBOAT_CLIENT_TOOLS", "client_tools"),
     ("LIFEBOAT_RESTORER", "restorer"),
+    ("LIFEBOAT_EVENT_BUS", "events.bus"),
     ("LIFEBOAT_LOG", "what is logged, such as debug"),
     ("LIFEBOAT_DEADLINE_MARGIN", "how long before its deadline a function stops"),
     ("LIFEBOAT_TIME_LIMIT", "how long a function has where its runtime names no deadline"),
@@ -57,6 +58,7 @@ pub(crate) fn nothing() -> Config {
         control_store: None,
         client_tools: None,
         restorer: None,
+        bus: None,
         databases: BTreeMap::new(),
     }
 }
@@ -104,6 +106,9 @@ fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()>
     }
     if let Some(found) = text("LIFEBOAT_CLIENT_TOOLS")? {
         config.client_tools = Some(Setting::new(found.value.into(), found.origin));
+    }
+    if let Some(found) = text("LIFEBOAT_EVENT_BUS")? {
+        config.bus = Some(found);
     }
     if let Some(found) = text("LIFEBOAT_RESTORER")? {
         let major = found.value.parse().ok().filter(|n| (9..=99).contains(n)).ok_or_else(|| {

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
 
-use crate::{config::Flags, environment::Environment, setup::Setup, telemetry};
+use crate::{environment::Environment, secrets::Kept, setup::Setup, telemetry};
 
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -35,20 +35,35 @@ where
 {
     let environment = Environment::of_process();
     telemetry::for_functions(&environment);
-    let (environment, run) = (&environment, &run);
+    let (environment, kept, run) = (&environment, &Arc::new(Kept::default()), &run);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let deadline = event.context.deadline();
-        invoke(operation, environment, event.payload, deadline, run).await.map_err(|e| diagnose(&e))
+        let invocation = Invocation {
+            deadline: event.context.deadline(),
+            request_id: event.context.request_id,
+            payload: event.payload,
+        };
+        invoke(operation, environment, kept, invocation, run).await.map_err(|e| diagnose(&e))
     }))
     .await
 }
 
-/// One invocation: `payload` is decoded, and the answer encoded.
+/// What the runtime gives with one invocation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// When it ends; a time of long ago where the runtime names none.
+    pub deadline: SystemTime,
+    /// As AWS names it.
+    pub request_id: String,
+    /// The request, or the event that stands for one.
+    pub payload: Value,
+}
+
+/// One invocation: its payload is decoded, and the answer encoded. `kept` is the process's.
 pub async fn invoke<Q, A, F, R>(
     operation: &'static str,
     environment: &Environment,
-    payload: Value,
-    deadline: SystemTime,
+    kept: &Arc<Kept>,
+    invocation: Invocation,
     run: &F,
 ) -> Result<Value>
 where
@@ -57,16 +72,19 @@ where
     F: Fn(Arc<Setup>, Q, RunContext) -> R,
     R: Future<Output = Result<A>>,
 {
-    let request: Q = serde_json::from_value(payload).map_err(|e| {
+    let request: Q = serde_json::from_value(invocation.payload).map_err(|e| {
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
     })?;
-    let setup = Arc::new(Setup::load(&Flags::default(), environment.clone())?);
+    let setup = Arc::new(Setup::of_function(environment.clone(), operation, Arc::clone(kept))?);
     let (canceller, cancel) = cancel::pair();
     let context = setup.context(Arc::new(Logged), cancel);
-    let _alarm =
-        Alarm::set(time_left(environment, deadline)?, setting(environment, MARGIN_VARIABLE, MARGIN)?, canceller);
-    let span = tracing::info_span!("run", operation, run_id = %context.run_id);
+    let _alarm = Alarm::set(
+        time_left(environment, invocation.deadline)?,
+        setting(environment, MARGIN_VARIABLE, MARGIN)?,
+        canceller,
+    );
+    let span = tracing::info_span!("run", operation, run_id = %context.run_id, request_id = invocation.request_id);
     async {
         tracing::info!("the run begins");
         let result = run(setup, request, context).await;
@@ -157,7 +175,8 @@ mod tests {
             };
             context.cancel.race(done).await
         };
-        invoke("dump", &Environment::of(variables), payload, deadline, &run).await
+        let invocation = Invocation { deadline, request_id: "r".to_owned(), payload };
+        invoke("dump", &Environment::of(variables), &Arc::default(), invocation, &run).await
     }
 
     const NO_VARIABLES: [(&str, &str); 2] = [("A", ""), ("B", "")];

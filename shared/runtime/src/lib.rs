@@ -6,13 +6,17 @@ pub mod connection;
 pub mod environment;
 pub mod functions;
 pub mod lambda;
+pub mod metrics;
 mod pgpass;
 pub mod requests;
 pub mod runs;
 mod scheduled;
+pub mod secrets;
 pub mod setup;
 pub mod stop;
 pub mod telemetry;
+pub mod telling;
 
 pub use scheduled::error_document;
 pub use setup::{Selected, Setup};
+pub use telling::{Told, publish, send_undelivered, tell};

@@ -11,7 +11,7 @@ use lifeboat_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::requests::Answer;
+use crate::{requests::Answer, telling::Told};
 
 /// The most bytes that an answer on record may have.
 const ANSWER_LIMIT: u64 = 4 << 20;
@@ -42,21 +42,21 @@ impl Scheduled<'_> {
     pub(crate) async fn once<T: Serialize>(
         &self,
         context: &RunContext,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<Answer<T>> {
+        work: impl Future<Output = Result<Told<T>>>,
+    ) -> Result<Told<Answer<T>>> {
         if !claim_run(self.control, self.operation, self.database, self.at, context).await?
             && let Some(answer) = self.earlier(context).await?
         {
-            return Ok(answer);
+            return Ok(Told::nothing(answer));
         }
         match work.await {
             Ok(done) => {
-                let record = serde_json::to_vec(&done).unwrap_or_default();
+                let record = serde_json::to_vec(&done.answer).unwrap_or_default();
                 let key = format!("{}.answer.json", self.key());
                 if let Err(error) = self.control.put_new(&key, Bytes::from(record), &context.run_id).await {
                     tracing::warn!(%error, key, "the answer was not recorded; a second delivery would run again");
                 }
-                Ok(Answer::Done(done))
+                Ok(done.map(Answer::Done))
             }
             Err(error) => {
                 if let Err(again) = self.control.delete(&self.key()).await {

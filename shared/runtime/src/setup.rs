@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
-    config::{Config, DatabaseConfig, DatabaseUrl, Origin, ScratchSetting, Setting, control_url},
+    config::{Config, DatabaseConfig, DatabaseUrl, Origin, ScratchSetting, SecretRef, Setting, control_url},
     ids::{DatabaseSlug, RunId},
-    ports::{Entropy, Progress, RunContext, ScratchProvider, Store},
+    ports::{Entropy, EventBus, Progress, RunContext, ScratchProvider, Store},
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgSource,
@@ -24,6 +24,7 @@ use crate::{
     config::{self, Flags, slug_of},
     connection::{check_url, resolve},
     environment::Environment,
+    secrets::{self, Kept},
 };
 
 /// The variable that names the one database of a call.
@@ -35,6 +36,8 @@ pub struct Setup {
     /// What is in force.
     pub config: Config,
     environment: Environment,
+    kept: Arc<Kept>,
+    operation: Option<&'static str>,
 }
 
 /// A database that a command was asked for.
@@ -49,7 +52,32 @@ pub struct Selected {
 impl Setup {
     /// Reads everything once.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
-        Ok(Self { config: config::load(flags, &environment)?, environment })
+        Ok(Self { config: config::load(flags, &environment)?, environment, kept: Arc::default(), operation: None })
+    }
+
+    /// The same within the function of an operation, whose process keeps what it learns from run to run.
+    pub fn of_function(environment: Environment, operation: &'static str, kept: Arc<Kept>) -> Result<Self> {
+        let setup = Self::load(&Flags::default(), environment)?;
+        Ok(Self { kept, operation: Some(operation), ..setup })
+    }
+
+    /// The operation whose function this is; `None` at the command line.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.operation
+    }
+
+    /// The bus that runs tell what happened, if there is one.
+    pub async fn open_bus(&self) -> Result<Option<Arc<dyn EventBus>>> {
+        let Some(bus) = &self.config.bus else {
+            tracing::debug!("no bus is configured: nobody is told");
+            return Ok(None);
+        };
+        self.kept.bus(&bus.value).await.map(Some)
+    }
+
+    /// The value of a secret setting. One of Secrets Manager is fetched once per process.
+    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString> {
+        secrets::resolve(secret, &self.environment, &self.kept).await
     }
 
     /// The environment.

@@ -4,6 +4,8 @@ mod backups;
 mod clock;
 mod context;
 mod faults;
+mod memory_bus;
+mod memory_secrets;
 mod memory_store;
 pub mod servers;
 
@@ -11,4 +13,6 @@ pub use backups::{BackupBuilder, attestation, store_attestation};
 pub use clock::{FixedEntropy, ManualClock};
 pub use context::{ContextBuilder, context};
 pub use faults::{Action, Fault, Gate, Operation};
+pub use memory_bus::MemoryBus;
+pub use memory_secrets::MemorySecrets;
 pub use memory_store::MemoryStore;

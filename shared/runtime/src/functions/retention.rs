@@ -1,0 +1,32 @@
+//! `retention`: plans, and executes the plan, once per scheduled time.
+
+use std::sync::Arc;
+
+use lifeboat_core::{Result, ports::RunContext, retention::Report};
+
+use super::selected;
+use crate::{
+    requests::{Answer, RetentionRequest},
+    runs,
+    scheduled::Scheduled,
+    setup::Setup,
+    telling::tell,
+};
+
+/// `retention`: the report of what was done, or of what would be. Where the store has lifecycle rules it deletes nothing:
+/// it attests and tags.
+pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: RunContext) -> Result<Answer<Report>> {
+    let work = Box::pin(async {
+        let selected = selected(&setup, &request.database)?;
+        let work = Box::pin(runs::retention_untold(&setup, &selected, request.dry_run, &context));
+        // A plan changes nothing and may be asked for at any time.
+        let Some(at) = request.scheduled_at.filter(|_| !request.dry_run) else {
+            return Ok(work.await?.map(Answer::Done));
+        };
+        let control = setup.open_control().await?;
+        let database = &request.database;
+        let run = Scheduled { control: &*control, operation: "retention", database, at, leased: false };
+        run.once(&context, work).await
+    });
+    tell(&setup, &context, &request.database, runs::retention_failed, work).await
+}

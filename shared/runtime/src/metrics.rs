@@ -1,0 +1,204 @@
+//! Metrics of runs in CloudWatch's Embedded Metric Format: one line of JSON on standard output, no call.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use std::io::Write;
+
+use jiff::Timestamp;
+use lifeboat_core::{
+    events::Body,
+    ids::{DatabaseSlug, RunId},
+    ports::RunContext,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::setup::Setup;
+
+/// The namespace of every metric.
+pub const NAMESPACE: &str = "Lifeboat";
+
+/// The most metrics that one line may name, by the format.
+const MOST_AT_ONCE: usize = 100;
+
+/// CloudWatch's units, as far as they are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Of a hundred.
+    Percent,
+    /// Per second.
+    #[serde(rename = "Count/Second")]
+    CountPerSecond,
+    /// Anything else.
+    None,
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name, such as `BackupAge`; docs/LOGGING.md lists them.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// Its value; what is no number is left out of the line.
+    pub value: f64,
+}
+
+impl Metric {
+    /// A figure in any unit.
+    pub fn new(name: &'static str, unit: Unit, value: f64) -> Self {
+        Self { name, unit, value }
+    }
+
+    /// A number of things.
+    #[allow(clippy::cast_precision_loss, reason = "CloudWatch's values are doubles")]
+    pub fn count(name: &'static str, value: u64) -> Self {
+        Self::new(name, Unit::Count, value as f64)
+    }
+
+    /// Bytes.
+    #[allow(clippy::cast_precision_loss, reason = "CloudWatch's values are doubles")]
+    pub fn bytes(name: &'static str, value: u64) -> Self {
+        Self::new(name, Unit::Bytes, value as f64)
+    }
+
+    /// Seconds.
+    pub fn seconds(name: &'static str, value: f64) -> Self {
+        Self::new(name, Unit::Seconds, value)
+    }
+}
+
+/// Writes figures of one database, by the operation that runs. At the command line nobody collects them: there this
+/// does nothing.
+pub fn emit(setup: &Setup, context: &RunContext, database: &DatabaseSlug, metrics: &[Metric]) {
+    let Some(operation) = setup.operation() else { return };
+    let mut stdout = std::io::stdout().lock();
+    for metrics in metrics.chunks(MOST_AT_ONCE) {
+        let line = line(context.clock.now(), operation, database, &context.run_id, metrics);
+        if let Err(error) = writeln!(stdout, "{line}") {
+            tracing::warn!(%error, "the run's metrics could not be written");
+        }
+    }
+}
+
+/// One line in the format.
+fn line(at: Timestamp, operation: &str, database: &DatabaseSlug, run_id: &RunId, metrics: &[Metric]) -> Value {
+    let metrics: Vec<&Metric> = metrics.iter().filter(|m| m.value.is_finite()).collect();
+    let named: Vec<Value> = metrics.iter().map(|m| json!({ "Name": m.name, "Unit": m.unit })).collect();
+    let mut line = Map::new();
+    let directive =
+        json!({ "Namespace": NAMESPACE, "Dimensions": [["database"], ["database", "operation"]], "Metrics": named });
+    line.insert("_aws".to_owned(), json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": [directive] }));
+    line.insert("database".to_owned(), json!(database));
+    line.insert("operation".to_owned(), json!(operation));
+    line.insert("run_id".to_owned(), json!(run_id));
+    for metric in metrics {
+        line.insert(metric.name.to_owned(), json!(metric.value));
+    }
+    Value::Object(line)
+}
+
+/// The figures that an event holds.
+pub(crate) fn of(body: &Body) -> Vec<Metric> {
+    match body {
+        Body::BackupCompleted(b) => vec![
+            Metric::count("Tables", b.tables),
+            Metric::count("Rows", b.rows),
+            Metric::bytes("RawBytes", b.raw_bytes),
+            Metric::bytes("StoredBytes", b.stored_bytes),
+            Metric::seconds("DumpTime", b.seconds),
+            Metric::count("Omitted", b.omitted),
+        ],
+        Body::BackupVerified(b) => {
+            vec![
+                Metric::count("VerifiedObjects", b.objects),
+                Metric::bytes("VerifiedBytes", b.bytes),
+                Metric::seconds("VerifyTime", b.seconds),
+                Metric::count("DamagedObjects", 0),
+            ]
+        }
+        Body::BackupCorrupt(b) => vec![Metric::count("DamagedObjects", b.damaged)],
+        Body::RetentionApplied(r) => vec![
+            Metric::count("KeptBackups", r.kept),
+            Metric::count("ExpiringBackups", r.expiring),
+            Metric::count("RemovedBackups", r.removed),
+            Metric::bytes("RemovedBytes", r.removed_bytes),
+        ],
+        Body::DrillPassed(d) | Body::DrillFailed(d) => {
+            d.rto_seconds.map(|s| Metric::seconds("RecoveryTime", s)).into_iter().collect()
+        }
+        Body::MaintenanceCompleted(m) => vec![
+            Metric::new("ReclaimedBytes", Unit::Bytes, signed(m.reclaimed_bytes)),
+            Metric::count("Recommendations", m.recommendations),
+        ],
+        Body::HealthDegraded(h) => vec![Metric::count("Findings", h.findings.len() as u64)],
+        Body::HealthRecovered(_)
+        | Body::BackupFailed(_)
+        | Body::VerifyFailed(_)
+        | Body::RetentionRefused(_)
+        | Body::RetentionFailed(_)
+        | Body::MaintenanceFailed(_) => Vec::new(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "CloudWatch's values are doubles")]
+fn signed(bytes: i64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(metrics: &[Metric]) -> Value {
+        let at = "2026-11-20T02:00:00.25Z".parse().unwrap();
+        line(at, "dump", &"orders".parse().unwrap(), &RunId::new(7), metrics)
+    }
+
+    #[test]
+    fn a_line_is_valid_in_the_embedded_metric_format() {
+        let line = made(&[Metric::seconds("Duration", 1.5), Metric::bytes("StoredBytes", 42)]);
+        assert_eq!(line["_aws"]["Timestamp"], 1_795_140_000_250_i64);
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "Lifeboat");
+        // Every dimension and every metric is a member of the line: texts and numbers.
+        for dimension in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
+            assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
+        }
+        let metrics = directive["Metrics"].as_array().unwrap();
+        assert_eq!(metrics.len(), 2);
+        for metric in metrics {
+            assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+            assert!(["Seconds", "Bytes"].contains(&metric["Unit"].as_str().unwrap()));
+        }
+        assert_eq!(line["Duration"], 1.5);
+        assert!(!line.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        let line = made(&[Metric::seconds("Duration", f64::NAN), Metric::count("Rows", 1)]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(), 1);
+        assert_eq!(line.get("Duration"), None);
+    }
+
+    #[test]
+    fn units_are_those_that_cloudwatch_knows() {
+        for (unit, name) in [
+            (Unit::Count, "Count"),
+            (Unit::Seconds, "Seconds"),
+            (Unit::Bytes, "Bytes"),
+            (Unit::Percent, "Percent"),
+            (Unit::CountPerSecond, "Count/Second"),
+            (Unit::None, "None"),
+        ] {
+            assert_eq!(serde_json::to_value(unit).unwrap(), name);
+        }
+    }
+}

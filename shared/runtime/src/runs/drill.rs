@@ -1,0 +1,97 @@
+//! One drill, to its report.
+
+use lifeboat_core::{
+    Result,
+    drill::{self, DrillOutcome, DrillPorts, Selection},
+    events::{Body, DrillEnded, Failure, MOST_NAMED},
+    ports::RunContext,
+    report::Verdict,
+};
+
+use crate::{
+    setup::{Selected, Setup},
+    telling::{Told, tell},
+};
+
+/// What a drill may be told beside the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct DrillOptions {
+    /// Which backup.
+    pub select: Option<Selection>,
+    /// `local` or the URL of a server.
+    pub scratch: Option<String>,
+    /// Parallel sessions.
+    pub jobs: Option<u32>,
+    /// `schedule`, `command line`, `request`.
+    pub trigger: String,
+    /// Who started it.
+    pub operator: Option<String>,
+}
+
+/// Runs one drill to its end and tells the bus of it; a drill that fails is no error.
+pub async fn drill(
+    setup: &Setup,
+    selected: &Selected,
+    options: &DrillOptions,
+    context: &RunContext,
+) -> Result<DrillOutcome> {
+    let work = Box::pin(drill_untold(setup, selected, options, context));
+    tell(setup, context, &selected.slug, failed, work).await
+}
+
+/// The same, leaving it to the caller to tell of it.
+pub(crate) async fn drill_untold(
+    setup: &Setup,
+    selected: &Selected,
+    options: &DrillOptions,
+    context: &RunContext,
+) -> Result<Told<DrillOutcome>> {
+    let config = &selected.config;
+    let ports =
+        DrillPorts { store: setup.open_store().await?, scratch: setup.scratch(selected, options.scratch.as_deref())? };
+    let request = drill::DrillRequest {
+        database: selected.slug.clone(),
+        selection: options.select.clone().unwrap_or_else(|| config.drill.select.value.clone()),
+        checks: config.drill.checks.value.clone(),
+        rpo_seconds: config.rpo.as_ref().map(|s| seconds(s.value.0)),
+        rto_seconds: config.rto.as_ref().map(|s| seconds(s.value.0)),
+        jobs: options.jobs.unwrap_or(config.jobs.value),
+        trigger: options.trigger.clone(),
+        operator: options.operator.clone(),
+    };
+    let outcome = drill::run(&ports, &request, context).await?;
+    let events = vec![ended(&outcome, config.rto.as_ref().map(|s| s.value.0))];
+    Ok(Told::new(outcome, events))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "objectives are far below 2^52 seconds")]
+fn seconds(whole: u64) -> f64 {
+    whole as f64
+}
+
+fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
+    let report = &outcome.report;
+    let ended = DrillEnded {
+        drill_id: Some(report.drill_id.clone()),
+        backup_id: Some(report.backup.backup_id.clone()),
+        report: Some(format!("{}report.html", outcome.folder)),
+        reasons: report.reasons.iter().take(MOST_NAMED).cloned().collect(),
+        rto_seconds: report.rto.actual_seconds.value,
+        rto_objective_seconds: objective,
+        failure: None,
+    };
+    if report.verdict == Verdict::Passed { Body::DrillPassed(ended) } else { Body::DrillFailed(ended) }
+}
+
+/// A drill that failed before there was anything to report on.
+pub(crate) fn failed(failure: Failure) -> Body {
+    Body::DrillFailed(DrillEnded {
+        drill_id: None,
+        backup_id: failure.backup_id.clone(),
+        report: None,
+        reasons: vec![failure.message.clone()],
+        rto_seconds: None,
+        rto_objective_seconds: None,
+        failure: Some(failure),
+    })
+}

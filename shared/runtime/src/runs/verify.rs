@@ -1,0 +1,75 @@
+//! One backup, read back.
+
+use std::sync::Arc;
+
+use lifeboat_core::{
+    Error, ErrorKind, Result, catalog,
+    events::{BackupCorrupt, BackupVerified, Body, Failure, MOST_NAMED},
+    ids::{BackupId, DatabaseSlug},
+    ports::{RunContext, Store},
+    verify::{self, VerifyOutcome},
+};
+
+use crate::{
+    requests::total,
+    setup::Setup,
+    telling::{Told, silent, tell},
+};
+
+/// Reads one backup back and tells the bus what it found. Damage in its objects is no `Err`, but what the outcome says;
+/// `Corrupt` where the manifest itself is damaged; any other `Err` means that nothing is known of it.
+pub async fn verify(
+    setup: &Setup,
+    store: &Arc<dyn Store>,
+    database: &DatabaseSlug,
+    backup_id: &BackupId,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<VerifyOutcome> {
+    let work = Box::pin(verify_untold(store, database, backup_id, jobs, context));
+    tell(setup, context, database, |failure| could_not_of(failure, backup_id), work).await
+}
+
+/// The same, leaving it to the caller to tell of it.
+pub(crate) async fn verify_untold(
+    store: &Arc<dyn Store>,
+    database: &DatabaseSlug,
+    backup_id: &BackupId,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<Told<VerifyOutcome>> {
+    let backup = context.cancel.race(catalog::open(&**store, database, backup_id)).await?;
+    let outcome = verify::run(store, &backup, jobs, context).await?;
+    let events = vec![outcome_of(&outcome)];
+    Ok(Told::new(outcome, events))
+}
+
+/// What a verify found that came to its end.
+pub(crate) fn outcome_of(outcome: &VerifyOutcome) -> Body {
+    let backup_id = outcome.backup_id.clone();
+    if outcome.damage.is_empty() {
+        let seconds = total(&outcome.phases);
+        return Body::BackupVerified(BackupVerified {
+            backup_id,
+            objects: outcome.objects,
+            bytes: outcome.bytes,
+            seconds,
+        });
+    }
+    let damage = outcome.damage.iter().take(MOST_NAMED).map(|d| d.what.clone()).collect();
+    Body::BackupCorrupt(BackupCorrupt { backup_id, damage, damaged: outcome.damage.len() as u64 })
+}
+
+/// What there is to tell of a verify that came to no end, if anything.
+pub(crate) fn could_not(error: &Error, backup_id: &BackupId) -> Option<Body> {
+    (!silent(error.kind())).then(|| could_not_of(Failure::of(error), backup_id))
+}
+
+/// A manifest that cannot be read is damage; anything else leaves open what the backup is.
+pub(crate) fn could_not_of(failure: Failure, backup_id: &BackupId) -> Body {
+    let backup_id = backup_id.clone();
+    if failure.kind == ErrorKind::Corrupt.name() {
+        return Body::BackupCorrupt(BackupCorrupt { backup_id, damage: vec![failure.message], damaged: 1 });
+    }
+    Body::VerifyFailed(Failure { backup_id: Some(backup_id), ..failure })
+}
