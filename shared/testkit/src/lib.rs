@@ -4,6 +4,7 @@ mod backups;
 mod clock;
 mod context;
 mod faults;
+pub mod http;
 mod memory_bus;
 mod memory_secrets;
 mod memory_store;

@@ -1,13 +1,16 @@
-//! Starts `MinIO` and `LocalStack` for tests, on free ports of 127.0.0.1, and stops them with the test process at the latest.
+//! Starts `MinIO`, `LocalStack` and the sinks for tests, on free ports of 127.0.0.1, and stops them with the test process at
+//! the latest.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use crate::http::{Answer, request};
 
 /// `LocalStack` needs 15 seconds on busy cores the first time.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -63,7 +66,12 @@ impl Minio {
     }
 }
 
-/// A `LocalStack` server of this test's own, with S3 only: it checks no signature, and answers with S3's own error codes.
+/// The services of `LocalStack`; each is loaded by the first request to it, which takes a second or two.
+const SERVICES: &str =
+    "s3,sns,sqs,events,lambda,secretsmanager,iam,sts,logs,cloudwatch,stepfunctions,kms,ssm,cloudformation";
+
+/// A `LocalStack` server of this test's own: it checks no signature, answers with S3's own error codes, and runs Lambda
+/// functions as processes of this machine, which end with it.
 #[derive(Debug)]
 pub struct LocalStack {
     /// `http://127.0.0.1:<port>`.
@@ -76,21 +84,24 @@ pub struct LocalStack {
 impl LocalStack {
     /// Starts a server and waits until it is ready. Fails, naming `make setup`, where it is not installed.
     pub fn start() -> io::Result<Self> {
-        let python = tool("localstack/bin/python")?;
+        let program = tool("bin/localstack")?;
         let (server, address) = start(|home, address| {
-            let mut command = in_own_home(&python, home);
+            let mut command = in_own_home(&program, home);
             command
                 .env("TMPDIR", home)
                 .env("FILESYSTEM_ROOT", home.join("fs"))
                 .env("GATEWAY_SERVER", "hypercorn")
                 .env("GATEWAY_LISTEN", address.to_string())
-                .env("SERVICES", "s3")
+                .env("SERVICES", SERVICES)
+                .env("LAMBDA_RUNTIME_EXECUTOR", "process")
+                .env("PYTHONPATH", workspace().join("tests/stack/localstack-plugin"))
+                // A minute on AWS. An asynchronous invocation that failed is repeated after it.
+                .env("LAMBDA_RETRY_BASE_DELAY_SECONDS", "1")
                 .envs(
-                    ["STRICT_SERVICE_LOADING", "EAGER_SERVICE_LOADING", "SKIP_SSL_CERT_DOWNLOAD", "DISABLE_EVENTS"]
+                    ["STRICT_SERVICE_LOADING", "SKIP_SSL_CERT_DOWNLOAD", "DISABLE_EVENTS", "PYTHONDONTWRITEBYTECODE"]
                         .map(|name| (name, "1")),
                 )
-                .envs(["DNS_ADDRESS", "OVERRIDE_IN_DOCKER"].map(|name| (name, "0")))
-                .args(["-m", "localstack.runtime.main"]);
+                .envs(["DNS_ADDRESS", "OVERRIDE_IN_DOCKER"].map(|name| (name, "0")));
             (command, "/_localstack/health")
         })?;
         Ok(Self { endpoint: format!("http://{address}"), address, server })
@@ -99,9 +110,47 @@ impl LocalStack {
     /// Makes a bucket. Asked again where a busy server closes the connection without an answer: a second PUT of one's
     /// own bucket is fine.
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
-        let ask = || request(self.address, "PUT", &format!("/{name}"), Duration::from_secs(30));
-        let status = ask().or_else(|_| ask()).or_else(|_| ask())?;
+        let ask = || request(self.address, "PUT", &format!("/{name}"), &[], &[], Duration::from_secs(30));
+        let status = ask().or_else(|_| ask()).or_else(|_| ask())?.status;
         if status == 200 { Ok(()) } else { Err(io::Error::other(format!("create bucket {name}: HTTP {status}"))) }
+    }
+
+    /// What the server printed, for a test that failed.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+}
+
+/// A mail server and a receiver of webhooks; `tests/stack/sinks.py` says what they can be told and asked.
+#[derive(Debug)]
+pub struct Sinks {
+    /// `http://127.0.0.1:<port>`: webhooks go to any path of it but those of its own.
+    pub endpoint: String,
+    /// Where mail goes, without TLS; any user and password do.
+    pub smtp: SocketAddr,
+    address: SocketAddr,
+    server: Server,
+}
+
+impl Sinks {
+    /// Starts both and waits until they are ready. Fails, naming `make setup`, where they are not installed.
+    pub fn start() -> io::Result<Self> {
+        let program = tool("bin/sinks-python")?;
+        let (server, address) = start(|home, address| {
+            let mut command = in_own_home(&program, home);
+            command.arg(workspace().join("tests/stack/sinks.py"));
+            command.args(["--http", &address.to_string(), "--folder"]).arg(home.join("received"));
+            (command, "/health")
+        })?;
+        let health = request(address, "GET", "/health", &[], &[], Duration::from_secs(5))?.text();
+        let smtp = health.split('"').find_map(|word| word.parse().ok());
+        let smtp = smtp.ok_or_else(|| io::Error::other(format!("the sinks name no address for mail: {health}")))?;
+        Ok(Self { endpoint: format!("http://{address}"), smtp, address, server })
+    }
+
+    /// Asks or tells the sinks something, such as `GET /messages?to=ann@example.org`, or `POST /fail?times=2`.
+    pub fn ask(&self, method: &str, path: &str) -> io::Result<Answer> {
+        request(self.address, method, path, &[], &[], Duration::from_secs(10))
     }
 
     /// What the server printed, for a test that failed.
@@ -154,9 +203,12 @@ impl Drop for Server {
     }
 }
 
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 fn tool(path: &str) -> io::Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let tools = std::env::var_os("LIFEBOAT_TOOLS").map_or_else(|| workspace.join(".tools"), PathBuf::from);
+    let tools = std::env::var_os("LIFEBOAT_TOOLS").map_or_else(|| workspace().join(".tools"), PathBuf::from);
     let program = tools.join(path);
     if program.exists() {
         return Ok(program);
@@ -199,7 +251,8 @@ fn free_address() -> io::Result<SocketAddr> {
 fn wait_until_ready(address: SocketAddr, health: &str, server: &Server) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if matches!(request(address, "GET", health, Duration::from_secs(2)), Ok(200)) {
+        if matches!(request(address, "GET", health, &[], &[], Duration::from_secs(2)), Ok(answer) if answer.status == 200)
+        {
             return Ok(());
         }
         if server.has_exited() {
@@ -211,15 +264,4 @@ fn wait_until_ready(address: SocketAddr, health: &str, server: &Server) -> io::R
         io::ErrorKind::TimedOut,
         format!("no answer from {address}{health} within {} s", PATIENCE.as_secs()),
     ))
-}
-
-/// The status of one bare HTTP request.
-fn request(address: SocketAddr, method: &str, path: &str, limit: Duration) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer)?;
-    let status = answer.rsplit(|byte| *byte == b' ').next().and_then(|status| std::str::from_utf8(status).ok());
-    status.and_then(|status| status.parse().ok()).ok_or_else(|| io::Error::other("the answer is no HTTP"))
 }
