@@ -10,9 +10,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO_TARGET_DIR ?= target
 DEMO_OPTIONS = $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)") $(if $(STORE),--store "$(STORE)")
-SHELL_SCRIPTS = .ci/run tests/stack/setup tests/stack/check-advisories
+SHELL_SCRIPTS = .ci/run image/entrypoint.sh tests/stack/setup tests/stack/layer tests/stack/check-advisories
 
-.PHONY: help setup demo test lint format bench soak functions clean
+.PHONY: help setup demo test lint format bench soak functions up down status invoke layer clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,8 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack awscli cargo-lambda
+	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
+	@tests/stack/layer x86_64
 	cargo build -p lifeboat-cli
 	cargo test --workspace
 
@@ -39,6 +40,7 @@ lint: ## Check format, code, dependencies, licences, spelling and shell scripts
 	cargo machete
 	typos
 	shellcheck --external-sources --check-sourced $(SHELL_SCRIPTS)
+	hadolint Dockerfile
 
 format: ## Format the code
 	cargo fmt --all
@@ -50,7 +52,7 @@ bench: ## Measure dump and restore beside pg_dump and pg_restore [BENCH_OPTIONS=
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack awscli cargo-lambda
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
 	cargo build --release -p lifeboat-cli
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored
 
@@ -58,6 +60,29 @@ soak: ## Run the slow end-to-end tests
 functions: ## Build the Lambda functions for this machine, as the tests invoke them
 	@tests/stack/setup compiler
 	cargo build -p lifeboat-functions
+
+up: ## Start PostgreSQL, MinIO, LocalStack and the sinks here, and deploy the functions to them
+	@tests/stack/setup compiler postgres15 minio localstack sinks awscli
+	cargo build -p lifeboat-functions
+	cargo build -p lifeboat-cli
+	cargo build -p lifeboat-tests --bin stack
+	@$(CARGO_TARGET_DIR)/debug/stack up
+
+down: ## Stop what `make up` started, and remove its data
+	@if [ -x $(CARGO_TARGET_DIR)/debug/stack ]; then $(CARGO_TARGET_DIR)/debug/stack down; else cargo run -p lifeboat-tests --bin stack -- down; fi
+
+status: ## Tell how to reach what `make up` started
+	@cargo run --quiet -p lifeboat-tests --bin stack -- status
+
+invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=nightly]; without CASE: list the cases
+	@tests/stack/setup compiler cargo-lambda
+	@$(if $(FN),,echo "which function? make invoke FN=… CASE=…, with FN one of: $$(ls events | tr '\n' ' ')" >&2; exit 2)
+	@cargo build --quiet -p lifeboat-functions
+	@cargo build --quiet -p lifeboat-tests --bin stack
+	@$(CARGO_TARGET_DIR)/debug/stack invoke $(FN) $(CASE)
+
+layer: ## Make the Lambda layers with PostgreSQL's client tools, under target/layer
+	@tests/stack/layer
 
 clean: ## Remove what was built; the tools in .tools/ stay
 	cargo clean

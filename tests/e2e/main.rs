@@ -1,6 +1,7 @@
 //! End-to-end tests: real clusters, real stores, the real program. One binary, one module per concern.
 
 mod arrows;
+mod client_tools;
 mod concurrent_ddl;
 mod crashes;
 mod damage;
@@ -10,4 +11,5 @@ mod large;
 mod operations;
 mod round_trip;
 mod shared;
+mod stack;
 mod stores;

@@ -12,13 +12,10 @@ use lifeboat_postgres::{
     tools::ToolSearch,
 };
 
-use crate::installation::Installation;
+use crate::{aws::encoded, installation::Installation};
 
 /// The password of `postgres` in every test cluster; odd characters show where it is not quoted.
 pub const PASSWORD: &str = "s'cr\"e t%/@";
-
-/// The same, as a URL wants it.
-const PASSWORD_IN_URL: &str = "s%27cr%22e%20t%25%2F%40";
 
 /// The repository's root.
 pub fn repository() -> &'static Path {
@@ -45,6 +42,7 @@ pub struct Cluster {
     pub major: u32,
     /// Folder of its programs.
     pub bin: PathBuf,
+    password: &'static str,
     _installation: Option<Installation>,
 }
 
@@ -56,20 +54,26 @@ impl Cluster {
 
     /// Starts a cluster with further settings of postgresql.conf.
     pub async fn start_with(major: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        Self::start_from(programs(major)?, None, major, settings).await
+        Self::start_from(programs(major)?, None, major, PASSWORD, settings).await
+    }
+
+    /// Starts a cluster that people will use, with a password that is easy to type.
+    pub async fn start_for_people(major: u32, password: &'static str) -> Result<Self> {
+        Self::start_from(programs(major)?, None, major, password, &[]).await
     }
 
     /// Starts a cluster whose server also offers the extension of `extension.sql`.
     pub async fn start_with_extension(major: u32) -> Result<Self> {
         let extension = repository().join("tests/fixtures/extension");
         let installation = Installation::with_extension(&programs(major)?, &extension)?;
-        Self::start_from(installation.bin.clone(), Some(installation), major, &[]).await
+        Self::start_from(installation.bin.clone(), Some(installation), major, PASSWORD, &[]).await
     }
 
     async fn start_from(
         bin: PathBuf,
         installation: Option<Installation>,
         major: u32,
+        password: &'static str,
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -81,13 +85,13 @@ impl Cluster {
             },
             major,
             work_folder: std::env::temp_dir(),
-            password: PASSWORD.into(),
+            password: password.into(),
             settings,
             account: None,
         })
         .await
         .map_err(|e| anyhow::anyhow!("{e}\nhint: {}", e.hint()))?;
-        Ok(Self { server, major, bin, _installation: installation })
+        Ok(Self { server, major, bin, password, _installation: installation })
     }
 
     /// The port, on 127.0.0.1.
@@ -97,7 +101,7 @@ impl Cluster {
 
     /// A URL with the password in it: for environment variables, never for arguments.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres:{PASSWORD_IN_URL}@127.0.0.1:{}/{database}", self.port())
+        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", encoded(self.password), self.port())
     }
 
     /// A URL without the password.
@@ -113,7 +117,7 @@ impl Cluster {
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", self.port().to_string())
             .env("PGUSER", "postgres")
-            .env("PGPASSWORD", PASSWORD)
+            .env("PGPASSWORD", self.password)
             .env("PGDATABASE", database)
             .env("LC_ALL", "C")
             .stdin(Stdio::null());

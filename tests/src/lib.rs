@@ -1,12 +1,18 @@
 //! What every end-to-end test starts from: real clusters, real stores, and the `lifeboat` program as a user runs it.
 
+pub mod aws;
 pub mod cluster;
+pub mod deployment;
+pub mod emulator;
 mod installation;
 pub mod library;
 pub mod program;
 pub mod proxy;
+pub mod sinks;
+pub mod stack;
 pub mod stores;
 
 pub use cluster::Cluster;
 pub use program::{Ended, Lifeboat};
+pub use stack::Stack;
 pub use stores::StoreUnderTest;

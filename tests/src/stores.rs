@@ -53,9 +53,14 @@ impl StoreUnderTest {
 
     /// A bucket of its own in MinIO.
     pub fn minio() -> Result<Self> {
-        let (server, bucket) = (minio()?, fresh_bucket());
-        server.create_bucket(&bucket)?;
-        Ok(Self::s3(&bucket, &server.endpoint, &server.access_key, &server.secret_key))
+        Self::minio_bucket(&fresh_bucket())
+    }
+
+    /// A bucket in MinIO that is not there yet.
+    pub fn minio_bucket(bucket: &str) -> Result<Self> {
+        let server = minio()?;
+        server.create_bucket(bucket)?;
+        Ok(Self::s3(bucket, &server.endpoint, &server.access_key, &server.secret_key))
     }
 
     /// A bucket of its own in LocalStack.

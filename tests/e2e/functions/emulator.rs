@@ -1,180 +1,34 @@
-//! Lambda on this machine: `cargo lambda watch` for the runtime API, and the built programs beside it.
+//! The functions under the emulator, on a store and a database of one test.
 
-use std::{
-    fs::{self, File},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::ops::{Deref, DerefMut};
 
-use anyhow::{Context, Result, bail, ensure};
-use lifeboat_tests::{
-    StoreUnderTest,
-    cluster::{repository, tools},
-    program::{built, wait_until},
-};
-use serde_json::Value;
-use tempfile::TempDir;
+use anyhow::Result;
+use lifeboat_tests::{StoreUnderTest, emulator, stack};
 
 use crate::shared::fifteen;
 
 /// The emulator, and every process of a function that was started beside it. All end with this value.
-pub(super) struct Functions {
-    port: u16,
-    processes: Vec<Child>,
-    folder: TempDir,
-    environment: Vec<(String, String)>,
-}
-
-/// What an invocation came to.
-#[derive(Debug)]
-pub(super) enum Invoked {
-    /// The function's answer.
-    Answer(Value),
-    /// Lambda's error: its type, then its message, without the line breaks that a terminal gets.
-    Error(String),
-}
+pub(super) struct Functions(emulator::Functions);
 
 impl Functions {
     /// Starts the runtime API; functions work on this store and this database, called `orders` in their configuration.
     pub(super) fn start(store: &StoreUnderTest, database: &str) -> Result<Self> {
-        let (cluster, folder) = (fifteen()?, tempfile::tempdir()?);
-        let file = folder.path().join("lifeboat.toml");
-        fs::write(&file, "[databases.orders]\nurl = { env = \"ORDERS_URL\" }\nrpo = \"26h\"\nrto = \"30m\"\n")?;
-        let mut environment: Vec<(String, String)> = vec![
-            ("LIFEBOAT_CONFIG".to_owned(), file.display().to_string()),
-            ("LIFEBOAT_STORE".to_owned(), store.url.clone()),
-            ("LIFEBOAT_CLIENT_TOOLS".to_owned(), cluster.bin.display().to_string()),
-            ("ORDERS_URL".to_owned(), cluster.url(database)),
-        ];
-        environment.extend(store.environment().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let mut functions = Self { port: 0, processes: Vec::new(), folder, environment };
-        functions.start_emulator()?;
-        Ok(functions)
-    }
-
-    fn start_emulator(&mut self) -> Result<()> {
-        // Somebody else may be faster with the port; then another is tried.
-        for _ in 0..3 {
-            self.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            let port = self.port.to_string();
-            let mut command = cargo_lambda()?;
-            command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port"]);
-            command.arg(&port).current_dir(repository());
-            let emulator = self.spawn(&mut command, "emulator.log")?;
-            let mut ended = false;
-            wait_until("the runtime API answers", Duration::from_mins(1), || {
-                ended = self.processes[emulator].try_wait()?.is_some();
-                Ok(ended || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok())
-            })?;
-            if !ended {
-                return Ok(());
-            }
-        }
-        bail!("the runtime API does not start: {}", self.log("emulator.log"))
-    }
-
-    /// Starts so many processes of a function: as many requests are worked on at the same time.
-    pub(super) fn serve(&mut self, function: &str, processes: usize, further: &[(&str, &str)]) -> Result<()> {
-        for number in 0..processes {
-            let mut command = ending_with_this_test();
-            command
-                .arg(built(function)?)
-                .env_clear()
-                .envs(self.environment.iter().map(|(name, value)| (name, value)))
-                .envs(further.iter().copied())
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-                .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/{function}", self.port))
-                .env("AWS_LAMBDA_FUNCTION_NAME", function)
-                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
-                .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-                .env("AWS_LAMBDA_LOG_GROUP_NAME", "group")
-                .env("AWS_LAMBDA_LOG_STREAM_NAME", "stream");
-            self.spawn(&mut command, &format!("{function}-{number}.log"))?;
-        }
-        Ok(())
-    }
-
-    fn spawn(&mut self, command: &mut Command, log: &str) -> Result<usize> {
-        let log = File::create(self.folder.path().join(log))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.processes.push(command.spawn().with_context(|| format!("start {command:?}"))?);
-        Ok(self.processes.len() - 1)
-    }
-
-    /// What a process printed.
-    pub(super) fn log(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
-    }
-
-    /// Invokes a function with one of the events of the repository.
-    pub(super) fn invoke(&self, function: &str, event: &str) -> Result<Invoked> {
-        let file = repository().join("events").join(function).join(event);
-        self.invoke_with(function, &["--data-file", &file.display().to_string()])
-    }
-
-    /// Invokes a function with an event made up.
-    pub(super) fn invoke_made_up(&self, function: &str, event: &str) -> Result<Invoked> {
-        self.invoke_with(function, &["--data-ascii", event])
-    }
-
-    fn invoke_with(&self, function: &str, data: &[&str]) -> Result<Invoked> {
-        let mut command = cargo_lambda()?;
-        command.args(["lambda", "invoke", "--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string()]);
-        let output = command.arg(function).args(data).output().context("start cargo lambda invoke")?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if output.status.success() {
-            let answer = serde_json::from_str(&stdout).with_context(|| format!("no JSON: {stdout}{stderr}"))?;
-            return Ok(Invoked::Answer(answer));
-        }
-        let words = stderr.split(|c: char| c.is_whitespace() || c == '│' || c == '×').filter(|word| !word.is_empty());
-        Ok(Invoked::Error(words.collect::<Vec<_>>().join(" ")))
+        let folder = tempfile::tempdir()?;
+        let environment = stack::environment(folder.path(), fifteen()?, database, store)?;
+        emulator::Functions::start(folder, environment).map(Self)
     }
 }
 
-impl Drop for Functions {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            // One that has ended by itself needs no signal.
-            drop(process.kill());
-            drop(process.wait());
-        }
+impl Deref for Functions {
+    type Target = emulator::Functions;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-impl Invoked {
-    /// The answer; an error fails.
-    pub(super) fn answer(self) -> Result<Value> {
-        match self {
-            Self::Answer(answer) => Ok(answer),
-            Self::Error(error) => bail!("the function failed: {error}"),
-        }
+impl DerefMut for Functions {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
-
-    /// Lambda's error with this type; anything else fails.
-    pub(super) fn error(self, kind: &str) -> Result<String> {
-        match self {
-            Self::Answer(answer) => bail!("the function did not fail: {answer:#}"),
-            Self::Error(error) => {
-                ensure!(error.starts_with(&format!("Error: {kind} ")), "not a {kind}: {error}");
-                Ok(error)
-            }
-        }
-    }
-}
-
-fn cargo_lambda() -> Result<Command> {
-    let program = tools().join("bin/cargo-lambda");
-    ensure!(program.exists(), "{} is missing: run `make setup`", program.display());
-    let mut command = ending_with_this_test();
-    command.arg(Path::new(&program).canonicalize()?);
-    Ok(command)
-}
-
-/// However the test ends, no process of it stays.
-fn ending_with_this_test() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]);
-    command
 }
