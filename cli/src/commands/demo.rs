@@ -80,7 +80,7 @@ pub(crate) async fn run(app: &App, arguments: &Demo) -> Result<Answer> {
 async fn set_up(app: &App, arguments: &Demo, own: Option<Selected>, tale: &mut Story<'_>) -> Result<Stage> {
     let mut setup = app.setup.clone();
     if let Some(selected) = own {
-        let connection = setup.connection(&selected)?;
+        let connection = setup.connection(&selected).await?;
         // Asked for early: without a store nothing can begin.
         app.store().await?;
         return Ok(Stage { setup, selected, connection, shop: None, store_folder: None });
@@ -213,7 +213,7 @@ async fn restore_step(
     } else {
         context.progress.phase("start a cluster", None);
         let globals = reading::read_whole(&**store, &manifest.folder(), &manifest.globals).await?;
-        let provider = stage.setup.scratch(&stage.selected, Some("local"))?;
+        let provider = stage.setup.scratch(&stage.selected, Some("local")).await?;
         let scratch = provider.provision(&manifest.source, &globals, context).await?;
         (scratch.target(), Some(scratch))
     };

@@ -12,7 +12,7 @@ use crate::{answer::Answer, app::App, arguments::Preflight, table::facts, text::
 pub(crate) async fn run(app: &App, arguments: &Preflight) -> Result<Answer> {
     let selected = app.one(arguments.database.as_ref())?;
     let cancel = &app.context.cancel;
-    let connection = app.setup.connection(&selected)?;
+    let connection = cancel.race(app.setup.connection(&selected)).await?;
     let server = format!("database '{}' on {}", connection.database(), connection.server_label());
     let source = cancel.race(app.setup.open_source(connection)).await?;
     let found = cancel.race(source.preflight()).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lifeboat_core::{Error, ErrorKind, Result};
 
@@ -39,6 +40,16 @@ impl Aws {
             return Err(Error::new(ErrorKind::Config, "no AWS region is set").with_hint("set AWS_REGION"));
         }
         Ok(Self(config))
+    }
+
+    /// With a region and credentials of one's own instead of those of the surroundings; no server is asked.
+    pub fn fixed(region: &str, access_key: &str, secret_key: &str) -> Self {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "fixed");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        Self(config.build())
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod bus;
 mod client;
+mod rds;
 mod secrets;
 
 pub use bus::EventBridge;
 pub use client::{Aws, AwsSettings};
+pub use rds::RdsTokens;
 pub use secrets::SecretsManager;

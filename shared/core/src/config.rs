@@ -82,6 +82,15 @@ pub enum DatabaseUrl {
     Env(String),
     /// The file that holds it.
     File(PathBuf),
+    /// The secret of AWS Secrets Manager that holds it, or what RDS writes into one.
+    Secret {
+        /// Its name or ARN.
+        name: String,
+        /// `postgres://host:port/database`, where the secret holds user and password only.
+        server: Option<String>,
+    },
+    /// The URL without a password, for which a token of IAM stands.
+    RdsIam(String),
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -90,6 +99,8 @@ impl fmt::Display for DatabaseUrl {
             Self::Plain(url) => f.write_str(url),
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Secret { name, .. } => write!(f, "secret {name}"),
+            Self::RdsIam(url) => write!(f, "{url} by IAM"),
         }
     }
 }
@@ -100,6 +111,9 @@ impl Serialize for DatabaseUrl {
             Self::Plain(url) => serializer.serialize_str(url),
             Self::Env(name) => json!({ "env": name }).serialize(serializer),
             Self::File(path) => json!({ "file": path }).serialize(serializer),
+            Self::Secret { name, server: None } => json!({ "secret": name }).serialize(serializer),
+            Self::Secret { name, server } => json!({ "secret": name, "server": server }).serialize(serializer),
+            Self::RdsIam(url) => json!({ "rds_iam": url }).serialize(serializer),
         }
     }
 }
@@ -205,6 +219,8 @@ pub struct Config {
     pub client_tools: Option<Setting<PathBuf>>,
     /// The oldest major version of `pg_restore` that must be able to read the backups.
     pub restorer: Option<Setting<u32>>,
+    /// The certificates by which servers are checked where a URL names none; else the system's.
+    pub root_cert: Option<Setting<PathBuf>>,
     /// The bus on which runs tell what happened: a name or an ARN.
     pub bus: Option<Setting<String>>,
     /// The databases.
@@ -301,6 +317,7 @@ impl Config {
         }
         rows.maybe("client_tools", self.client_tools.as_ref());
         rows.maybe("restorer", self.restorer.as_ref());
+        rows.maybe("tls.root_cert", self.root_cert.as_ref());
         rows.maybe("events.bus", self.bus.as_ref());
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);

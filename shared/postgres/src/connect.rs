@@ -9,11 +9,13 @@ use std::{
 };
 
 use lifeboat_core::{Error, ErrorKind, Result, ResultExt};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::credentials::{CredentialSource, Credentials};
 
 /// Where distributions keep the system's trusted certificates in one file, for client tools older than 16.
 const SYSTEM_CA_FILES: [&str; 3] =
@@ -36,6 +38,7 @@ pub struct ConnectionTarget {
     port: u16,
     user: String,
     password: Option<SecretString>,
+    source: Option<Arc<dyn CredentialSource>>,
     database: String,
     tls: Tls,
     root_cert: Option<PathBuf>,
@@ -112,11 +115,32 @@ impl ConnectionTarget {
             port: config.get_ports().first().copied().unwrap_or(5432),
             user,
             password,
+            source: None,
             database,
             tls,
             root_cert,
             connect_timeout: config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(10)),
         })
+    }
+
+    /// The same for a URL that names no user, such as `postgres://db.example:5432/orders`.
+    pub fn parse_for(user: &str, url: &str) -> Result<Self> {
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| usage("a database URL must begin with postgres://"))?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(usage("the server's URL names a user, which comes from elsewhere"));
+        }
+        Self::parse(&format!("{scheme}://{}@{rest}", utf8_percent_encode(user, NON_ALPHANUMERIC)))
+    }
+
+    /// A database by its parts.
+    pub fn of_parts(host: &str, port: u16, user: &str, database: &str) -> Result<Self> {
+        let database = utf8_percent_encode(database, NON_ALPHANUMERIC);
+        if host.contains(['/', '?', '@', ',']) {
+            return Err(usage("the host of the database is no host's name"));
+        }
+        Self::parse_for(user, &format!("postgres://{host}:{port}/{database}"))
     }
 
     /// A target without a URL, for servers that Lifeboat starts itself: a Unix socket folder or a loopback address.
@@ -127,6 +151,7 @@ impl ConnectionTarget {
             port,
             user: user.to_owned(),
             password,
+            source: None,
             database: database.to_owned(),
             tls: Tls::Disable,
             root_cert: None,
@@ -175,9 +200,50 @@ impl ConnectionTarget {
         self
     }
 
+    /// The same with credentials that are asked for at every connection.
+    #[must_use]
+    pub fn with_credentials(self, source: Arc<dyn CredentialSource>) -> Self {
+        Self { source: Some(source), password: None, ..self }
+    }
+
+    /// The same with the server's certificate checked by this file, where it is checked and no file was named.
+    #[must_use]
+    pub fn or_root_cert(mut self, file: Option<PathBuf>) -> Self {
+        self.root_cert = self.root_cert.or(file);
+        self
+    }
+
+    /// The same, encrypted and checked wherever the server is.
+    #[must_use]
+    pub fn verified(self) -> Self {
+        Self { tls: Tls::VerifyFull, ..self }
+    }
+
     /// Whether a password is known.
     pub fn has_password(&self) -> bool {
         self.password.is_some()
+    }
+
+    /// The password that stood in the URL, if one did.
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
+    }
+
+    /// Who connects now, and with what password; where credentials are asked for, those of this moment.
+    pub(crate) async fn credentials(&self) -> Result<(String, Option<SecretString>)> {
+        let Some(source) = &self.source else { return Ok((self.user.clone(), self.password.clone())) };
+        let Credentials { user, password } = source.current().await?;
+        Ok((user, Some(password)))
+    }
+
+    /// What to try after the server refused these credentials.
+    pub(crate) async fn renewed(
+        &self,
+        (user, password): (String, Option<SecretString>),
+    ) -> Result<Option<(String, Option<SecretString>)>> {
+        let (Some(source), Some(password)) = (&self.source, password) else { return Ok(None) };
+        let renewed = source.renewed(&Credentials { user, password }).await?;
+        Ok(renewed.map(|credentials| (credentials.user, Some(credentials.password))))
     }
 
     /// `host:port`, for people; no secret.
@@ -217,12 +283,18 @@ impl ConnectionTarget {
         self.root_cert.clone().or_else(|| SYSTEM_CA_FILES.iter().map(PathBuf::from).find(|p| p.exists()))
     }
 
-    /// What libpq needs to connect to the same database on the same address, as environment of a child process.
-    pub fn tool_environment(&self, application_name: &str) -> Vec<(String, String)> {
+    /// What libpq needs to connect to the same database on the same address, as environment of a child process that
+    /// starts now: credentials may be valid for minutes only.
+    pub async fn tool_environment(&self, application_name: &str) -> Result<Vec<(String, String)>> {
+        if self.source.as_ref().is_some_and(|source| source.may_be_outdated()) {
+            // Asks for newer ones if need be.
+            drop(Box::pin(self.connect_bare(application_name)).await?);
+        }
+        let (user, password) = self.credentials().await?;
         let mut env = vec![
             ("PGHOST".to_owned(), self.host.clone()),
             ("PGPORT".to_owned(), self.port.to_string()),
-            ("PGUSER".to_owned(), self.user.clone()),
+            ("PGUSER".to_owned(), user),
             ("PGDATABASE".to_owned(), self.database.clone()),
             ("PGAPPNAME".to_owned(), application_name.to_owned()),
             ("PGCONNECT_TIMEOUT".to_owned(), self.connect_timeout.as_secs().max(2).to_string()),
@@ -231,7 +303,7 @@ impl ConnectionTarget {
         if let Some(address) = self.address {
             env.push(("PGHOSTADDR".to_owned(), address.to_string()));
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             env.push(("PGPASSWORD".to_owned(), password.expose_secret().to_owned()));
         }
         match self.tls {
@@ -243,15 +315,19 @@ impl ConnectionTarget {
                 }
             }
         }
-        env
+        Ok(env)
     }
 
-    pub(crate) fn tokio_config(&self, application_name: &str) -> tokio_postgres::Config {
+    pub(crate) fn tokio_config(
+        &self,
+        application_name: &str,
+        (user, password): &(String, Option<SecretString>),
+    ) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
             .host(&self.host)
             .port(self.port)
-            .user(&self.user)
+            .user(user)
             .dbname(&self.database)
             .application_name(application_name)
             .connect_timeout(self.connect_timeout)
@@ -263,7 +339,7 @@ impl ConnectionTarget {
         if let Some(address) = self.address {
             config.hostaddr(address);
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             config.password(password.expose_secret());
         }
         config.ssl_mode(match self.tls {
@@ -311,14 +387,14 @@ fn tool_options() -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_url_gives_its_parts_and_hides_its_password() {
+    #[tokio::test]
+    async fn a_url_gives_its_parts_and_hides_its_password() {
         let target = ConnectionTarget::parse("postgres://ann:s%40cret@db.example:5433/orders").unwrap();
         assert_eq!(target.server_label(), "db.example:5433");
         assert_eq!(target.database(), "orders");
         assert_eq!(target.tls, Tls::VerifyFull);
         assert!(!format!("{target:?}").contains("cret"));
-        let env = target.tool_environment("x");
+        let env = target.tool_environment("x").await.unwrap();
         assert!(env.contains(&("PGPASSWORD".to_owned(), "s@cret".to_owned())));
         assert!(env.contains(&("PGSSLMODE".to_owned(), "verify-full".to_owned())));
     }

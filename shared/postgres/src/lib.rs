@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod cluster;
 pub mod connect;
+mod credentials;
 pub mod inventory;
 pub mod quote;
 pub mod scratch;
@@ -12,4 +13,5 @@ pub mod target;
 pub mod tools;
 
 pub use connect::ConnectionTarget;
+pub use credentials::{CredentialSource, Credentials};
 pub use source::PgSource;

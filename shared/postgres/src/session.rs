@@ -3,6 +3,7 @@
 use std::{ops::Deref, time::Duration};
 
 use lifeboat_core::{Error, ErrorKind, Result};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, error::SqlState};
 
@@ -97,31 +98,59 @@ impl ConnectionTarget {
         Ok(session)
     }
 
-    async fn connect_bare(&self, application_name: &str) -> Result<Session> {
-        let config = self.tokio_config(application_name);
+    /// Opens a session as the server gives it. Where the server refuses the credentials, newer ones are tried, once.
+    pub(crate) async fn connect_bare(&self, application_name: &str) -> Result<Session> {
+        let credentials = self.credentials().await?;
+        let refused = match Box::pin(self.attempt(application_name, &credentials)).await? {
+            Ok(session) => return Ok(session),
+            Err(refused) => refused,
+        };
+        match self.renewed(credentials).await? {
+            Some(newer) => Box::pin(self.attempt(application_name, &newer)).await?,
+            None => Err(refused),
+        }
+    }
+
+    /// One attempt; an inner error where the server refused the credentials.
+    async fn attempt(
+        &self,
+        application_name: &str,
+        credentials: &(String, Option<SecretString>),
+    ) -> Result<Result<Session>> {
+        let config = self.tokio_config(application_name, credentials);
         let doing =
-            format!("connect to database '{}' on {} as '{}'", self.database(), self.server_label(), self.user());
+            format!("connect to database '{}' on {} as '{}'", self.database(), self.server_label(), credentials.0);
         let connected = async {
-            match self.tls_connector()? {
+            let told = |e: tokio_postgres::Error| (is_refusal(&e), connect_error(&doing, &e));
+            match self.tls_connector().map_err(|e| (false, e))? {
                 None => {
-                    let (client, connection) = config.connect(NoTls).await.map_err(|e| connect_error(&doing, &e))?;
+                    let (client, connection) = config.connect(NoTls).await.map_err(told)?;
                     Ok((client, tokio::spawn(async move { drop(connection.await) })))
                 }
                 Some(tls) => {
-                    let (client, connection) = config.connect(tls).await.map_err(|e| connect_error(&doing, &e))?;
+                    let (client, connection) = config.connect(tls).await.map_err(told)?;
                     Ok((client, tokio::spawn(async move { drop(connection.await) })))
                 }
             }
         };
         // TLS and the password's exchange take more round trips than the connection itself.
         let limit = self.connect_timeout() * 3;
-        let (client, connection) = tokio::time::timeout(limit, connected).await.map_err(|_| {
+        let connected = tokio::time::timeout(limit, connected).await.map_err(|_| {
             Error::new(ErrorKind::Database, format!("{doing}: no answer within {} s", limit.as_secs())).with_hint(
                 "the port answers, but not as PostgreSQL does: check host and port, and what stands in between",
             )
-        })??;
-        Ok(Session { client, connection })
+        })?;
+        match connected {
+            Ok((client, connection)) => Ok(Ok(Session { client, connection })),
+            Err((true, refused)) => Ok(Err(refused)),
+            Err((false, error)) => Err(error),
+        }
     }
+}
+
+/// Whether the server refused the user or the password.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    matches!(sql_state(error), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
 }
 
 /// The SQLSTATE of an error, if the server sent one.

@@ -90,7 +90,7 @@ impl Source for PgSource {
         let tools = self.tools().await?;
         let mut command = tools.command("pg_dumpall");
         command
-            .envs(self.target.tool_environment("lifeboat globals"))
+            .envs(self.target.tool_environment("lifeboat globals").await?)
             .args(["--globals-only", "--no-role-passwords", "-l", self.target.database()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -58,6 +58,7 @@ pub(crate) fn nothing() -> Config {
         control_store: None,
         client_tools: None,
         restorer: None,
+        root_cert: None,
         bus: None,
         databases: BTreeMap::new(),
     }

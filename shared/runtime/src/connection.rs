@@ -1,15 +1,15 @@
 //! From a setting to a connection: where the URL is kept, and where its password comes from.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use lifeboat_core::{Error, ErrorKind, Result, config::DatabaseUrl};
 use lifeboat_postgres::ConnectionTarget;
 use secrecy::SecretString;
 
-use crate::{environment::Environment, pgpass};
+use crate::{credentials, environment::Environment, pgpass, secrets::Kept};
 
 const ALTERNATIVES: &str = "leave the password out of the URL and set PGPASSWORD or keep it in ~/.pgpass (PGPASSFILE), \
-                            or put the whole URL into a variable and write env:NAME";
+                            or put the whole URL into a variable and write env:NAME, or into a secret";
 
 /// Takes a URL that a person wrote in a flag or in the configuration: `postgres://…` without a password, or `env:NAME`.
 ///
@@ -37,10 +37,22 @@ pub fn check_url(text: &str) -> Result<DatabaseUrl> {
     Ok(DatabaseUrl::Plain(text.to_owned()))
 }
 
-/// Resolves a URL to a connection, with its password: from the URL itself where it came from a variable or file, else
-/// from `PGPASSWORD`, else from the password file.
-pub fn resolve(url: &DatabaseUrl, environment: &Environment) -> Result<ConnectionTarget> {
+/// Resolves a URL to a connection, with its password: from the secret or IAM where they are named, from the URL itself
+/// where it came from a variable or file, else from `PGPASSWORD`, else from the password file.
+pub async fn resolve(url: &DatabaseUrl, environment: &Environment, kept: &Arc<Kept>) -> Result<ConnectionTarget> {
+    match url {
+        DatabaseUrl::Secret { name, server } => credentials::of_secret(kept, name, server.as_deref()).await,
+        DatabaseUrl::RdsIam(url) => credentials::of_iam(kept, url).await,
+        _ => resolve_here(url, environment),
+    }
+}
+
+/// The same for URLs that no service has to be asked for, as are all that a command line can name.
+pub fn resolve_here(url: &DatabaseUrl, environment: &Environment) -> Result<ConnectionTarget> {
     let target = match url {
+        DatabaseUrl::Secret { .. } | DatabaseUrl::RdsIam(_) => {
+            return Err(Error::new(ErrorKind::Config, format!("{url} cannot be read here")));
+        }
         DatabaseUrl::Plain(text) => ConnectionTarget::parse(text)?,
         DatabaseUrl::Env(name) => {
             let Some(text) = environment.text(name)? else {
@@ -114,30 +126,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_url_in_a_variable_may_hold_a_password() {
+    #[tokio::test]
+    async fn a_url_in_a_variable_may_hold_a_password() {
         let url = check_url("env:ORDERS_URL").unwrap();
         let environment =
             Environment::of([("ORDERS_URL", "postgres://ann:hunter2@db/orders"), ("PGPASSWORD", "other")]);
-        let target = resolve(&url, &environment).unwrap();
+        let target = resolve_here(&url, &environment).unwrap();
         assert_eq!(target.database(), "orders");
-        assert!(target.tool_environment("x").contains(&("PGPASSWORD".to_owned(), "hunter2".to_owned())));
+        assert!(target.tool_environment("x").await.unwrap().contains(&("PGPASSWORD".to_owned(), "hunter2".to_owned())));
     }
 
     #[test]
     fn pgpassword_is_taken_where_the_url_has_none() {
         let url = check_url("postgres://ann@db/orders").unwrap();
-        assert!(resolve(&url, &Environment::of([("PGPASSWORD", "x")])).unwrap().has_password());
-        assert!(!resolve(&url, &Environment::default()).unwrap().has_password());
+        assert!(resolve_here(&url, &Environment::of([("PGPASSWORD", "x")])).unwrap().has_password());
+        assert!(!resolve_here(&url, &Environment::default()).unwrap().has_password());
     }
 
     #[test]
     fn a_variable_that_is_missing_or_wrong_is_named_and_its_content_is_not_shown() {
         let url = check_url("env:ORDERS_URL").unwrap();
-        let missing = resolve(&url, &Environment::default()).unwrap_err();
+        let missing = resolve_here(&url, &Environment::default()).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::Config);
         assert!(missing.to_string().contains("ORDERS_URL"));
-        let wrong = resolve(&url, &Environment::of([("ORDERS_URL", "mysql://a:hunter2@h/d")])).unwrap_err();
+        let wrong = resolve_here(&url, &Environment::of([("ORDERS_URL", "mysql://a:hunter2@h/d")])).unwrap_err();
         assert!(wrong.to_string().contains("ORDERS_URL") && !wrong.to_string().contains("hunter2"), "{wrong}");
         assert!(check_url("env:").is_err() && check_url("env:1A").is_err() && check_url("env:A-B").is_err());
     }

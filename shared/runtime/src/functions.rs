@@ -3,6 +3,7 @@
 mod drill;
 mod dump;
 mod retention;
+mod verify;
 
 use lifeboat_core::{Error, ErrorKind, Result, ids::DatabaseSlug};
 
@@ -11,6 +12,7 @@ use crate::setup::{Selected, Setup};
 pub use drill::drill;
 pub use dump::dump;
 pub use retention::retention;
+pub use verify::verify;
 
 /// The database of a request. A function works on configured databases only: an event cannot name a server.
 pub(crate) fn selected(setup: &Setup, database: &DatabaseSlug) -> Result<Selected> {

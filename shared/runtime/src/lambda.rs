@@ -10,13 +10,13 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::{self, Canceller},
     config::Span,
-    ports::{Progress, RunContext},
+    ids::RunId,
+    ports::{Entropy, Progress, RunContext},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tracing::Instrument;
 
-use crate::{environment::Environment, secrets::Kept, setup::Setup, telemetry};
+use crate::{clock::SystemEntropy, environment::Environment, secrets::Kept, setup::Setup, telemetry};
 
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -72,34 +72,54 @@ where
     F: Fn(Arc<Setup>, Q, RunContext) -> R,
     R: Future<Output = Result<A>>,
 {
+    let run_id = RunId::new(SystemEntropy.next());
+    let _running = telemetry::begin(telemetry::Run {
+        operation: operation.to_owned(),
+        run_id: run_id.to_string(),
+        database: database_of(&invocation.payload),
+        request_id: invocation.request_id.clone(),
+    });
+    tracing::info!("the run begins");
+    let result = decode_and_run(operation, environment, kept, invocation, run_id, run).await;
+    match &result {
+        Ok(_) => tracing::info!("the run is done"),
+        Err(e) => tracing::error!(kind = e.kind().name(), hint = e.hint(), "{e}"),
+    }
+    result
+}
+
+async fn decode_and_run<Q, A, F, R>(
+    operation: &'static str,
+    environment: &Environment,
+    kept: &Arc<Kept>,
+    invocation: Invocation,
+    run_id: RunId,
+    run: &F,
+) -> Result<Value>
+where
+    Q: DeserializeOwned,
+    A: Serialize,
+    F: Fn(Arc<Setup>, Q, RunContext) -> R,
+    R: Future<Output = Result<A>>,
+{
     let request: Q = serde_json::from_value(invocation.payload).map_err(|e| {
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
     })?;
     let setup = Arc::new(Setup::of_function(environment.clone(), operation, Arc::clone(kept))?);
     let (canceller, cancel) = cancel::pair();
-    let context = setup.context(Arc::new(Logged), cancel);
-    let _alarm = Alarm::set(
-        time_left(environment, invocation.deadline)?,
-        setting(environment, MARGIN_VARIABLE, MARGIN)?,
-        canceller,
-    );
-    let span = tracing::info_span!("run", operation, run_id = %context.run_id, request_id = invocation.request_id);
-    async {
-        tracing::info!("the run begins");
-        let result = run(setup, request, context).await;
-        match &result {
-            Ok(_) => tracing::info!("the run is done"),
-            Err(e) => tracing::error!(kind = e.kind().name(), hint = e.hint(), "{e}"),
-        }
-        result
-    }
-    .instrument(span)
-    .await
-    .and_then(|answer| {
-        serde_json::to_value(answer)
-            .map_err(|e| Error::new(ErrorKind::Unexpected, format!("{operation}: encode the answer: {e}")))
-    })
+    let context = RunContext { run_id, ..setup.context(Arc::new(Logged), cancel) };
+    let left = time_left(environment, invocation.deadline)?;
+    let _alarm = Alarm::set(left, setting(environment, MARGIN_VARIABLE, MARGIN)?, canceller);
+    let answer = run(setup, request, context).await?;
+    serde_json::to_value(answer)
+        .map_err(|e| Error::new(ErrorKind::Unexpected, format!("{operation}: encode the answer: {e}")))
+}
+
+/// The database of a request, or of the event that stands for one.
+fn database_of(payload: &Value) -> Option<String> {
+    let named = payload.get("database").or_else(|| payload.get("detail")?.get("database"));
+    named.and_then(Value::as_str).map(str::to_owned)
 }
 
 const MARGIN_VARIABLE: &str = "LIFEBOAT_DEADLINE_MARGIN";

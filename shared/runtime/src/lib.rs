@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod connection;
+mod credentials;
 pub mod environment;
 pub mod functions;
 pub mod lambda;
@@ -11,6 +12,7 @@ mod pgpass;
 pub mod requests;
 pub mod runs;
 mod scheduled;
+pub mod schemas;
 pub mod secrets;
 pub mod setup;
 pub mod stop;

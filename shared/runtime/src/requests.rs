@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
 pub use retention::RetentionRequest;
-pub use verify::Verified;
+pub use verify::{BackupVerdict, Verified, VerifyAnswer, VerifyRequest, VerifyTrigger};
 
 /// What a function answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,15 +37,51 @@ pub fn total(phases: &[PhaseDuration]) -> f64 {
 mod tests {
     use super::*;
 
+    /// Every sample of a function, by its name.
+    fn samples<T: serde::de::DeserializeOwned>(function: &str) -> Vec<(String, T)> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(function);
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let read = |path: std::path::PathBuf| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let sample = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            (path.file_stem().unwrap().to_string_lossy().into_owned(), sample)
+        };
+        files.into_iter().map(read).collect()
+    }
+
     #[test]
     fn the_sample_requests_are_read() {
-        let dump: DumpRequest = serde_json::from_str(include_str!("../../../events/dump/nightly.json")).unwrap();
-        assert_eq!(dump.database.as_str(), "orders");
-        assert_eq!(dump.scheduled_at, Some("2026-11-20T02:00:00Z".parse().unwrap()));
-        let now: DumpRequest = serde_json::from_str(include_str!("../../../events/dump/now.json")).unwrap();
-        assert_eq!(now.scheduled_at, None);
-        let drill: DrillRequest = serde_json::from_str(include_str!("../../../events/drill/monthly.json")).unwrap();
-        assert_eq!(drill.select.as_deref(), Some("rotate"));
+        for (name, dump) in samples::<DumpRequest>("dump") {
+            assert_eq!(dump.database.as_str(), "orders");
+            assert_eq!(dump.scheduled_at, (name == "nightly").then(|| "2026-11-20T02:00:00Z".parse().unwrap()));
+        }
+        for (_, drill) in samples::<DrillRequest>("drill") {
+            assert_eq!(drill.select.as_deref(), Some("rotate"));
+        }
+        for (name, retention) in samples::<RetentionRequest>("retention") {
+            assert_eq!((retention.dry_run, retention.scheduled_at.is_some()), (name == "plan", name == "daily"));
+        }
+        let verify = samples::<VerifyTrigger>("verify");
+        let kinds: Vec<_> =
+            verify.iter().map(|(name, v)| (name.as_str(), matches!(v, VerifyTrigger::Asked(_)))).collect();
+        assert_eq!(kinds, [("backup-completed", false), ("latest", true), ("older", true)]);
+        for (_, trigger) in verify {
+            assert_eq!(trigger.database().as_str(), "orders");
+        }
+    }
+
+    #[test]
+    fn verify_is_brought_about_by_no_other_event_than_that_a_backup_exists() {
+        let sample = include_str!("../../../events/verify/backup-completed.json");
+        let read = |text: &str| serde_json::from_str::<VerifyTrigger>(text).map_err(|e| e.to_string());
+        let VerifyTrigger::Completed { backup_id, verified, .. } = read(sample).unwrap() else { panic!("a request") };
+        assert_eq!((backup_id.as_str(), verified), ("20261120T020004Z-k3vd", false));
+        let other = r#"{"detail-type":"HealthRecovered","detail":{"format_version":1,"run_id":"a","database":"orders",
+            "at":"2026-11-20T02:00:00Z","type":"HealthRecovered","recovered":[]}}"#;
+        assert!(read(other).unwrap_err().contains("brought about by BackupCompleted"));
+        assert!(read(r#"{"detail-type":"BackupCompleted"}"#).unwrap_err().contains("no detail"));
+        assert!(read(r#"{"database":"orders","backups":"latest"}"#).unwrap_err().contains("unknown field `backups`"));
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub(crate) use dump::dump_untold;
 pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
 pub use retention::{retention_apply, retention_plan};
 pub(crate) use retention::{retention_failed, retention_untold};
+pub(crate) use verify::could_not_of;
 pub use verify::verify;

@@ -35,6 +35,11 @@ impl Kept {
         Self { manager: OnceCell::new_with(Some(secrets)), ..Self::default() }
     }
 
+    /// With these settings of AWS.
+    pub fn with_aws(aws: Aws) -> Self {
+        Self { aws: OnceCell::new_with(Some(aws)), ..Self::default() }
+    }
+
     /// With another bus than EventBridge.
     pub fn with_bus(bus: Arc<dyn EventBus>) -> Self {
         Self { bus: OnceCell::new_with(Some(bus)), ..Self::default() }

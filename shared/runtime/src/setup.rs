@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use crate::{
     clock::{SystemClock, SystemEntropy},
     config::{self, Flags, slug_of},
-    connection::{check_url, resolve},
+    connection::{check_url, resolve, resolve_here},
     environment::Environment,
     secrets::{self, Kept},
 };
@@ -123,7 +123,7 @@ impl Setup {
         let url = self.url_of_call(url)?;
         let slug = match (named, &url) {
             (Some(slug), _) => slug.clone(),
-            (None, Some(url)) => slug_of(&resolve(&url.value, &self.environment)?)?,
+            (None, Some(url)) => slug_of(&resolve_here(&url.value, &self.environment)?)?,
             (None, None) => {
                 let mut slugs = self.config.databases.keys();
                 match (slugs.next(), slugs.next()) {
@@ -206,18 +206,27 @@ impl Setup {
     }
 
     /// The connection to a selected database.
-    pub fn connection(&self, selected: &Selected) -> Result<ConnectionTarget> {
+    pub async fn connection(&self, selected: &Selected) -> Result<ConnectionTarget> {
         let url = selected.config.url.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Config, format!("no URL is known for database '{}'", selected.slug)).with_hint(
                 format!("set databases.{0}.url, or give --database-url postgres://USER@HOST/DATABASE", selected.slug),
             )
         })?;
-        resolve(&url.value, &self.environment)
+        self.resolve(&url.value).await
+    }
+
+    async fn resolve(&self, url: &DatabaseUrl) -> Result<ConnectionTarget> {
+        let target = Box::pin(resolve(url, &self.environment, &self.kept)).await?;
+        Ok(target.or_root_cert(self.root_cert()))
+    }
+
+    fn root_cert(&self) -> Option<PathBuf> {
+        self.config.root_cert.as_ref().map(|file| file.value.clone())
     }
 
     /// The connection that a URL on the command line names: `postgres://…` without a password, or `env:NAME`.
     pub fn connection_to(&self, url: &str) -> Result<ConnectionTarget> {
-        resolve(&check_url(url)?, &self.environment)
+        Ok(resolve_here(&check_url(url)?, &self.environment)?.or_root_cert(self.root_cert()))
     }
 
     /// A database to dump.
@@ -249,7 +258,7 @@ impl Setup {
     }
 
     /// Where a drill restores: the flag's word, else what is configured.
-    pub fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
+    pub async fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
         let setting = match flag {
             Some("local") => ScratchSetting::Local,
             Some(url) => ScratchSetting::Server(check_url(url)?),
@@ -259,7 +268,7 @@ impl Setup {
         Ok(match setting {
             ScratchSetting::Local => Arc::new(LocalScratch { search, work_folder, account: None }),
             ScratchSetting::Server(url) => {
-                let server = resolve(&url, &self.environment)?;
+                let server = self.resolve(&url).await?;
                 Arc::new(ServerScratch { server, search, work_folder })
             }
         })

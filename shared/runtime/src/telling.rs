@@ -86,6 +86,22 @@ pub async fn tell<A>(
     result.map(|told| told.answer)
 }
 
+/// Tells of a run that failed, of which nobody has told yet, and writes its line of metrics.
+pub async fn tell_failure(
+    setup: &Setup,
+    context: &RunContext,
+    database: &DatabaseSlug,
+    error: &Error,
+    failed: impl FnOnce(Failure) -> Body,
+) {
+    if silent(error.kind()) || misspelt(setup, error.kind()) {
+        return;
+    }
+    metrics::emit(setup, context, database, &[Metric::count("Success", 0)]);
+    let body = failed(Failure::of(error));
+    Box::pin(publish(setup, context, vec![event(context, database, body)])).await;
+}
+
 /// At the command line, whoever misspelt something sees it; in a function's request, somebody must be told.
 fn misspelt(setup: &Setup, kind: ErrorKind) -> bool {
     kind == ErrorKind::Usage && setup.operation().is_none()

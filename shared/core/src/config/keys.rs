@@ -11,11 +11,13 @@ pub struct Section {
 
 /// The top of the file.
 pub const TOP: Section =
-    Section { path: "", keys: &["store", "control_store", "client_tools", "restorer", "events", "databases"] };
+    Section { path: "", keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "databases"] };
 /// `[store]`
 pub const STORE: Section = Section { path: "store", keys: &["url", "region", "endpoint"] };
 /// `[control_store]`
 pub const CONTROL_STORE: Section = Section { path: "control_store", keys: &["url"] };
+/// `[tls]`
+pub const TLS: Section = Section { path: "tls", keys: &["root_cert"] };
 /// `[events]`
 pub const EVENTS: Section = Section { path: "events", keys: &["bus"] };
 /// `[databases.orders]`
@@ -38,14 +40,14 @@ pub const DRILL: Section =
 pub const CHECK: Section = Section { path: "databases.<name>.drill.checks", keys: &["name", "sql"] };
 /// `scratch = { … }`
 pub const SCRATCH: Section = Section { path: "databases.<name>.drill.scratch", keys: &["server"] };
-/// Where a database's URL is kept: `{ env = "NAME" }` or `{ file = "PATH" }`.
-pub const URL: Section = Section { path: "url", keys: &["env", "file"] };
+/// Where a database's URL is kept: `{ env = "NAME" }`, `{ file = "PATH" }`, `{ secret = "NAME" }` or `{ rds_iam = "URL" }`.
+pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret", "server", "rds_iam"] };
 /// Where a secret setting is kept: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ secret = "NAME" }`.
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 12] =
-    [TOP, STORE, CONTROL_STORE, EVENTS, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL, SECRET];
+pub const SECTIONS: [Section; 13] =
+    [TOP, STORE, CONTROL_STORE, TLS, EVENTS, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL, SECRET];
 
 /// The known word nearest to a misspelt one, if any is near: at most a third of its letters differ.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {

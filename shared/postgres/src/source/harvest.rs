@@ -33,7 +33,7 @@ pub(crate) async fn harvest(
     cancel: &Cancel,
 ) -> Result<Harvest> {
     let mut command = tools.command("pg_dump");
-    command.envs(target.tool_environment(application_name));
+    command.envs(target.tool_environment(application_name).await?);
     command.arg("-Fc").arg("--compress=0").arg(format!("--lock-wait-timeout={LOCK_WAIT_MS}"));
     if let Some(snapshot) = snapshot {
         command.arg(format!("--snapshot={snapshot}"));

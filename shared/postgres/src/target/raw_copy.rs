@@ -45,7 +45,7 @@ pub(super) async fn copy_in(psql: &Psql<'_>, statement: &LoadStatement, rows: &m
     let doing = "copy by psql";
     let CopyStatement { target: table, column_list, .. } = parse(statement)?;
     let sql = [b"COPY ", &*table, b" ", &*column_list, b" FROM STDIN (ENCODING 'SQL_ASCII')"].concat();
-    let mut command = psql.command(statement, sql);
+    let mut command = psql.command(statement, sql).await?;
     command.stdin(Stdio::piped());
     let mut child = command.spawn().or_error(ErrorKind::ClientTool, doing)?;
     let said = stderr(&mut child);
@@ -86,7 +86,7 @@ pub(super) async fn checksum(psql: &Psql<'_>, statement: &LoadStatement, sort_co
     } else {
         [b"COPY ", &*table, b" ", &*column_list, options].concat()
     };
-    let mut child = psql.command(statement, sql).spawn().or_error(ErrorKind::ClientTool, doing)?;
+    let mut child = psql.command(statement, sql).await?.spawn().or_error(ErrorKind::ClientTool, doing)?;
     let said = stderr(&mut child);
     // Bytes above 127 sort alike as they are and as code points of Latin-1.
     let names: Vec<String> =
@@ -113,9 +113,9 @@ fn parse(statement: &LoadStatement) -> Result<CopyStatement> {
 }
 
 impl Psql<'_> {
-    fn command(&self, statement: &LoadStatement, sql: Vec<u8>) -> Command {
+    async fn command(&self, statement: &LoadStatement, sql: Vec<u8>) -> Result<Command> {
         let mut command = self.tools.command("psql");
-        command.envs(self.target.tool_environment("lifeboat restore")).env("PGCLIENTENCODING", "SQL_ASCII");
+        command.envs(self.target.tool_environment("lifeboat restore").await?).env("PGCLIENTENCODING", "SQL_ASCII");
         command.args(["--no-psqlrc", "--no-password", "--set=ON_ERROR_STOP=1"]);
         let mut settings = format!("{SETTINGS} SET lc_monetary = {};", quote::literal(&statement.lc_monetary));
         if statement.disable_triggers {
@@ -129,7 +129,7 @@ impl Psql<'_> {
         command.arg("-c").arg("\\set QUIET on").arg("-c").arg(settings).arg("-c").arg("\\set QUIET off");
         command.arg("-c").arg(OsString::from_vec(sql));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        Ok(command)
     }
 }
 

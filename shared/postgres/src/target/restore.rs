@@ -60,7 +60,7 @@ async fn call(
         .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
     fs::write(list.path(), list_of(&step.dump_ids)).or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
     let mut command = tools.command("pg_restore");
-    command.envs(target.tool_environment(&format!("lifeboat {}", context.run_id)));
+    command.envs(target.tool_environment(&format!("lifeboat {}", context.run_id)).await?);
     // Without a name the database, like all else of the connection, comes from the environment.
     command.args(["--dbname=", "--format=d"]).arg("--use-list").arg(list.path());
     if step.jobs > 1 {

@@ -9,6 +9,7 @@
 
 mod checks;
 mod cluster;
+mod credentials;
 mod encodings;
 mod inventory;
 mod preflight;

@@ -67,7 +67,7 @@ pub(crate) async fn create_database(cluster: &ThrowawayCluster, name: &str, opti
 pub(crate) async fn tool(major: u32, program: &str, target: &ConnectionTarget) -> Command {
     let tools = search().find_for(major * 10_000).await.unwrap();
     let mut command = Command::new(tools.folder().join(program));
-    command.envs(target.tool_environment("test")).env("LC_ALL", "C");
+    command.envs(target.tool_environment("test").await.unwrap()).env("LC_ALL", "C");
     command
 }
 

@@ -44,6 +44,9 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     if let Some(control) = top.section("control_store", keys::CONTROL_STORE)? {
         config.control_store = store_url(&control)?;
     }
+    if let Some(tls) = top.section("tls", keys::TLS)? {
+        config.root_cert = tls.text("root_cert")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
+    }
     if let Some(events) = top.section("events", keys::EVENTS)? {
         config.bus = events.text("bus")?;
     }
@@ -141,12 +144,34 @@ fn url<'a>(
         return Err(section.wrong(key, value, format!("expected a URL or a table, found {}", article(value))));
     };
     let table = Section::open(section.source, table, section.name(key), keys::URL)?;
-    let found = match (table.text("env")?, table.text("file")?) {
-        (Some(name), None) => DatabaseUrl::Env(name.value),
-        (None, Some(path)) => DatabaseUrl::File(beside(folder, &path.value)),
-        _ => return Err(section.wrong(key, value, "needs exactly one of env and file")),
+    let server = table.text("server")?.map(|s| s.value);
+    let places = [table.text("env")?, table.text("file")?, table.text("secret")?, table.text("rds_iam")?];
+    let found = match (places.map(|place| place.map(|p| p.value)), server) {
+        ([Some(name), None, None, None], None) => DatabaseUrl::Env(name),
+        ([None, Some(path), None, None], None) => DatabaseUrl::File(beside(folder, &path)),
+        ([None, None, Some(name), None], server) => DatabaseUrl::Secret { name, server: checked(&table, server)? },
+        ([None, None, None, Some(url)], None) => match check_url(&url) {
+            Ok(DatabaseUrl::Plain(url)) => DatabaseUrl::RdsIam(url),
+            Ok(_) => return Err(section.wrong(key, value, "rds_iam needs the URL itself, without a password")),
+            Err(e) => {
+                let hint = e.hint().to_owned();
+                return Err(section.wrong(key, value, e).with_hint(hint));
+            }
+        },
+        (_, Some(_)) => return Err(section.wrong(key, value, "server belongs beside secret only")),
+        _ => return Err(section.wrong(key, value, "needs exactly one of env, file, secret and rds_iam")),
     };
     Ok(Setting::new(found, origin))
+}
+
+/// The server of a secret that holds user and password only.
+fn checked(table: &Section<'_>, server: Option<String>) -> Result<Option<String>> {
+    let (Some(url), Some(value)) = (&server, table.value("server")) else { return Ok(server) };
+    match ConnectionTarget::parse_for("user", url) {
+        Ok(target) if !target.has_password() => Ok(server),
+        Ok(_) => Err(table.wrong("server", value, "must not hold a password")),
+        Err(e) => Err(table.wrong("server", value, e).with_hint("write postgres://HOST:PORT/DATABASE")),
+    }
 }
 
 /// Where a secret is kept, for sections with settings that must not stand in the file.

@@ -6,10 +6,11 @@ use lifeboat_core::{
     ids::{BackupId, DatabaseSlug, DrillId, RunId},
     report::Verdict,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Asks the function `drill` for one drill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrillRequest {
     /// The database.

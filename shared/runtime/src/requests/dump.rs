@@ -7,12 +7,13 @@ use lifeboat_core::{
     manifest::{Omitted, PhaseDuration, Tier},
     ports::Finding,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Verified, total};
 
 /// Asks the function `dump` for one backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DumpRequest {
     /// The database.

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use lifeboat_core::ids::DatabaseSlug;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Asks the function `retention` to keep what the policy keeps, and to let go of the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRequest {
     /// The database.

@@ -47,8 +47,8 @@ pub(crate) async fn drill_untold(
     context: &RunContext,
 ) -> Result<Told<DrillOutcome>> {
     let config = &selected.config;
-    let ports =
-        DrillPorts { store: setup.open_store().await?, scratch: setup.scratch(selected, options.scratch.as_deref())? };
+    let scratch = setup.scratch(selected, options.scratch.as_deref()).await?;
+    let ports = DrillPorts { store: setup.open_store().await?, scratch };
     let request = drill::DrillRequest {
         database: selected.slug.clone(),
         selection: options.select.clone().unwrap_or_else(|| config.drill.select.value.clone()),

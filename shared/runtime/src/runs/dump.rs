@@ -84,7 +84,7 @@ pub(crate) async fn dump_untold(
     options: &DumpOptions,
     context: &RunContext,
 ) -> Result<Told<Dumped>> {
-    run(setup, setup.connection(selected)?, selected, options, context).await
+    run(setup, setup.connection(selected).await?, selected, options, context).await
 }
 
 async fn run(
