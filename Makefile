@@ -76,7 +76,7 @@ status: ## Tell how to reach what `make up` started
 
 invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=nightly]; without CASE: list the cases
 	@tests/stack/setup compiler cargo-lambda
-	@$(if $(FN),,echo "which function? make invoke FN=… CASE=…, with FN one of: $$(ls events | tr '\n' ' ')" >&2; exit 2)
+	@$(if $(FN),,echo "which function? make invoke FN=… CASE=…, with FN one of: $$(ls --ignore=schema events | tr '\n' ' ')" >&2; exit 2)
 	@cargo build --quiet -p lifeboat-functions
 	@cargo build --quiet -p lifeboat-tests --bin stack
 	@$(CARGO_TARGET_DIR)/debug/stack invoke $(FN) $(CASE)

@@ -21,7 +21,7 @@ pub const FUNCTIONS: [&str; 8] = ["dump", "verify", "retention", "drill", "healt
 /// When each scheduled function runs, and with which request. The rules are made disabled.
 const SCHEDULES: [(&str, &str, &str); 6] = [
     ("dump", "cron(0 2 * * ? *)", r#"{"database":"orders","scheduled_at":<time>}"#),
-    ("verify", "cron(0 6 ? * 1 *)", r#"{"database":"orders","backup":"oldest","scheduled_at":<time>}"#),
+    ("verify", "cron(0 6 ? * 1 *)", r#"{"database":"orders","backup":"older","scheduled_at":<time>}"#),
     ("retention", "cron(0 5 * * ? *)", r#"{"database":"orders","dry_run":false,"scheduled_at":<time>}"#),
     ("drill", "cron(0 4 ? * 1#1 *)", r#"{"database":"orders","select":"rotate","scheduled_at":<time>}"#),
     ("health", "rate(1 hour)", r#"{"database":"orders","scheduled_at":<time>}"#),
@@ -157,13 +157,8 @@ impl Deployment {
         match function {
             "verify" => {
                 let pattern = json!({ "source": ["lifeboat"], "detail-type": ["BackupCompleted"] });
-                let target = json!({
-                    "Arn": self.function_arn(function),
-                    "InputTransformer": {
-                        "InputPathsMap": { "database": "$.detail.database", "backup": "$.detail.backup_id" },
-                        "InputTemplate": r#"{"database":<database>,"backup":<backup>}"#,
-                    },
-                });
+                // The event as it is: verify knows it.
+                let target = json!({ "Arn": self.function_arn(function) });
                 self.put_rule("verify", &pattern, &target)
             }
             "alert" => {
