@@ -25,10 +25,11 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	cargo build --release -p lifeboat-cli
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
-test: functions ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
+# All of the workspace in one go: built crate by crate, dependencies whose features differ would be compiled anew.
+test: ## Run every test, against real PostgreSQL, MinIO and LocalStack
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
-	cargo build -p lifeboat-cli
+	cargo build --workspace --all-targets
 	cargo test --workspace
 
 lint: ## Check format, code, dependencies, licences, spelling and shell scripts
@@ -63,9 +64,7 @@ functions: ## Build the Lambda functions for this machine, as the tests invoke t
 
 up: ## Start PostgreSQL, MinIO, LocalStack and the sinks here, and deploy the functions to them
 	@tests/stack/setup compiler postgres15 minio localstack sinks awscli
-	cargo build -p lifeboat-functions
-	cargo build -p lifeboat-cli
-	cargo build -p lifeboat-tests --bin stack
+	cargo build --workspace --bins
 	@$(CARGO_TARGET_DIR)/debug/stack up
 
 down: ## Stop what `make up` started, and remove its data
@@ -77,8 +76,7 @@ status: ## Tell how to reach what `make up` started
 invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=nightly]; without CASE: list the cases
 	@tests/stack/setup compiler cargo-lambda
 	@$(if $(FN),,echo "which function? make invoke FN=… CASE=…, with FN one of: $$(ls --ignore=schema events | tr '\n' ' ')" >&2; exit 2)
-	@cargo build --quiet -p lifeboat-functions
-	@cargo build --quiet -p lifeboat-tests --bin stack
+	@cargo build --quiet --workspace --bins
 	@$(CARGO_TARGET_DIR)/debug/stack invoke $(FN) $(CASE)
 
 layer: ## Make the Lambda layers with PostgreSQL's client tools, under target/layer
