@@ -12,10 +12,10 @@ CARGO_TARGET_DIR ?= target
 DEMO_OPTIONS = $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)") $(if $(STORE),--store "$(STORE)")
 SHELL_SCRIPTS = .ci/run image/entrypoint.sh tests/stack/setup tests/stack/layer tests/stack/check-advisories
 
-.PHONY: help setup demo test lint format bench soak functions up down status invoke layer clean
+.PHONY: help setup demo test lint format bench cold-start soak functions up down status invoke layer clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything that tests and linters need, under .tools/
 	@tests/stack/setup all
@@ -50,6 +50,14 @@ bench: ## Measure dump and restore beside pg_dump and pg_restore [BENCH_OPTIONS=
 	@tests/stack/setup compiler postgres15 postgres17 minio
 	cargo build --release -p lifeboat-cli -p lifeboat-tests --bin lifeboat --bin bench
 	$(CARGO_TARGET_DIR)/release/bench $(BENCH_OPTIONS)
+
+FUNCTIONS = $(notdir $(patsubst %/main.rs,%,$(wildcard functions/*/main.rs)))
+
+cold-start: ## Measure how long functions take until they ask for work, and how large they are
+	@tests/stack/setup compiler
+	cargo build --release -p lifeboat-functions
+	cargo build --release -p lifeboat-tests --bin cold-start
+	$(CARGO_TARGET_DIR)/release/cold-start $(FUNCTIONS)
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests

@@ -3,3 +3,6 @@
 mod drill;
 mod dump;
 mod emulator;
+mod retention;
+mod told;
+mod verify;

@@ -91,6 +91,11 @@ impl Functions {
         Ok(self.processes.len() - 1)
     }
 
+    /// Writes a file into the functions' folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        fs::write(self.folder.path().join(name), text).with_context(|| format!("write {name}"))
+    }
+
     /// What a process printed.
     pub fn log(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()

@@ -4,6 +4,7 @@ pub mod aws;
 pub mod cluster;
 pub mod deployment;
 pub mod emulator;
+pub mod gatekeeper;
 mod installation;
 pub mod library;
 pub mod program;

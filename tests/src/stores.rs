@@ -60,7 +60,21 @@ impl StoreUnderTest {
     pub fn minio_bucket(bucket: &str) -> Result<Self> {
         let server = minio()?;
         server.create_bucket(bucket)?;
-        Ok(Self::s3(bucket, &server.endpoint, &server.access_key, &server.secret_key))
+        Ok(Self::in_bucket(server, bucket))
+    }
+
+    /// A bucket that a MinIO has.
+    pub fn in_bucket(server: &Minio, bucket: &str) -> Self {
+        Self::s3(bucket, &server.endpoint, &server.access_key, &server.secret_key)
+    }
+
+    /// From now on its programs reach it at this endpoint.
+    pub fn reach_through(&mut self, endpoint: &str) {
+        for (name, value) in &mut self.environment {
+            if *name == "AWS_ENDPOINT_URL_S3" {
+                endpoint.clone_into(value);
+            }
+        }
     }
 
     /// A bucket of its own in LocalStack.

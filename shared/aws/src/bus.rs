@@ -13,6 +13,12 @@ use crate::client::{Aws, failed};
 /// The most events that one call takes, by EventBridge's quotas.
 const MOST_AT_ONCE: usize = 10;
 
+/// The most bytes that one call takes, by EventBridge's quotas; names and times count too.
+const LARGEST: usize = 256 << 10;
+
+/// What an entry counts beside its detail, at most.
+const FRAME: usize = 1 << 10;
+
 /// A bus of EventBridge, by name or ARN.
 #[derive(Debug, Clone)]
 pub struct EventBridge {
@@ -26,22 +32,39 @@ impl EventBridge {
         Self { client: Client::new(&aws.0), bus: bus.into() }
     }
 
-    fn entry(&self, event: &Event) -> Result<PutEventsRequestEntry> {
-        let detail = serde_json::to_string(event).or_error(ErrorKind::Unexpected, "encode an event")?;
-        Ok(PutEventsRequestEntry::builder()
+    fn entry(&self, event: &Event, detail: String) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
             .detail_type(event.body.name())
             .detail(detail)
-            .build())
+            .build()
+    }
+
+    /// The entries of as many calls as it takes.
+    fn batches(&self, events: &[Event]) -> Result<Vec<Vec<PutEventsRequestEntry>>> {
+        let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for event in events {
+            let detail = serde_json::to_string(event).or_error(ErrorKind::Unexpected, "encode an event")?;
+            let size = detail.len() + FRAME;
+            if batch.len() == MOST_AT_ONCE || (!batch.is_empty() && bytes + size > LARGEST) {
+                batches.push(std::mem::take(&mut batch));
+                bytes = 0;
+            }
+            bytes += size;
+            batch.push(self.entry(event, detail));
+        }
+        if !batch.is_empty() {
+            batches.push(batch);
+        }
+        Ok(batches)
     }
 }
 
 #[async_trait]
 impl EventBus for EventBridge {
     async fn publish(&self, events: &[Event]) -> Result<()> {
-        for batch in events.chunks(MOST_AT_ONCE) {
-            let entries = batch.iter().map(|event| self.entry(event)).collect::<Result<Vec<_>>>()?;
+        for entries in self.batches(events)? {
             let doing = format!("publish to the bus '{}'", self.bus);
             let answer =
                 self.client.put_events().set_entries(Some(entries)).send().await.map_err(|e| failed(&doing, e))?;
@@ -55,5 +78,31 @@ impl EventBus for EventBridge {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_core::{
+        events::{Body, FORMAT_VERSION, HealthRecovered},
+        ids::RunId,
+    };
+
+    use super::*;
+
+    #[test]
+    fn no_call_holds_more_events_or_bytes_than_eventbridge_takes() {
+        let bus = EventBridge::new(&Aws::fixed("eu-central-1", "AKID", "secret"), "lifeboat");
+        let event = |length: usize| Event {
+            format_version: FORMAT_VERSION,
+            run_id: RunId::new(7),
+            database: "orders".parse().unwrap(),
+            at: "2026-11-20T02:00:00Z".parse().unwrap(),
+            body: Body::HealthRecovered(HealthRecovered { recovered: vec!["x".repeat(length)] }),
+        };
+        let sizes = |events: Vec<Event>| bus.batches(&events).unwrap().iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(vec![]), Vec::<usize>::new());
+        assert_eq!(sizes(vec![event(1); 23]), [10, 10, 3]);
+        assert_eq!(sizes(vec![event(100_000); 5]), [2, 2, 1]);
     }
 }

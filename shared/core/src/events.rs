@@ -22,6 +22,17 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The most findings, reasons or objects that one event names: EventBridge takes 256 KB at most.
 pub const MOST_NAMED: usize = 50;
 
+/// The most characters that one text of an event has: an event that EventBridge does not take would never be told.
+const LONGEST: usize = 2000;
+
+/// A text as an event holds it: its beginning, where it is long.
+pub fn brief(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// One thing that happened to one database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
@@ -244,8 +255,8 @@ impl Failure {
     pub fn of(error: &Error) -> Self {
         Self {
             kind: error.kind().name().to_owned(),
-            message: error.to_string(),
-            hint: error.hint().to_owned(),
+            message: brief(&error.to_string()),
+            hint: brief(error.hint()),
             backup_id: None,
         }
     }
@@ -308,6 +319,14 @@ mod tests {
         assert_eq!(detail["database"], "orders");
         assert_eq!(detail["kind"], "database");
         assert_eq!(Event::from_detail(&detail).unwrap(), event);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_where_a_character_ends() {
+        let error = Error::new(ErrorKind::Corrupt, "ä".repeat(3000));
+        let message = Failure::of(&error).message;
+        assert!(message.chars().count() == LONGEST + 1 && message.ends_with("ä…"));
+        assert_eq!(brief("short"), "short");
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub struct Minio {
 impl Minio {
     /// Starts a server and waits until it is ready. Fails, naming `make setup`, where it is not installed.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with further environment variables, which are its settings.
+    pub fn start_with(settings: &[(&str, &str)]) -> io::Result<Self> {
         let program = tool("bin/minio")?;
         let (access_key, secret_key) = ("lifeboat".to_owned(), "lifeboat-secret".to_owned());
         let (server, address) = start(|home, address| {
@@ -42,6 +47,7 @@ impl Minio {
                 .env("MINIO_ROOT_USER", &access_key)
                 .env("MINIO_ROOT_PASSWORD", &secret_key)
                 .env("MINIO_BROWSER", "off")
+                .envs(settings.iter().copied())
                 .args(["server", "--quiet", "--address", &address.to_string()])
                 .arg(home.join("data"));
             (command, "/minio/health/ready")

@@ -3,7 +3,7 @@
 use lifeboat_core::{
     Result,
     drill::{self, DrillOutcome, DrillPorts, Selection},
-    events::{Body, DrillEnded, Failure, MOST_NAMED},
+    events::{Body, DrillEnded, Failure, MOST_NAMED, brief},
     ports::RunContext,
     report::Verdict,
 };
@@ -75,7 +75,7 @@ fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
         drill_id: Some(report.drill_id.clone()),
         backup_id: Some(report.backup.backup_id.clone()),
         report: Some(format!("{}report.html", outcome.folder)),
-        reasons: report.reasons.iter().take(MOST_NAMED).cloned().collect(),
+        reasons: report.reasons.iter().take(MOST_NAMED).map(|reason| brief(reason)).collect(),
         rto_seconds: report.rto.actual_seconds.value,
         rto_objective_seconds: objective,
         failure: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
-    events::{BackupCorrupt, BackupVerified, Body, Failure, MOST_NAMED},
+    events::{BackupCorrupt, BackupVerified, Body, Failure, MOST_NAMED, brief},
     ids::{BackupId, DatabaseSlug},
     ports::{RunContext, Store},
     verify::{self, VerifyOutcome},
@@ -56,7 +56,7 @@ pub(crate) fn outcome_of(outcome: &VerifyOutcome) -> Body {
             seconds,
         });
     }
-    let damage = outcome.damage.iter().take(MOST_NAMED).map(|d| d.what.clone()).collect();
+    let damage = outcome.damage.iter().take(MOST_NAMED).map(|d| brief(&d.what)).collect();
     Body::BackupCorrupt(BackupCorrupt { backup_id, damage, damaged: outcome.damage.len() as u64 })
 }
 
