@@ -24,7 +24,7 @@ pub enum Answer<T> {
         /// What it answered.
         earlier: serde_json::Value,
     },
-    /// The run of this time is being made: this request was delivered twice.
+    /// The run of this time is being made, because this request was delivered twice; or another run of the database is.
     AlreadyRunning,
 }
 

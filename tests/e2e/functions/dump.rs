@@ -1,7 +1,9 @@
 //! The function `dump`: one backup per scheduled time, however often its event is delivered.
 
+use std::time::Duration;
+
 use anyhow::{Result, anyhow, ensure};
-use lifeboat_tests::StoreUnderTest;
+use lifeboat_tests::{StoreUnderTest, program::wait_until};
 use serde_json::{Value, json};
 
 use super::emulator::Functions;
@@ -89,6 +91,38 @@ fn a_run_that_fails_is_tried_again_by_the_next_delivery() -> Result<()> {
     ensure!(done["status"] == "done", "{done:#}");
     ensure!(ids(&store)? == [done["backup_id"].clone()]);
     no_session_stays_on(&["function_later"])
+}
+
+#[test]
+fn a_dump_while_another_runs_answers_that_it_runs_and_tells_of_no_failure() -> Result<()> {
+    let (store, cluster) = (StoreUnderTest::minio()?, fifteen()?);
+    cluster.create_shop("function_twice", "0.01")?;
+    let mut functions = Functions::start(&store, "function_twice")?;
+    functions.serve("dump", 2, &[])?;
+    // A migration keeps the first one waiting.
+    let mut migration = cluster.tool("psql", "function_twice");
+    migration.args(["-X", "-q", "-c", "BEGIN; LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"]);
+    let mut migration = migration.stdout(std::process::Stdio::null()).spawn()?;
+    let functions = &functions;
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| functions.invoke("dump", "now.json")?.answer());
+        let begun = wait_until("the first dump is on the database", Duration::from_secs(30), || {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'function_twice' AND application_name ~ 'lifeboat'";
+            Ok(cluster.sql("postgres", sql)?.trim() != "0")
+        });
+        let second = begun.and_then(|()| functions.invoke("dump", "now.json")?.answer());
+        migration.kill()?;
+        migration.wait()?;
+        cluster.sql(
+            "postgres",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'function_twice' AND query ~ 'pg_sleep'",
+        )?;
+        let first = first.join().map_err(|_| anyhow!("the first dump panicked"))?;
+        anyhow::Ok((first?, second?))
+    })?;
+    ensure!(second == json!({ "status": "already_running" }), "{second:#}");
+    ensure!(first["status"] == "done" && ids(&store)? == [first["backup_id"].clone()], "{first:#}");
+    no_session_stays_on(&["function_twice"])
 }
 
 #[test]

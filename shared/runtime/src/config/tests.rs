@@ -75,6 +75,48 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
+fn a_database_may_be_named_by_a_secret_or_log_in_by_iam() {
+    let url = |text: &str| {
+        let config = read(&format!("[databases.a]\nurl = {text}\n")).unwrap();
+        config.databases.into_values().next().unwrap().url.unwrap().value
+    };
+    let secret = |server: Option<&str>| DatabaseUrl::Secret {
+        name: "orders/backup".to_owned(),
+        server: server.map(str::to_owned),
+    };
+    assert_eq!(url("{ secret = 'orders/backup' }"), secret(None));
+    let server = "postgres://db.example:5432/orders?sslrootcert=/ca.pem";
+    assert_eq!(url(&format!("{{ secret = 'orders/backup', server = '{server}' }}")), secret(Some(server)));
+    let iam = "postgres://backup@orders.abc.eu-central-1.rds.amazonaws.com:5432/orders";
+    assert_eq!(url(&format!("{{ rds_iam = '{iam}' }}")), DatabaseUrl::RdsIam(iam.to_owned()));
+    for (text, part) in [
+        ("{ secret = 'x', env = 'Y' }", "exactly one of env, file, secret and rds_iam"),
+        ("{ env = 'Y', server = 'postgres://h/d' }", "server belongs beside secret only"),
+        ("{ secret = 'x', server = 'postgres://ann:hunter2@h/d' }", "names a user"),
+        ("{ secret = 'x', server = 'postgres://h/d?password=hunter2' }", "must not hold a password"),
+        ("{ rds_iam = 'postgres://ann:hunter2@h/d' }", "contains a password"),
+        ("{ rds_iam = 'env:IAM_URL' }", "the URL itself"),
+    ] {
+        let (message, hint) = error(&format!("[databases.a]\nurl = {text}\n"));
+        assert!(message.contains(part), "{text}: {message}");
+        assert!(!format!("{message}{hint}").contains("hunter2"), "{message} {hint}");
+    }
+}
+
+#[test]
+fn bus_and_certificates_are_settings_of_the_whole() {
+    let config = read("[events]\nbus = 'lifeboat'\n[tls]\nroot_cert = 'global-bundle.pem'\n").unwrap();
+    assert_eq!(config.bus.as_ref().unwrap().value, "lifeboat");
+    assert_eq!(config.root_cert.as_ref().unwrap().value, Path::new("/etc/lifeboat/global-bundle.pem"));
+    let rows = config.in_force();
+    assert!(rows.iter().any(|r| r.key == "events.bus" && r.value == "lifeboat" && r.origin == "file, line 2"));
+    assert!(rows.iter().any(|r| r.key == "tls.root_cert"));
+    let mut config = config;
+    lay_environment(&mut config, &Environment::of([("LIFEBOAT_EVENT_BUS", "other")])).unwrap();
+    assert_eq!(config.bus.unwrap().value, "other");
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
     for (text, line, near) in [
         ("[stroe]\nurl = 'file:///x'\n", "line 1", "store"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lifeboat_core::{Result, events::Body, ports::RunContext};
+use lifeboat_core::{ErrorKind, Result, events::Body, ports::RunContext};
 
 use super::selected;
 use crate::{
@@ -34,6 +34,10 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
         let run = Scheduled { control: &*control, operation: "dump", database: &request.database, at, leased: true };
         run.once(&context, work).await
     });
-    let answer = tell(&setup, &context, &request.database, Body::BackupFailed, work).await?;
+    let answer = match tell(&setup, &context, &request.database, Body::BackupFailed, work).await {
+        // A person's run, say: it is no failure, and nothing is gained by trying again.
+        Err(error) if error.kind() == ErrorKind::AlreadyRunning => return Ok(Answer::AlreadyRunning),
+        result => result?,
+    };
     unverified.map_or(Ok(answer), Err)
 }

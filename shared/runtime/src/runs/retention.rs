@@ -76,3 +76,21 @@ pub(crate) fn retention_failed(failure: Failure) -> Body {
         Body::RetentionFailed(failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_core::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_changed_nothing_was_refused_and_all_else_has_failed() {
+        let told = |kind| retention_failed(Failure::of(&Error::new(kind, "retention"))).name();
+        for kind in [ErrorKind::Config, ErrorKind::Refused, ErrorKind::Usage] {
+            assert_eq!(told(kind), "RetentionRefused");
+        }
+        for kind in [ErrorKind::Store, ErrorKind::Deadline] {
+            assert_eq!(told(kind), "RetentionFailed");
+        }
+    }
+}

@@ -73,3 +73,19 @@ pub(crate) fn could_not_of(failure: Failure, backup_id: &BackupId) -> Body {
     }
     Body::VerifyFailed(Failure { backup_id: Some(backup_id), ..failure })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_is_damage_and_a_store_that_cannot_is_not() {
+        let id: BackupId = "20261120T020004Z-k3vd".parse().unwrap();
+        let told = |kind| could_not(&Error::new(kind, "read it"), &id);
+        let Some(Body::BackupCorrupt(corrupt)) = told(ErrorKind::Corrupt) else { panic!("no damage") };
+        assert_eq!((corrupt.backup_id, corrupt.damaged), (id.clone(), 1));
+        let Some(Body::VerifyFailed(failure)) = told(ErrorKind::Store) else { panic!("no failure") };
+        assert_eq!((failure.backup_id, failure.kind.as_str()), (Some(id.clone()), "store"));
+        assert_eq!(told(ErrorKind::Interrupted), None);
+    }
+}
