@@ -12,12 +12,14 @@ use crate::{
     retention::TierRule,
 };
 
+mod health;
 pub mod keys;
 mod retention;
 mod schedule;
 mod secret;
 mod units;
 
+pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
 pub use secret::SecretRef;
@@ -181,6 +183,8 @@ pub struct DatabaseConfig {
     pub retention: RetentionConfig,
     /// Drills.
     pub drill: DrillConfig,
+    /// Health.
+    pub health: HealthConfig,
 }
 
 /// What retention keeps of one database: a preset, and what was written over it.
@@ -223,6 +227,8 @@ pub struct Config {
     pub root_cert: Option<Setting<PathBuf>>,
     /// The bus on which runs tell what happened: a name or an ARN.
     pub bus: Option<Setting<String>>,
+    /// Thresholds of health for databases that set none of their own.
+    pub health: HealthConfig,
     /// The databases.
     pub databases: BTreeMap<DatabaseSlug, DatabaseConfig>,
 }
@@ -266,6 +272,7 @@ impl DatabaseConfig {
                 scratch: Setting::default_of(ScratchSetting::Local),
                 checks: Setting::default_of(Vec::new()),
             },
+            health: HealthConfig::default(),
         }
     }
 }
@@ -319,6 +326,7 @@ impl Config {
         rows.maybe("restorer", self.restorer.as_ref());
         rows.maybe("tls.root_cert", self.root_cert.as_ref());
         rows.maybe("events.bus", self.bus.as_ref());
+        self.health.in_force("health", &mut rows);
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);
         }
@@ -345,6 +353,7 @@ impl DatabaseConfig {
         );
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
+        self.health.in_force(&format!("{path}.health"), rows);
     }
 }
 

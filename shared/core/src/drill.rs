@@ -7,7 +7,7 @@ mod rehearse;
 mod run;
 mod select;
 
-pub use chain::latest_report;
+pub use chain::{latest_report, latest_reports};
 pub use control::Damaged;
 pub use run::{DrillOutcome, DrillPorts, run};
 pub use select::Selection;

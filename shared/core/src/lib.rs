@@ -10,6 +10,7 @@ pub mod dump;
 pub mod error;
 pub mod events;
 pub mod fetch;
+pub mod health;
 pub mod hold;
 pub mod ids;
 pub mod incidents;

@@ -13,6 +13,7 @@ mod secrets;
 mod source;
 mod store;
 mod target;
+mod watched;
 
 pub use bus::EventBus;
 pub use people::{Channel, Topic};
@@ -24,6 +25,11 @@ pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap,
 pub use target::{
     Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchProvider, Target,
     TargetFacts, TargetWorker, ToolMessage,
+};
+pub use watched::{
+    Archiver, Certificate, ClientToolVersions, Connections, Counters, Disk, Hidden, IdAges, LeftScratch,
+    OpenTransaction, Outbox, PreparedTransaction, Replay, ScratchReaper, ServerFacts, Slot, Standby, Subscriptions,
+    ToolFacts, ToolSet, WatchedRole, WatchedServer,
 };
 
 /// Tells the time.

@@ -3,18 +3,18 @@
 mod render;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ErrorKind, Result,
     attestation::Rung,
     catalog::{self, BackupState},
     config::Span,
-    drill,
+    drill, health,
     ids::{BackupId, DatabaseSlug, DrillId},
     lease::{self, Lease},
     ports::Store,
-    report::Verdict,
+    report::{DrillReport, Verdict},
 };
 
 pub use render::HEADINGS;
@@ -32,7 +32,7 @@ pub struct Watched {
 }
 
 /// How a database stands, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The newest good backup is fresh enough, or no RPO says how fresh it must be.
@@ -46,7 +46,7 @@ pub enum Standing {
 }
 
 /// How many backups stand how; each is counted once, under the worst that is to be said of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Their manifest exists, no more is known.
     pub uploaded: u64,
@@ -63,7 +63,7 @@ pub struct Counts {
 }
 
 /// The newest good backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewestGood {
     /// The backup.
     pub backup_id: BackupId,
@@ -76,7 +76,7 @@ pub struct NewestGood {
 }
 
 /// The newest drill whose report can be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastDrill {
     /// The drill.
     pub drill_id: DrillId,
@@ -84,10 +84,28 @@ pub struct LastDrill {
     pub finished_at: Timestamp,
     /// How it ended.
     pub verdict: Verdict,
+    /// Seconds the restore took, ANALYZE included, where that was measured.
+    #[serde(default)]
+    pub rto_seconds: Option<f64>,
+    /// Seconds the objective allowed it.
+    #[serde(default)]
+    pub rto_objective_seconds: Option<f64>,
+}
+
+impl From<&DrillReport> for LastDrill {
+    fn from(report: &DrillReport) -> Self {
+        Self {
+            drill_id: report.drill_id.clone(),
+            finished_at: report.finished_at,
+            verdict: report.verdict,
+            rto_seconds: report.rto.actual_seconds.value,
+            rto_objective_seconds: report.rto.objective_seconds.value,
+        }
+    }
 }
 
 /// How one database stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseStatus {
     /// The database.
     pub database: DatabaseSlug,
@@ -111,12 +129,26 @@ pub struct DatabaseStatus {
     pub last_drill: Option<LastDrill>,
     /// The run that holds the lease.
     pub running: Option<Lease>,
+    /// What health last found.
+    #[serde(default)]
+    pub health: Option<LastLook>,
     /// What a person should look at.
     pub problems: Vec<String>,
 }
 
+/// When health last looked, and what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastLook {
+    /// When.
+    pub at: Timestamp,
+    /// Findings of each severity.
+    pub critical: u64,
+    /// See `critical`.
+    pub warnings: u64,
+}
+
 /// The state of everything at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
     /// The moment.
     pub at: Timestamp,
@@ -139,16 +171,13 @@ pub async fn status(store: &dyn Store, control: &dyn Store, watched: &[Watched],
     for Watched { database, rpo } in watched {
         let states = catalog::list(store, Some(database)).await?;
         let mut found = status_of(database, *rpo, &states, now);
-        found.last_drill = drill::latest_report(store, database).await?.map(|report| LastDrill {
-            drill_id: report.drill_id,
-            finished_at: report.finished_at,
-            verdict: report.verdict,
-        });
+        found.last_drill = drill::latest_report(store, database).await?.as_ref().map(LastDrill::from);
         match lease::holder(control, database, now).await {
             Ok(holder) => found.running = holder,
             Err(e) if e.kind() == ErrorKind::Corrupt => found.problems.push(format!("{e}; {}", e.hint())),
             Err(e) => return Err(e),
         }
+        found.health = health::last_look(control, database).await;
         databases.push(found);
     }
     Ok(Status { at: now, store: store.url().to_owned(), databases })
@@ -206,6 +235,7 @@ pub fn status_of(database: &DatabaseSlug, rpo: Option<Span>, states: &[BackupSta
         last_verified_at: states.iter().filter_map(BackupState::verified_at).max(),
         last_drill: None,
         running: None,
+        health: None,
         problems,
     }
 }

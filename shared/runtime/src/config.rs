@@ -1,6 +1,7 @@
 //! Puts the configuration in force together: flags beat the environment, the environment beats the file.
 
 mod file;
+mod health;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    config::{Config, Origin, Setting, default_codec},
+    config::{Config, HealthConfig, Origin, Setting, default_codec},
 };
 use lifeboat_store::Location;
 
@@ -60,6 +61,7 @@ pub(crate) fn nothing() -> Config {
         restorer: None,
         root_cert: None,
         bus: None,
+        health: HealthConfig::default(),
         databases: BTreeMap::new(),
     }
 }

@@ -109,7 +109,8 @@ impl Setup {
     }
 
     fn defaults(&self) -> DatabaseConfig {
-        DatabaseConfig::with_defaults(self.config.restorer.as_ref().map(|r| r.value))
+        let restorer = self.config.restorer.as_ref().map(|r| r.value);
+        DatabaseConfig { health: self.config.health.clone(), ..DatabaseConfig::with_defaults(restorer) }
     }
 
     /// What is configured for a slug; defaults where the file does not know it.
@@ -215,7 +216,8 @@ impl Setup {
         self.resolve(&url.value).await
     }
 
-    async fn resolve(&self, url: &DatabaseUrl) -> Result<ConnectionTarget> {
+    /// The connection to a server whose URL is configured.
+    pub(crate) async fn resolve(&self, url: &DatabaseUrl) -> Result<ConnectionTarget> {
         let target = Box::pin(resolve(url, &self.environment, &self.kept)).await?;
         Ok(target.or_root_cert(self.root_cert()))
     }

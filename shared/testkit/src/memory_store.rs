@@ -298,6 +298,13 @@ impl Store for MemoryStore {
         answer(lost, swapped)
     }
 
+    async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+        let lost = self.0.script.begin(Operation::List, prefix).await?;
+        let pending =
+            self.contents().uploads.values().filter(|(key, begun)| key.starts_with(prefix) && *begun < before).count();
+        answer(lost, pending as u64)
+    }
+
     async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         let lost = self.0.script.begin(Operation::SweepUploads, prefix).await?;
         let swept = {

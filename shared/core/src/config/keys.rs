@@ -1,5 +1,7 @@
 //! Every key of `lifeboat.toml`, in one place: what is read, documented, and offered when one is misspelt.
 
+use super::HEALTH_KEYS;
+
 /// A section of the file and the keys that may stand in it; `<name>` is a database's slug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Section {
@@ -10,8 +12,10 @@ pub struct Section {
 }
 
 /// The top of the file.
-pub const TOP: Section =
-    Section { path: "", keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "databases"] };
+pub const TOP: Section = Section {
+    path: "",
+    keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "health", "databases"],
+};
 /// `[store]`
 pub const STORE: Section = Section { path: "store", keys: &["url", "region", "endpoint"] };
 /// `[control_store]`
@@ -23,7 +27,19 @@ pub const EVENTS: Section = Section { path: "events", keys: &["bus"] };
 /// `[databases.orders]`
 pub const DATABASE: Section = Section {
     path: "databases.<name>",
-    keys: &["url", "schedule", "timezone", "rpo", "rto", "jobs", "compress", "chunk_size", "retention", "drill"],
+    keys: &[
+        "url",
+        "schedule",
+        "timezone",
+        "rpo",
+        "rto",
+        "jobs",
+        "compress",
+        "chunk_size",
+        "retention",
+        "drill",
+        "health",
+    ],
 };
 /// `[databases.orders.retention]`
 pub const RETENTION: Section = Section {
@@ -36,6 +52,10 @@ pub const TIER: Section =
 /// `[databases.orders.drill]`
 pub const DRILL: Section =
     Section { path: "databases.<name>.drill", keys: &["schedule", "select", "scratch", "checks"] };
+/// `[databases.orders.health]`
+pub const HEALTH: Section = Section { path: "databases.<name>.health", keys: HEALTH_KEYS };
+/// `[health]`: the same for every database.
+pub const HEALTH_OF_ALL: Section = Section { path: "health", keys: HEALTH_KEYS };
 /// `checks = [{ … }]`
 pub const CHECK: Section = Section { path: "databases.<name>.drill.checks", keys: &["name", "sql"] };
 /// `scratch = { … }`
@@ -46,8 +66,23 @@ pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret",
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 13] =
-    [TOP, STORE, CONTROL_STORE, TLS, EVENTS, DATABASE, RETENTION, TIER, DRILL, CHECK, SCRATCH, URL, SECRET];
+pub const SECTIONS: [Section; 15] = [
+    TOP,
+    STORE,
+    CONTROL_STORE,
+    TLS,
+    EVENTS,
+    HEALTH_OF_ALL,
+    DATABASE,
+    RETENTION,
+    TIER,
+    DRILL,
+    HEALTH,
+    CHECK,
+    SCRATCH,
+    URL,
+    SECRET,
+];
 
 /// The known word nearest to a misspelt one, if any is near: at most a third of its letters differ.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -17,15 +17,24 @@ pub(super) fn folder(database: &DatabaseSlug, drill: &DrillId) -> String {
 
 /// The newest report that can be read; one that is damaged or missing is passed over with a warning.
 pub async fn latest_report(store: &dyn Store, database: &DatabaseSlug) -> Result<Option<DrillReport>> {
+    Ok(latest_reports(store, database, 1).await?.into_iter().next())
+}
+
+/// The newest reports that can be read, newest first, at most so many.
+pub async fn latest_reports(store: &dyn Store, database: &DatabaseSlug, most: usize) -> Result<Vec<DrillReport>> {
+    let mut reports = Vec::new();
     let mut drills: Vec<DrillId> =
         store.folders(&format!("{database}/drills/")).await?.iter().filter_map(|name| name.parse().ok()).collect();
     drills.sort();
     for drill in drills.iter().rev() {
+        if reports.len() == most {
+            break;
+        }
         let key = format!("{}report.json", folder(database, drill));
         match store.read(&key, REPORT_LIMIT).await.and_then(|(bytes, _)| DrillReport::open(&bytes)) {
-            Ok(report) => return Ok(Some(report)),
+            Ok(report) => reports.push(report),
             Err(error) => tracing::warn!(%key, %error, "a drill report cannot be read"),
         }
     }
-    Ok(None)
+    Ok(reports)
 }

@@ -100,6 +100,10 @@ impl Store for Damaged {
     async fn swap(&self, key: &str, expected: Option<&str>, body: Bytes) -> Result<Swap> {
         self.inner.swap(key, expected, body).await
     }
+    async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+        self.inner.pending_uploads(prefix, before).await
+    }
+
     async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         self.inner.sweep_uploads(prefix, before).await
     }

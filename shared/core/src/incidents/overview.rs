@@ -68,8 +68,9 @@ pub async fn overview(control: &dyn Store, database: Option<&DatabaseSlug>) -> R
         Some(one) => vec![one.clone()],
         None => databases(control).await?,
     };
-    let reads = databases.iter().map(|database| async move { read(control, database).await.map(|(ledger, _)| ledger) });
-    let ledgers: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    // Of owned names: a closure over borrowed ones makes the whole future one that no task can be spawned with.
+    let reads = databases.into_iter().map(|database| async move { read(control, &database).await });
+    let ledgers: Vec<_> = stream::iter(reads).buffered(AT_ONCE).map_ok(|(ledger, _)| ledger).try_collect().await?;
     let mut overview = Overview { undelivered: deliveries::undelivered(control).await?, ..Overview::default() };
     for ledger in &ledgers {
         overview.open.extend(ledger.open().map(|(kind, incident)| OpenIncident {

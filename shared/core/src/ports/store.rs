@@ -113,6 +113,9 @@ pub trait Store: Send + Sync {
     /// `expected` is `None`. After a time-out it is unknown whether it was written: read again.
     async fn swap(&self, key: &str, expected: Option<&str>, body: Bytes) -> Result<Swap>;
 
+    /// How many unfinished uploads below `prefix` were begun before `before`; changes nothing.
+    async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64>;
+
     /// Ends unfinished uploads below `prefix` begun before `before`; returns how many.
     async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64>;
 }

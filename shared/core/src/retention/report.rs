@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ports::Listed,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes of one tier in one storage class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StorageRow {
     /// `daily`, `weekly`, `monthly` or `unfinished`.
     pub tier: String,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     report::{Verdict, words},
-    status::{DatabaseStatus, Standing, Status},
+    status::{DatabaseStatus, LastLook, Standing, Status},
 };
 
 /// The headings of [`Status::rows`].
@@ -103,6 +103,29 @@ impl Status {
         });
         out.gauge("last_drill_passed", "1 if the newest drill passed, else 0.", |d| {
             d.last_drill.as_ref().map(|drill| u8::from(drill.verdict == Verdict::Passed).to_string())
+        });
+        out.gauge("last_drill_age_seconds", "Age of the newest drill.", |d| {
+            let age = |at: Timestamp| self.at.duration_since(at).as_secs().max(0);
+            d.last_drill.as_ref().map(|drill| age(drill.finished_at).to_string())
+        });
+        out.gauge("last_drill_rto_seconds", "Seconds the newest drill took to have the database back.", |d| {
+            d.last_drill.as_ref().and_then(|drill| drill.rto_seconds).map(|s| s.to_string())
+        });
+        out.gauge("rto_seconds", "Recovery time objective of the newest drill.", |d| {
+            d.last_drill.as_ref().and_then(|drill| drill.rto_objective_seconds).map(|s| s.to_string())
+        });
+        out.gauge("backup_age_seconds", "Age of the newest good backup's snapshot.", |d| {
+            d.freshness_seconds.map(|s| s.to_string())
+        });
+        out.gauge("last_health_timestamp_seconds", "When health last looked.", |d| d.health.map(|look| at(look.at)));
+        out.family("health_findings", "What health last found, by severity.", |d| {
+            let findings = |look: LastLook| [("critical", look.critical), ("warning", look.warnings)];
+            d.health
+                .map(findings)
+                .into_iter()
+                .flatten()
+                .map(|(severity, count)| (format!(",severity=\"{severity}\""), count.to_string()))
+                .collect()
         });
         out.gauge("running", "1 if a run holds the database's lease, else 0.", |d| {
             Some(u8::from(d.running.is_some()).to_string())

@@ -19,7 +19,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::section::{Section, Source, article};
+use super::{
+    health,
+    section::{Section, Source, article},
+};
 use crate::connection::check_url;
 
 const CHUNK_SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
@@ -51,6 +54,9 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
         config.bus = events.text("bus")?;
     }
     config.client_tools = top.text("client_tools")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
+    if let Some(section) = top.section("health", keys::HEALTH_OF_ALL)? {
+        config.health = health::read(&section, config.health)?;
+    }
     if let Some(value) = top.value("databases") {
         let Some(table) = value.get_ref().as_table() else {
             return Err(top
@@ -66,7 +72,12 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
                 return Err(source.error(&value.span(), format!("databases.{slug}: expected a table")));
             };
             let section = Section::open(&source, table, format!("databases.{slug}"), keys::DATABASE)?;
-            config.databases.insert(slug, database(&section, &folder, restorer.as_ref())?);
+            let mut database = database(&section, &folder, restorer.as_ref())?;
+            database.health = match section.section("health", keys::HEALTH)? {
+                Some(section) => health::read(&section, config.health.clone())?,
+                None => config.health.clone(),
+            };
+            config.databases.insert(slug, database);
         }
     }
     config.restorer = restorer;

@@ -112,22 +112,26 @@ fn holds_objects(folder: &Path, folder_key: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// Removes unfinished writes of keys below `prefix` last touched before `before`. A write that still makes progress is
-/// thus left alone, however long ago it began.
-pub(super) fn sweep(root: &Root, prefix: &str, before: Timestamp) -> Result<u64> {
+/// Unfinished writes of keys below `prefix` last touched before `before`.
+pub(super) fn pending(root: &Root, prefix: &str, before: Timestamp) -> Result<Vec<PathBuf>> {
     key::check_prefix(prefix)?;
     root.existing()?;
     let wanted = name_of(prefix);
+    let unfinished = |entry: &Entry| {
+        let name = entry.key.split_once(MARK).map(|(_, name)| name);
+        entry.facts.is_file() && name.is_some_and(|n| n.starts_with(&wanted)) && modified(&entry.facts) < before
+    };
+    Ok(entries(&root.scratch(), "")?.into_iter().filter(unfinished).map(|entry| entry.path).collect())
+}
+
+/// Removes them. A write that still makes progress is thus left alone, however long ago it began.
+pub(super) fn sweep(root: &Root, prefix: &str, before: Timestamp) -> Result<u64> {
     let mut swept = 0;
-    for entry in entries(&root.scratch(), "")? {
-        let Some((_, name)) = entry.key.split_once(MARK) else { continue };
-        if !entry.facts.is_file() || !name.starts_with(&wanted) || modified(&entry.facts) >= before {
-            continue;
-        }
-        match fs::remove_file(&entry.path) {
+    for path in pending(root, prefix, before)? {
+        match fs::remove_file(&path) {
             Ok(()) => swept += 1,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(failed("sweep an unfinished write", &entry.path, &e).error()),
+            Err(e) => return Err(failed("sweep an unfinished write", &path, &e).error()),
         }
     }
     Ok(swept)

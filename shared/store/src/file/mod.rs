@@ -170,6 +170,11 @@ impl Store for FileStore {
         blocking(move || swap(&root, &key, expected.as_deref(), &body)).await
     }
 
+    async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+        let (root, prefix) = (Arc::clone(&self.root), prefix.to_owned());
+        blocking(move || Ok(list::pending(&root, &prefix, before)?.len() as u64)).await
+    }
+
     async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         let (root, prefix) = (Arc::clone(&self.root), prefix.to_owned());
         blocking(move || list::sweep(&root, &prefix, before)).await

@@ -69,14 +69,14 @@ impl Bucket {
         Ok(names)
     }
 
-    /// Aborts unfinished uploads. `MinIO` lists an upload only for its exact key, so that there a prefix finds none; it
-    /// ends stale uploads by itself after a day.
-    pub(super) async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+    /// Unfinished uploads begun before a time: key and upload id of each. `MinIO` lists an upload only for its exact key,
+    /// so that there a prefix finds none; it ends stale uploads by itself after a day.
+    pub(super) async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<Vec<(String, String)>> {
         key::check_prefix(prefix)?;
         let full = self.below(prefix);
         let client = &self.clients.retrying;
         let (mut key_marker, mut upload_marker) = (None, None);
-        let mut swept = 0;
+        let mut pending = Vec::new();
         loop {
             let page = client
                 .list_multipart_uploads()
@@ -88,19 +88,27 @@ impl Bucket {
                 .await
                 .map_err(|e| self.error(Failure::of(&e), Action::LIST_UPLOADS, &full))?;
             for upload in page.uploads() {
-                let (Some(key), Some(id), Some(begun)) = (upload.key(), upload.upload_id(), upload.initiated()) else {
-                    continue;
-                };
-                if time_of(begun) < before && self.abort_upload(key, id).await? {
-                    swept += 1;
+                if let (Some(key), Some(id), Some(begun)) = (upload.key(), upload.upload_id(), upload.initiated())
+                    && time_of(begun) < before
+                {
+                    pending.push((key.to_owned(), id.to_owned()));
                 }
             }
             if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
-                return Ok(swept);
+                return Ok(pending);
             }
             key_marker = page.next_key_marker().map(ToOwned::to_owned);
             upload_marker = page.next_upload_id_marker().map(ToOwned::to_owned);
         }
+    }
+
+    /// Aborts unfinished uploads; those that are gone by then do not count.
+    pub(super) async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+        let mut swept = 0;
+        for (key, id) in self.pending_uploads(prefix, before).await? {
+            swept += u64::from(self.abort_upload(&key, &id).await?);
+        }
+        Ok(swept)
     }
 
     /// Ends one upload; `false` if it was gone.

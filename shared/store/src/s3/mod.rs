@@ -147,6 +147,10 @@ impl Store for S3Store {
         self.bucket.swap(&self.bucket.key_of(key)?, expected, body).await
     }
 
+    async fn pending_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
+        Ok(self.bucket.pending_uploads(prefix, before).await?.len() as u64)
+    }
+
     async fn sweep_uploads(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         self.bucket.sweep_uploads(prefix, before).await
     }

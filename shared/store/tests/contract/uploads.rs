@@ -127,9 +127,13 @@ pub(crate) async fn a_sweep_ends_only_uploads_begun_before(backend: Backend) {
     let mut spared = store.upload_new("spared/one", &run("run")).await.unwrap();
     write(&mut *spared, &body).await.unwrap();
 
+    assert_eq!(store.pending_uploads("swept/one", Timestamp::now() - 1.hour()).await.unwrap(), 0);
+    assert_eq!(store.pending_uploads("swept/one", Timestamp::now() + 1.hour()).await.unwrap(), 1);
     assert_eq!(store.sweep_uploads("swept/one", Timestamp::now() - 1.hour()).await.unwrap(), 0);
     // The whole key, because MinIO lists unfinished uploads by nothing less.
     assert_eq!(store.sweep_uploads("swept/one", Timestamp::now() + 1.hour()).await.unwrap(), 1);
+
+    assert_eq!(store.pending_uploads("swept/one", Timestamp::now() + 1.hour()).await.unwrap(), 0);
 
     let error = doomed.complete().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");

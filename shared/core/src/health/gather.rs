@@ -1,0 +1,262 @@
+//! Gathers the facts from the store and the control store; what cannot be read becomes a fact too.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    Error, ErrorKind, Result,
+    catalog::{self, BackupState},
+    config::{RetentionConfig, Thresholds},
+    drill,
+    events::Failure,
+    health::{
+        Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, Unfinished, drops,
+        words::{before, seconds_between},
+    },
+    ids::DatabaseSlug,
+    incidents, lease,
+    manifest::{Manifest, Tier},
+    ports::{Outbox, RunContext, Store, Subscriptions},
+    retention::{self, LintInput, Step},
+    status::{self, LastDrill},
+};
+
+/// Backups whose sizes are shown over time.
+const MOST_POINTS: usize = 90;
+
+/// Earlier backups that the newest one's rows are compared with.
+const COMPARED: usize = 7;
+
+/// Drills that are shown.
+const DRILLS: usize = 6;
+
+/// Reasons that are kept of a drill.
+const REASONS: usize = 5;
+
+/// Alerts that are named.
+const ALERTS: usize = 20;
+
+/// How long one part may take before it counts as not answering.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// After so long without a lease and without an answer, a scheduled run is dead: no function runs longer.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(20);
+
+/// So far back dead runs are told of.
+const DEAD_RUNS: SignedDuration = SignedDuration::from_hours(26);
+
+/// Removals may be made so much later than retention allows: it runs once a day.
+const RETENTION_GRACE: SignedDuration = SignedDuration::from_hours(48);
+
+/// Does a part of the work within [`PATIENCE`]; the error as a fact.
+pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failure::of(&error)),
+        Err(_) => {
+            let message = format!("{what} did not answer within {} s", PATIENCE.as_secs());
+            Err(Failure::of(&Error::new(ErrorKind::Store, message)))
+        }
+    }
+}
+
+/// What the gathering is about.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) database: &'a DatabaseSlug,
+    pub(super) thresholds: &'a Thresholds,
+    pub(super) retention: &'a RetentionConfig,
+    pub(super) schedule_pause_seconds: Option<u64>,
+    pub(super) rpo_seconds: Option<u64>,
+    pub(super) context: &'a RunContext,
+    pub(super) now: Timestamp,
+}
+
+/// What the store holds.
+#[derive(Default)]
+pub(super) struct StoreSeen {
+    pub(super) place: Place,
+    pub(super) backups: Option<Backups>,
+    pub(super) drills: Option<Vec<DrillSeen>>,
+    pub(super) retention: Option<Retention>,
+    pub(super) unfinished: Option<Unfinished>,
+    pub(super) not_asked: Vec<(String, Failure)>,
+}
+
+pub(super) async fn store(store: &dyn Store, control: Option<&dyn Store>, about: About<'_>) -> StoreSeen {
+    let mut seen =
+        StoreSeen { place: Place { url: store.url().to_owned(), ..Place::default() }, ..StoreSeen::default() };
+    match patiently("the store", backups(store, about)).await {
+        Ok(backups) => seen.backups = Some(backups),
+        Err(failure) => {
+            seen.place.unreachable = Some(failure);
+            return seen;
+        }
+    }
+    seen.place.not_writable = patiently("the store", store.probe(&about.context.run_id)).await.err();
+    let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
+    match patiently("the store", drills(store, about.database)).await {
+        Ok(drills) => seen.drills = Some(drills),
+        Err(failure) => not_asked("the reports of drills", failure),
+    }
+    match patiently("the store", unfinished(store, about)).await {
+        Ok(unfinished) => seen.unfinished = Some(unfinished),
+        Err(failure) => not_asked("unfinished uploads", failure),
+    }
+    // Without the control store nobody knows whether a run is under way, and that is told of as such.
+    if let Some(control) = control {
+        match patiently("the store", retention(store, control, about)).await {
+            Ok(retention) => seen.retention = Some(retention),
+            Err(failure) => not_asked("retention's plan", failure),
+        }
+    }
+    seen
+}
+
+fn point(state: &BackupState) -> SizePoint {
+    let summary = state.summary.as_ref();
+    SizePoint {
+        backup_id: state.backup_id.clone(),
+        at: state.at(),
+        completed_at: summary.map(|s| s.completed_at),
+        stored_bytes: state.stored_bytes(),
+        rows: summary.map_or(0, |s| s.totals.rows),
+        rung: state.rung,
+        standing: state.standing().to_owned(),
+        good: state.good,
+    }
+}
+
+async fn backups(store: &dyn Store, about: About<'_>) -> Result<Backups> {
+    let listed = catalog::list(store, Some(about.database)).await?;
+    let rpo = about.rpo_seconds.map(crate::config::Span);
+    let status = status::status_of(about.database, rpo, &listed, about.now);
+    let good = listed.iter().filter(|s| s.good && s.at() <= about.now).take(1 + COMPARED);
+    let mut manifests: Vec<Manifest> = Vec::new();
+    for state in good {
+        match catalog::open(store, about.database, &state.backup_id).await {
+            Ok(backup) => manifests.push(backup.manifest),
+            // Gone since it was listed, or damaged: the listing tells of that.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let drops = manifests.split_first().map_or_else(Vec::new, |(newest, earlier)| drops(newest, earlier));
+    Ok(Backups {
+        status,
+        newest_started_at: listed.iter().filter_map(|s| s.summary.as_ref()).map(|s| s.started_at).max(),
+        oldest_at: listed.iter().map(BackupState::at).min(),
+        points: listed.iter().take(MOST_POINTS).map(point).collect(),
+        drops,
+    })
+}
+
+async fn drills(store: &dyn Store, database: &DatabaseSlug) -> Result<Vec<DrillSeen>> {
+    let reports = drill::latest_reports(store, database, DRILLS).await?;
+    let seen = |report: &crate::report::DrillReport| DrillSeen {
+        drill: LastDrill::from(report),
+        backup_id: report.backup.backup_id.clone(),
+        rpo_seconds: report.rpo.actual_seconds.value,
+        reasons: report.reasons.iter().take(REASONS).cloned().collect(),
+    };
+    Ok(reports.iter().map(seen).collect())
+}
+
+async fn unfinished(store: &dyn Store, about: About<'_>) -> Result<Unfinished> {
+    let folders = catalog::unfinished(store, Some(about.database)).await?;
+    let begun_before = before(about.now, about.thresholds.unfinished_upload);
+    Ok(Unfinished {
+        folders: folders.iter().map(|leftover| (leftover.last_written, leftover.bytes)).collect(),
+        uploads: store.pending_uploads(&format!("{}/", about.database), begun_before).await?,
+    })
+}
+
+async fn retention(store: &dyn Store, control: &dyn Store, about: About<'_>) -> Result<Retention> {
+    let policy = about.retention.policy();
+    let report = retention::run(store, control, about.database, &policy, true, about.context).await?;
+    let overdue = |since: &Timestamp| about.now.duration_since(*since) > RETENTION_GRACE;
+    let removal_overdue_since = report
+        .plan
+        .decisions
+        .iter()
+        .filter(|decision| decision.steps.contains(&Step::Remove))
+        .filter_map(|decision| decision.removal_from)
+        .filter(overdue)
+        .min();
+    #[expect(clippy::cast_precision_loss, reason = "hours between dumps")]
+    let schedule_hours = about.schedule_pause_seconds.map(|seconds| seconds as f64 / 3600.0);
+    let reach = policy.daily.reach_days(Tier::Daily).unwrap_or(7).min(31);
+    let from = about.now.saturating_sub(SignedDuration::from_hours(i64::from(reach) * 24)).unwrap_or(Timestamp::MIN);
+    let mut good: Vec<Timestamp> =
+        report.plan.decisions.iter().filter(|d| d.good && d.at >= from).map(|d| d.at).collect();
+    good.sort();
+    let gaps = good.windows(2).map(|pair| (pair[0], seconds_between(pair[0], pair[1])));
+    Ok(Retention {
+        lint: retention::lint(&policy, LintInput { schedule_hours, lock_days: None }),
+        longest_gap: gaps.max_by_key(|(_, seconds)| *seconds),
+        removal_overdue_since,
+        usd_per_month_now: report.usd_per_month_now,
+        usd_per_month_forecast: report.usd_per_month_forecast,
+        storage: report.storage,
+    })
+}
+
+/// What the control store holds; an `Err` where it cannot be read at all.
+pub(super) async fn control(
+    control: &dyn Store,
+    outbox: Option<&dyn Outbox>,
+    subscriptions: Option<&dyn Subscriptions>,
+    about: About<'_>,
+) -> Result<ControlFacts, Failure> {
+    let mut facts = ControlFacts::default();
+    match patiently("the control store", lease::holder(control, about.database, about.now)).await {
+        Ok(lease) => facts.lease = lease,
+        Err(failure) if failure.kind == ErrorKind::Corrupt.name() => facts.lease_trouble = Some(failure),
+        Err(failure) => return Err(failure),
+    }
+    let held = facts.lease.is_some();
+    facts.died = patiently("the control store", died(control, held, about)).await?;
+    if let Some(outbox) = outbox {
+        match patiently("the bus", outbox.send_again()).await {
+            Ok(told) => facts.told_again = told,
+            Err(failure) => facts.undelivered_trouble = Some(failure),
+        }
+    }
+    let overview = patiently("the control store", incidents::overview(control, Some(about.database))).await?;
+    facts.incidents = overview.open.len() as u64;
+    let unsent = overview.unsent.iter().map(|unsent| {
+        (unsent.title.clone(), unsent.last_error.clone().unwrap_or_else(|| "it was not handed on".to_owned()))
+    });
+    let undelivered = overview.undelivered.iter().map(|message| {
+        let why: Vec<String> = message.channels.iter().map(|(channel, why)| format!("{channel}: {why}")).collect();
+        (message.subject.clone(), why.join("; "))
+    });
+    facts.alerts = unsent.chain(undelivered).take(ALERTS).collect();
+    let undelivered = patiently("the control store", control.list("undelivered/")).await?;
+    facts.undelivered = undelivered.len() as u64;
+    if let Some(subscriptions) = subscriptions {
+        match patiently("the topic", subscriptions.unconfirmed()).await {
+            Ok(unconfirmed) => facts.unconfirmed = unconfirmed,
+            Err(failure) => facts.subscriptions_trouble = Some(failure),
+        }
+    }
+    Ok(facts)
+}
+
+/// Scheduled runs that were claimed, never answered, and cannot live any more. A failed run gives its claim back.
+async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(String, String)>> {
+    let mut died = Vec::new();
+    for operation in control.folders("runs/").await? {
+        let folder = format!("runs/{operation}/{}/", about.database);
+        let listed = control.list(&folder).await?;
+        for claim in listed.iter().filter(|o| o.key.strip_suffix(".json").is_none()) {
+            let age = about.now.duration_since(claim.modified);
+            let answered = listed.iter().any(|o| o.key == format!("{}.answer.json", claim.key));
+            if !answered && age > LONGEST_RUN && age < DEAD_RUNS && !(held && operation == "dump") {
+                died.push((operation.clone(), claim.key.trim_start_matches(&folder).to_owned()));
+            }
+        }
+    }
+    Ok(died)
+}
