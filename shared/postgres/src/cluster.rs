@@ -2,6 +2,7 @@
 
 mod account;
 mod guardian;
+mod left;
 
 use std::{
     fs,
@@ -19,8 +20,13 @@ use crate::{connect::ConnectionTarget, tools::ToolSearch};
 use account::Account;
 use guardian::Guardian;
 
+pub use left::LeftClusters;
+
 /// The superuser that initdb makes.
 pub const SUPERUSER: &str = "postgres";
+
+/// How the names of clusters' folders begin.
+const FOLDER_PREFIX: &str = "lifeboat-cluster-";
 
 /// Unix socket paths may have 107 bytes; the socket's own name takes some twenty.
 const LONGEST_SOCKET_FOLDER: usize = 85;
@@ -173,7 +179,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
 fn make_folder(work_folder: &Path, account: &Account) -> Result<PathBuf> {
     let doing = || format!("make a folder for a throwaway cluster in {}", work_folder.display());
     let folder = tempfile::Builder::new()
-        .prefix("lifeboat-cluster-")
+        .prefix(FOLDER_PREFIX)
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(work_folder)
         .or_error(ErrorKind::Config, doing())?

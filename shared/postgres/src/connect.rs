@@ -275,8 +275,25 @@ impl ConnectionTarget {
         self.connect_timeout
     }
 
-    fn is_socket(&self) -> bool {
+    pub(crate) fn is_socket(&self) -> bool {
         self.host.starts_with('/')
+    }
+
+    /// Whether connections are not encrypted.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.tls == Tls::Disable
+    }
+
+    /// Whether the server seems to run on this machine; a loopback address may also be the end of a tunnel.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        let loopback = |ip: IpAddr| ip.is_loopback();
+        self.is_socket() || self.address.or_else(|| self.host.parse().ok()).is_some_and(loopback)
+    }
+
+    /// Where a pinned target is reached over TCP.
+    pub(crate) fn socket_address(&self) -> Option<SocketAddr> {
+        let address = self.address.or_else(|| self.host.parse().ok())?;
+        Some(SocketAddr::new(address, self.port))
     }
 
     fn ca_file(&self) -> Option<PathBuf> {

@@ -4,6 +4,7 @@ pub mod classify;
 pub mod cluster;
 pub mod connect;
 mod credentials;
+pub mod health;
 pub mod inventory;
 pub mod quote;
 pub mod scratch;

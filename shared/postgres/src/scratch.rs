@@ -2,8 +2,10 @@
 
 mod database;
 mod globals;
+mod left;
 mod local;
 mod server;
 
+pub use left::LeftDatabases;
 pub use local::LocalScratch;
 pub use server::ServerScratch;

@@ -58,6 +58,12 @@ pub struct ClientTools {
 }
 
 impl ToolSearch {
+    /// Every complete set of client tools: version, major version, folder; in the order in which they are looked for.
+    pub(crate) async fn installed(&self) -> Vec<(String, u32, PathBuf)> {
+        let found = found::complete(&self.folders(), &CLIENT).await;
+        found.into_iter().map(|set| (set.version, set.major, set.folder)).collect()
+    }
+
     /// Client tools for a server: its own major version if there, else the oldest newer one.
     ///
     /// `server_version_num` is the server's, such as 150018. `ClientTool` where nothing fits, naming what was found;

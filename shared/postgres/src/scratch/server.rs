@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     manifest::SourceFacts,
@@ -97,7 +98,7 @@ impl ScratchProvider for ServerScratch {
         let mut made = Made { server: server.clone(), database, roles: Vec::new(), removed: false };
         let mut messages = make_roles(&session, globals, server.user(), &mut made.roles).await?;
         messages.extend(context.cancel.race(database::create(&session, &made.database, source)).await?);
-        let remark = format!("Scratch database of a Lifeboat drill, made {}; it may be dropped", context.clock.now());
+        let remark = remark(context.clock.now());
         let comment =
             format!("COMMENT ON DATABASE {} IS {}", quote::identifier(&made.database), quote::literal(&remark));
         session.batch_execute(&comment).await.map_err(|e| database_error("mark the scratch database", &e))?;
@@ -105,6 +106,24 @@ impl ScratchProvider for ServerScratch {
         let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
         Ok(Box::new(Database { made, target, messages }))
     }
+}
+
+const REMARK: (&str, &str) = ("Scratch database of a Lifeboat drill, made ", "; it may be dropped");
+
+/// What is written to a scratch database, so that it is known as such.
+fn remark(made_at: Timestamp) -> String {
+    format!("{}{made_at}{}", REMARK.0, REMARK.1)
+}
+
+/// When the database with this remark was made; none where the remark is not Lifeboat's.
+pub(super) fn made_at(remark: &str) -> Option<Timestamp> {
+    remark.strip_prefix(REMARK.0)?.strip_suffix(REMARK.1)?.parse().ok()
+}
+
+/// Drops a scratch database that outlived its drill. The roles made for it are not known any more, and stay.
+pub(super) async fn drop_left(server: &ConnectionTarget, database: &str) -> Result<String> {
+    let mut made = Made { server: server.clone(), database: database.to_owned(), roles: Vec::new(), removed: true };
+    made.remove().await
 }
 
 /// Roles of the backup that the server lacks, without any right and without a login; we become a member of each, so that

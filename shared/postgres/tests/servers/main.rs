@@ -11,6 +11,7 @@ mod checks;
 mod cluster;
 mod credentials;
 mod encodings;
+mod health;
 mod inventory;
 mod preflight;
 mod restore;
