@@ -12,7 +12,7 @@ CARGO_TARGET_DIR ?= target
 DEMO_OPTIONS = $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)") $(if $(STORE),--store "$(STORE)")
 SHELL_SCRIPTS = .ci/run image/entrypoint.sh tests/stack/setup tests/stack/layer tests/stack/check-advisories
 
-.PHONY: help setup demo test lint format bench cold-start soak functions up down status invoke layer clean
+.PHONY: help setup demo test lint format bench cold-start soak browser functions up down status invoke layer clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,7 +63,12 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 soak: ## Run the slow end-to-end tests
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
 	cargo build --release -p lifeboat-cli
-	cargo test --release -p lifeboat-tests --test e2e -- --ignored
+	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip health::browser
+
+browser: ## Look at the status page in Chromium: overflow, accessibility, keyboard; screenshots under target/browser
+	@tests/stack/setup compiler postgres15 browser
+	cargo build -p lifeboat-cli
+	cargo test -p lifeboat-tests --test e2e -- --ignored health::browser
 
 # `cargo lambda build` would compile every dependency a second time, in a folder of its own.
 functions: ## Build the Lambda functions for this machine, as the tests invoke them

@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Hold(Hold),
     /// End a hold
     Release(Release),
+    /// Look at everything that can go wrong between two backups, and say what to do
+    Health(Health),
     /// Show the state of every database
     Status(Status),
     /// Say what would go wrong with a dump; only reads the database
@@ -307,6 +309,19 @@ pub(crate) struct Release {
     pub(crate) backup: BackupReference,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lifeboat health
+  lifeboat health orders
+  lifeboat health --output json
+
+Exit codes: 0 nothing critical (warnings are printed), 8 the newest good backup is older than the RPO, 7 damage or a failed
+drill, 6 a store, 4 the database, 3 client tools; the first of these that applies. docs/HEALTH.md explains every finding.")]
+pub(crate) struct Health {
+    /// Only this database; without it, all that are configured or in the store
+    pub(crate) database: Option<DatabaseSlug>,
+}
+
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatusFormat {
@@ -316,12 +331,15 @@ pub(crate) enum StatusFormat {
     Json,
     /// Prometheus' text format.
     Prometheus,
+    /// The status page, as health writes it to the control store.
+    Html,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lifeboat status
-  lifeboat status --format prometheus > /var/lib/node_exporter/lifeboat.prom")]
+  lifeboat status --format prometheus > /var/lib/node_exporter/lifeboat.prom
+  lifeboat status --format html > status.html")]
 pub(crate) struct Status {
     /// Only this database
     pub(crate) database: Option<DatabaseSlug>,

@@ -5,6 +5,7 @@ mod demo;
 mod drill;
 mod dump;
 mod fetch;
+mod health;
 mod hold;
 mod list;
 mod preflight;
@@ -35,6 +36,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::Retention(command) => retention::run(app, command).await,
         Command::Hold(arguments) => hold::hold(app, arguments).await,
         Command::Release(arguments) => hold::release(app, arguments).await,
+        Command::Health(arguments) => health::run(app, arguments).await,
         Command::Status(arguments) => status::run(app, arguments).await,
         Command::Preflight(arguments) => preflight::run(app, arguments).await,
         Command::Config(Configuration::Check) => config::check(app),

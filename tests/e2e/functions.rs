@@ -3,6 +3,7 @@
 mod drill;
 mod dump;
 mod emulator;
+mod health;
 mod retention;
 mod told;
 mod verify;

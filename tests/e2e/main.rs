@@ -7,6 +7,7 @@ mod crashes;
 mod damage;
 mod errors;
 mod functions;
+mod health;
 mod large;
 mod operations;
 mod round_trip;

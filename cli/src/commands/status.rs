@@ -2,8 +2,10 @@
 
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
+    health::Page,
     status::{self, Watched},
 };
+use serde_json::json;
 
 use crate::{
     answer::Answer,
@@ -12,9 +14,15 @@ use crate::{
 };
 
 pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
-    if app.output == Output::Json && arguments.format == Some(StatusFormat::Prometheus) {
-        return Err(Error::new(ErrorKind::Usage, "--output json contradicts --format prometheus")
+    if let (Output::Json, Some(format @ (StatusFormat::Prometheus | StatusFormat::Html))) =
+        (app.output, arguments.format)
+    {
+        let name = if format == StatusFormat::Html { "html" } else { "prometheus" };
+        return Err(Error::new(ErrorKind::Usage, format!("--output json contradicts --format {name}"))
             .with_hint("leave one of them out"));
+    }
+    if arguments.format == Some(StatusFormat::Html) {
+        return page(app, arguments).await;
     }
     let store = app.store().await?;
     let control = app.setup.open_control().await?;
@@ -36,7 +44,20 @@ pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
         Some(StatusFormat::Text) | None if watched.is_empty() => {
             format!("There is no database in {} and none is configured.\n", store.url())
         }
-        Some(StatusFormat::Text) | None => status.to_string(),
+        Some(StatusFormat::Text | StatusFormat::Html) | None => status.to_string(),
     };
     Answer::new(&status, text)
+}
+
+/// The status page as of now, from what health last saw.
+async fn page(app: &App, arguments: &Status) -> Result<Answer> {
+    let control = app.setup.open_control().await?;
+    let reading = Page::read(&*control, app.context.clock.now());
+    let mut page = app.context.cancel.race(reading).await?;
+    if let Some(named) = &arguments.database {
+        page.states.retain(|state| state.database == *named);
+        page.incidents.retain(|incident| incident.database == named.as_str());
+    }
+    let html = page.to_html()?;
+    Answer::new(&json!({ "html": html }), html)
 }

@@ -2,6 +2,7 @@
 
 mod drill;
 mod dump;
+mod health;
 mod retention;
 mod verify;
 
@@ -11,6 +12,7 @@ use crate::setup::{Selected, Setup};
 
 pub use drill::drill;
 pub use dump::dump;
+pub use health::health;
 pub use retention::retention;
 pub use verify::verify;
 

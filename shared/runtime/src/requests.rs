@@ -2,6 +2,7 @@
 
 mod drill;
 mod dump;
+mod health;
 mod retention;
 mod verify;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
+pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};
 pub use retention::RetentionRequest;
 pub use verify::{BackupVerdict, Verified, VerifyAnswer, VerifyRequest, VerifyTrigger};
 
@@ -61,6 +63,9 @@ mod tests {
         }
         for (name, retention) in samples::<RetentionRequest>("retention") {
             assert_eq!((retention.dry_run, retention.scheduled_at.is_some()), (name == "plan", name == "daily"));
+        }
+        for (name, health) in samples::<HealthRequest>("health") {
+            assert_eq!(health.database.is_some(), name == "orders");
         }
         let verify = samples::<VerifyTrigger>("verify");
         let kinds: Vec<_> =

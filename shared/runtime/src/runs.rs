@@ -2,6 +2,7 @@
 
 mod drill;
 mod dump;
+mod health;
 mod retention;
 mod verify;
 
@@ -9,6 +10,7 @@ pub use drill::{DrillOptions, drill};
 pub(crate) use drill::{drill_untold, failed as drill_failed};
 pub(crate) use dump::dump_untold;
 pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
+pub use health::{Looked, health};
 pub use retention::{retention_apply, retention_plan};
 pub(crate) use retention::{retention_failed, retention_untold};
 pub(crate) use verify::could_not_of;

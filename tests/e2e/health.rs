@@ -1,0 +1,5 @@
+//! Health through the program: what it finds, how it ends, what it says once something stopped and came back.
+
+mod browser;
+mod prometheus;
+mod watched;
