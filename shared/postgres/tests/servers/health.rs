@@ -15,14 +15,14 @@ use lifeboat_postgres::{
     tools::ToolSearch,
 };
 
-use crate::setting::{MAJORS, cluster, create_database, options, run, search, tool};
+use crate::setting::{MAJORS, cluster, create_database, options, run, search};
 
-async fn observe(target: &ConnectionTarget) -> ServerFacts {
+pub(crate) async fn observe(target: &ConnectionTarget) -> ServerFacts {
     PgWatched::new(target.clone()).observe(Timestamp::now()).await.unwrap()
 }
 
 /// Looks until there is something to be seen; a minute at most.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = look().await {
@@ -33,12 +33,12 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), looking).await.unwrap_or_else(|_| panic!("still not: {what}"))
 }
 
-async fn sql(target: &ConnectionTarget, statement: &str) {
+pub(crate) async fn sql(target: &ConnectionTarget, statement: &str) {
     target.connect("test").await.unwrap().batch_execute(statement).await.unwrap();
 }
 
 /// A cluster with these settings beside the usual ones.
-async fn cluster_with(major: u32, settings: &[(&str, &str)]) -> ThrowawayCluster {
+pub(crate) async fn cluster_with(major: u32, settings: &[(&str, &str)]) -> ThrowawayCluster {
     let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     ThrowawayCluster::start(&ClusterOptions { settings, ..options(major) }).await.unwrap()
 }
@@ -163,94 +163,6 @@ async fn a_role_that_ends_and_sees_little_is_seen_as_such() {
     let role = facts.role.unwrap();
     assert_eq!((role.valid_until, role.sees_all), (None, true));
     assert!(facts.wal_bytes.is_some(), "{:?}", facts.hidden);
-}
-
-#[tokio::test]
-async fn a_standby_tells_how_far_it_lies_behind_and_its_primary_too() {
-    let settings = [("wal_level", "replica"), ("max_wal_senders", "4"), ("hot_standby", "on")];
-    let primary = cluster_with(15, &settings).await;
-    let target = create_database(&primary, "origin", "").await;
-    let copy = tempfile::tempdir().unwrap();
-    let data = copy.path().join("data");
-    let mut command = tool(15, "pg_basebackup", &primary.tcp_target("postgres")).await;
-    command.env("PGDATABASE", "").args(["-D", data.to_str().unwrap(), "-R", "-X", "stream", "-c", "fast"]);
-    run(command);
-    let standby = Standby::start(copy.path(), &data).await;
-    // Replay is held back, so that there is a lag to be seen.
-    let on_standby = standby.target("origin");
-    let facts = until("the standby streams", async || {
-        let facts = observe(&target).await;
-        facts.standbys.iter().any(|s| s.state == "streaming").then_some(facts)
-    })
-    .await;
-    assert_eq!(facts.standbys.len(), 1);
-    let seen = observe(&on_standby).await;
-    assert!(seen.standby && seen.replay.as_ref().is_some_and(|r| r.receiving), "{:?}", seen.replay);
-    assert!(seen.ids.is_some() && seen.hidden.is_empty(), "{:?}", seen.hidden);
-    sql(&on_standby, "SELECT pg_catalog.pg_wal_replay_pause()").await;
-    sql(&target, "CREATE TABLE public.t AS SELECT pg_catalog.generate_series(1, 10000) AS a").await;
-    until("both see the lag", async || {
-        let (behind, facts) = (observe(&on_standby).await, observe(&target).await);
-        let seen = behind.replay.as_ref().is_some_and(|r| r.delay_seconds > 0.0);
-        (seen && facts.standbys.first()?.lag_bytes > Some(0)).then_some(())
-    })
-    .await;
-    // Cut off from its primary it says so, and counts from what it knows.
-    drop(primary);
-    let alone =
-        until("the standby is cut off", async || observe(&on_standby).await.replay.filter(|replay| !replay.receiving))
-            .await;
-    assert!(alone.delay_seconds > 0.0);
-}
-
-/// A second server beside a throwaway cluster, made of its copy.
-struct Standby {
-    data: String,
-    bin: std::path::PathBuf,
-    socket: String,
-    port: u16,
-}
-
-impl Standby {
-    async fn start(folder: &Path, data: &Path) -> Self {
-        let bin = search().find_for(150_000).await.unwrap().folder().to_owned();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let socket = folder.join("socket");
-        fs::create_dir(&socket).unwrap();
-        let settings =
-            format!("\nport = {port}\nunix_socket_directories = '{}'\narchive_mode = off\n", socket.display());
-        let file = data.join("postgresql.conf");
-        fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
-        // PostgreSQL refuses to run as root.
-        let mut own = Command::new("chown");
-        own.args(["-R", "postgres"]).arg(folder);
-        run(own);
-        let standby = Self { data: data.display().to_string(), bin, socket: socket.display().to_string(), port };
-        let mut start = standby.pg_ctl();
-        start.args(["-w", "-l"]).arg(folder.join("log")).arg("start");
-        start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        assert!(start.status().unwrap().success(), "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
-        standby
-    }
-
-    fn pg_ctl(&self) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]);
-        command.arg(self.bin.join("pg_ctl")).args(["-D", &self.data]).current_dir("/").env("LC_ALL", "C");
-        command
-    }
-
-    fn target(&self, database: &str) -> ConnectionTarget {
-        ConnectionTarget::local(&self.socket, self.port, "postgres", None, database)
-    }
-}
-
-impl Drop for Standby {
-    fn drop(&mut self) {
-        let mut stop = self.pg_ctl();
-        let _ = stop.args(["-m", "immediate", "stop"]).stdout(std::process::Stdio::null()).status();
-    }
 }
 
 /// Makes a certificate for `localhost` in a folder that the server can read: key, certificate.

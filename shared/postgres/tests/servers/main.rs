@@ -12,6 +12,7 @@ mod cluster;
 mod credentials;
 mod encodings;
 mod health;
+mod health_standby;
 mod inventory;
 mod preflight;
 mod restore;
