@@ -63,12 +63,12 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 soak: ## Run the slow end-to-end tests
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
 	cargo build --release -p lifeboat-cli
-	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip health::browser
+	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip ::browser::
 
-browser: ## Look at the status page in Chromium: overflow, accessibility, keyboard; screenshots under target/browser
+browser: ## Look at status page and mail in Chromium: overflow, accessibility, keyboard; screenshots under target/browser
 	@tests/stack/setup compiler postgres15 browser
 	cargo build -p lifeboat-cli
-	cargo test -p lifeboat-tests --test e2e -- --ignored health::browser
+	cargo test -p lifeboat-tests --test e2e -- --ignored ::browser::
 
 # `cargo lambda build` would compile every dependency a second time, in a folder of its own.
 functions: ## Build the Lambda functions for this machine, as the tests invoke them

@@ -105,6 +105,9 @@ pub(crate) enum Command {
     Status(Status),
     /// Say what would go wrong with a dump; only reads the database
     Preflight(Preflight),
+    /// Try whether alerts arrive, and list what lasts
+    #[command(subcommand)]
+    Alert(Alert),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Configuration),
@@ -355,6 +358,29 @@ pub(crate) struct Status {
 pub(crate) struct Preflight {
     /// The database
     pub(crate) database: Option<DatabaseSlug>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  lifeboat alert test
+  lifeboat alert digest
+  lifeboat alert list")]
+pub(crate) enum Alert {
+    /// Send one message, marked as a test, to the topic and to every channel
+    #[command(after_help = "Example:
+  lifeboat alert test
+
+Exit code 6 if one of them did not take it.")]
+    Test,
+    /// Send the digest now, whether it is due or not
+    #[command(after_help = "Example, for a crontab where no functions run:
+  0 7 * * 1  lifeboat alert digest")]
+    Digest,
+    /// List open incidents, and messages that did not arrive
+    #[command(after_help = "Examples:
+  lifeboat alert list
+  lifeboat alert list orders --output json")]
+    List(OneDatabase),
 }
 
 #[derive(Debug, Subcommand)]

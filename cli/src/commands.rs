@@ -1,5 +1,6 @@
 //! The commands: each asks the core, and shapes the answer for people and programs.
 
+mod alert;
 mod config;
 mod demo;
 mod drill;
@@ -39,6 +40,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::Health(arguments) => health::run(app, arguments).await,
         Command::Status(arguments) => status::run(app, arguments).await,
         Command::Preflight(arguments) => preflight::run(app, arguments).await,
+        Command::Alert(command) => alert::run(app, command).await,
         Command::Config(Configuration::Check) => config::check(app),
         Command::Demo(arguments) => demo::run(app, arguments).await,
         // Needs no set-up and is done before.

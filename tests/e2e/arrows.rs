@@ -7,14 +7,25 @@ use lifeboat_tests::cluster::{repository, run};
 use serde_json::Value;
 
 /// For each crate, the crates of the workspace that it may depend on outside its tests.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("lifeboat-archive", &[]),
     ("lifeboat-aws", &["lifeboat-core"]),
+    ("lifeboat-channels", &["lifeboat-core"]),
     ("lifeboat-core", &["lifeboat-archive"]),
     ("lifeboat-postgres", &["lifeboat-archive", "lifeboat-core"]),
     ("lifeboat-store", &["lifeboat-archive", "lifeboat-core"]),
     ("lifeboat-testkit", &["lifeboat-archive", "lifeboat-core"]),
-    ("lifeboat-runtime", &["lifeboat-archive", "lifeboat-aws", "lifeboat-core", "lifeboat-postgres", "lifeboat-store"]),
+    (
+        "lifeboat-runtime",
+        &[
+            "lifeboat-archive",
+            "lifeboat-aws",
+            "lifeboat-channels",
+            "lifeboat-core",
+            "lifeboat-postgres",
+            "lifeboat-store",
+        ],
+    ),
     (
         "lifeboat-functions",
         &["lifeboat-archive", "lifeboat-core", "lifeboat-postgres", "lifeboat-store", "lifeboat-runtime"],

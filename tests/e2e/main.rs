@@ -1,5 +1,6 @@
 //! End-to-end tests: real clusters, real stores, the real program. One binary, one module per concern.
 
+mod alerts;
 mod arrows;
 mod client_tools;
 mod concurrent_ddl;

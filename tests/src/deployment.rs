@@ -50,6 +50,7 @@ impl Deployment {
         let mut deployment = Self { aws, name: name.to_owned(), folder: folder.to_owned(), environment: Vec::new() };
         deployment.environment.extend(environment.iter().cloned());
         deployment.environment.push(("LIFEBOAT_EVENT_BUS".to_owned(), deployment.bus().to_owned()));
+        deployment.environment.push(("LIFEBOAT_ALERT_TOPIC".to_owned(), deployment.topic_arn()));
         aws.json("events", "CreateEventBus", &json!({ "Name": deployment.bus() }))?;
         aws.query("sns", "CreateTopic", &[("Name", &format!("{name}-alerts"))])?;
         for queue in ["dead-letters", "events-seen", "alerts-seen"] {

@@ -2,10 +2,14 @@
 
 mod bus;
 mod client;
+mod email;
 mod rds;
 mod secrets;
+mod topic;
 
 pub use bus::EventBridge;
 pub use client::{Aws, AwsSettings};
+pub use email::SesEmail;
 pub use rds::RdsTokens;
 pub use secrets::SecretsManager;
+pub use topic::SnsTopic;

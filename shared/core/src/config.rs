@@ -12,6 +12,7 @@ use crate::{
     retention::TierRule,
 };
 
+mod alerts;
 mod health;
 pub mod keys;
 mod retention;
@@ -19,6 +20,7 @@ mod schedule;
 mod secret;
 mod units;
 
+pub use alerts::{AlertsConfig, ChannelConfig, ChannelTo, DigestDay, DigestEvery, EscalateAfter, ParseWordError};
 pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
@@ -206,8 +208,8 @@ pub struct RetentionConfig {
     pub reclaim_unfinished_after_days: Setting<u32>,
 }
 
-/// The whole configuration in force.
-#[derive(Debug, Clone, PartialEq)]
+/// The whole configuration in force. The default says nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     /// The file it came from, if any.
     pub file: Option<PathBuf>,
@@ -229,6 +231,8 @@ pub struct Config {
     pub bus: Option<Setting<String>>,
     /// Thresholds of health for databases that set none of their own.
     pub health: HealthConfig,
+    /// Whom alerts reach.
+    pub alerts: AlertsConfig,
     /// The databases.
     pub databases: BTreeMap<DatabaseSlug, DatabaseConfig>,
 }
@@ -327,6 +331,7 @@ impl Config {
         rows.maybe("tls.root_cert", self.root_cert.as_ref());
         rows.maybe("events.bus", self.bus.as_ref());
         self.health.in_force("health", &mut rows);
+        self.alerts.in_force(&mut rows);
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);
         }

@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod config;
 pub mod deliveries;
+pub mod digest;
 pub mod drill;
 pub mod dump;
 pub mod error;

@@ -3,6 +3,7 @@
 mod audience;
 mod compose;
 mod digest;
+mod digest_view;
 mod foreign;
 mod html;
 mod kind;

@@ -12,7 +12,7 @@ mod storage_class;
 mod undo;
 mod verdict;
 
-pub use gather::{Gathered, gather};
+pub use gather::{Gathered, gather, storage};
 pub use lint::{LintInput, lint};
 pub use plan::{BackupFacts, Decision, Facts, LeftoverDecision, LeftoverFacts, Plan, Step, UploadSweep, plan};
 pub use policy::{Policy, TierRule};

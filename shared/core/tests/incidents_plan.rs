@@ -251,6 +251,16 @@ fn what_matters_too_little_is_told_to_nobody_until_it_matters_more() {
 }
 
 #[test]
+fn the_end_is_told_to_whoever_heard_of_it_at_its_gravest() {
+    let mut story = Story::new(terms());
+    story.batch(0, &[degraded(0, &[("wal_piles_up", Severity::Critical)])]);
+    assert_eq!(story.batch(60, &[degraded(60, &[("wal_piles_up", Severity::Warning)])]), []);
+    story.batch(25 * 60, &[]);
+    assert_eq!(story.batch(26 * 60, &[degraded(26 * 60, &[])]), news("health:wal_piles_up", Change::Resolved));
+    assert_eq!(story.told.last().unwrap().entry.severity, Severity::Critical);
+}
+
+#[test]
 fn successes_are_told_only_where_that_is_asked_for_and_once() {
     let mut quiet = Story::new(terms());
     assert_eq!(quiet.batch(0, &[completed(0, true)]), []);

@@ -1,5 +1,6 @@
 //! Puts the configuration in force together: flags beat the environment, the environment beats the file.
 
+mod alerts;
 mod file;
 mod health;
 mod section;
@@ -11,7 +12,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    config::{Config, HealthConfig, Origin, Setting, default_codec},
+    config::{AlertsConfig, Config, HealthConfig, Origin, Setting, default_codec},
 };
 use lifeboat_store::Location;
 
@@ -32,7 +33,7 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 15] = [
     ("LIFEBOAT_CONFIG", "the configuration file"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
@@ -40,6 +41,7 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("LIFEBOAT_CLIENT_TOOLS", "client_tools"),
     ("LIFEBOAT_RESTORER", "restorer"),
     ("LIFEBOAT_EVENT_BUS", "events.bus"),
+    ("LIFEBOAT_ALERT_TOPIC", "alerts.topic"),
     ("LIFEBOAT_LOG", "what is logged, such as debug"),
     ("LIFEBOAT_DEADLINE_MARGIN", "how long before its deadline a function stops"),
     ("LIFEBOAT_TIME_LIMIT", "how long a function has where its runtime names no deadline"),
@@ -62,6 +64,7 @@ pub(crate) fn nothing() -> Config {
         root_cert: None,
         bus: None,
         health: HealthConfig::default(),
+        alerts: AlertsConfig::default(),
         databases: BTreeMap::new(),
     }
 }
@@ -112,6 +115,9 @@ fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()>
     }
     if let Some(found) = text("LIFEBOAT_EVENT_BUS")? {
         config.bus = Some(found);
+    }
+    if let Some(found) = text("LIFEBOAT_ALERT_TOPIC")? {
+        config.alerts.topic = Some(found);
     }
     if let Some(found) = text("LIFEBOAT_RESTORER")? {
         let major = found.value.parse().ok().filter(|n| (9..=99).contains(n)).ok_or_else(|| {

@@ -1,8 +1,10 @@
 //! What the functions do with a request that was decoded.
 
+mod alert;
 mod drill;
 mod dump;
 mod health;
+mod notify;
 mod retention;
 mod verify;
 
@@ -10,9 +12,11 @@ use lifeboat_core::{Error, ErrorKind, Result, ids::DatabaseSlug};
 
 use crate::setup::{Selected, Setup};
 
+pub use alert::alert;
 pub use drill::drill;
 pub use dump::dump;
 pub use health::health;
+pub use notify::notify;
 pub use retention::retention;
 pub use verify::verify;
 

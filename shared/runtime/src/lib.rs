@@ -1,5 +1,6 @@
 //! Where Lifeboat meets its surroundings: environment and file become a configuration, a configuration becomes open ports.
 
+pub mod alerting;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -19,6 +20,8 @@ pub mod stop;
 pub mod telemetry;
 pub mod telling;
 
+pub use alerting::Opened;
+pub use lifeboat_channels::Patience;
 pub use scheduled::error_document;
 pub use setup::{Selected, Setup};
 pub use telling::{Told, publish, send_undelivered, tell};

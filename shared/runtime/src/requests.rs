@@ -1,5 +1,6 @@
 //! Requests and answers of the operations, one shape for functions, command line and `events/*.json`.
 
+mod alert;
 mod drill;
 mod dump;
 mod health;
@@ -9,6 +10,9 @@ mod verify;
 use lifeboat_core::manifest::PhaseDuration;
 use serde::{Deserialize, Serialize};
 
+pub use alert::{
+    AlertAnswer, AlertRequest, AlertWish, Batch, Notified, NotifyAnswer, NotifyRequest, SqsFailure, SqsFailures,
+};
 pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
 pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};

@@ -1,15 +1,17 @@
 //! JSON Schema of everything that crosses the bus or asks a function, made from the types.
 
-use lifeboat_core::events::Event;
+use lifeboat_core::{events::Event, messages::Message};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use crate::requests::{DrillRequest, DumpRequest, RetentionRequest, VerifyRequest};
+use crate::requests::{AlertWish, DrillRequest, DumpRequest, RetentionRequest, VerifyRequest};
 
 /// Every schema with the name of its file below `events/schema/`.
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("event.json", of::<Event>()),
+        ("message.json", of::<Message>()),
+        ("alert-wish.json", of::<AlertWish>()),
         ("dump-request.json", of::<DumpRequest>()),
         ("verify-request.json", of::<VerifyRequest>()),
         ("retention-request.json", of::<RetentionRequest>()),

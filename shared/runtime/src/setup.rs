@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use lifeboat_aws::Aws;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
@@ -66,13 +67,22 @@ impl Setup {
         self.operation
     }
 
-    /// The bus that runs tell what happened, if there is one.
+    /// The bus that runs tell what happened, if there is one. Without a bus, but with a topic or channels, this process
+    /// makes incidents of events and tells people itself.
     pub async fn open_bus(&self) -> Result<Option<Arc<dyn EventBus>>> {
         let Some(bus) = &self.config.bus else {
-            tracing::debug!("no bus is configured: nobody is told");
+            if self.config.alerts.reach_somebody() {
+                return Ok(Some(self.own_bus()));
+            }
+            tracing::debug!("neither a bus nor a channel is configured: nobody is told");
             return Ok(None);
         };
         self.kept.bus(&bus.value).await.map(Some)
+    }
+
+    /// The AWS settings, for topics and mail.
+    pub(crate) async fn aws(&self) -> Result<&Aws> {
+        self.kept.aws().await
     }
 
     /// The value of a secret setting. One of Secrets Manager is fetched once per process.

@@ -8,6 +8,7 @@ pub mod http;
 mod memory_bus;
 mod memory_secrets;
 mod memory_store;
+mod people;
 pub mod servers;
 
 pub use backups::{BackupBuilder, attestation, store_attestation};
@@ -17,3 +18,4 @@ pub use faults::{Action, Fault, Gate, Operation};
 pub use memory_bus::MemoryBus;
 pub use memory_secrets::MemorySecrets;
 pub use memory_store::MemoryStore;
+pub use people::MemoryPeople;

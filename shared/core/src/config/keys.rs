@@ -14,7 +14,7 @@ pub struct Section {
 /// The top of the file.
 pub const TOP: Section = Section {
     path: "",
-    keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "health", "databases"],
+    keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "health", "alerts", "databases"],
 };
 /// `[store]`
 pub const STORE: Section = Section { path: "store", keys: &["url", "region", "endpoint"] };
@@ -24,6 +24,32 @@ pub const CONTROL_STORE: Section = Section { path: "control_store", keys: &["url
 pub const TLS: Section = Section { path: "tls", keys: &["root_cert"] };
 /// `[events]`
 pub const EVENTS: Section = Section { path: "events", keys: &["bus"] };
+/// `[alerts]`
+pub const ALERTS: Section = Section {
+    path: "alerts",
+    keys: &[
+        "topic",
+        "reminder",
+        "escalate_after",
+        "severity",
+        "digest",
+        "digest_day",
+        "digest_hour",
+        "contacts",
+        "escalation_contacts",
+        "per_run",
+        "channels",
+    ],
+};
+/// `[alerts.channels.team]`
+pub const CHANNEL: Section = Section {
+    path: "alerts.channels.<name>",
+    keys: &["slack", "webhook", "email", "severity", "escalation", "databases"],
+};
+/// `webhook = { … }`
+pub const WEBHOOK: Section = Section { path: "alerts.channels.<name>.webhook", keys: &["url", "routing_key"] };
+/// `email = { … }`
+pub const EMAIL: Section = Section { path: "alerts.channels.<name>.email", keys: &["from", "to", "smtp", "ses"] };
 /// `[databases.orders]`
 pub const DATABASE: Section = Section {
     path: "databases.<name>",
@@ -66,13 +92,17 @@ pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret",
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 15] = [
+pub const SECTIONS: [Section; 19] = [
     TOP,
     STORE,
     CONTROL_STORE,
     TLS,
     EVENTS,
     HEALTH_OF_ALL,
+    ALERTS,
+    CHANNEL,
+    WEBHOOK,
+    EMAIL,
     DATABASE,
     RETENTION,
     TIER,

@@ -8,7 +8,7 @@ use crate::{
     Error, ErrorKind, Result,
     catalog::{self, BackupState},
     config::{RetentionConfig, Thresholds},
-    drill,
+    digest, drill,
     events::Failure,
     health::{
         Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, Unfinished, drops,
@@ -233,6 +233,8 @@ pub(super) async fn control(
         (message.subject.clone(), why.join("; "))
     });
     facts.alerts = unsent.chain(undelivered).take(ALERTS).collect();
+    let digest = patiently("the control store", digest::last(control)).await?;
+    facts.last_digest_at = digest.map(|digest| digest.waiting_since());
     let undelivered = patiently("the control store", control.list("undelivered/")).await?;
     facts.undelivered = undelivered.len() as u64;
     if let Some(subscriptions) = subscriptions {

@@ -247,8 +247,10 @@ impl Work<'_> {
         };
         incident.state = State::Resolved;
         incident.resolved_at = Some(at);
+        // Whoever heard of it at its gravest hears that it is over.
+        incident.severity = incident.told.unwrap_or(incident.severity).max(incident.severity);
         why.clone_into(&mut incident.what);
-        incident.remedy = None;
+        (incident.remedy, incident.report) = (None, None);
         self.resolved += 1;
         if incident.told.is_some() {
             self.notice(kind, Change::Resolved, at);
@@ -262,7 +264,7 @@ impl Work<'_> {
             return;
         }
         let database = &self.ledger.database;
-        let told = Told { database, kind, backup: None, report: None, protection: None };
+        let told = Told { database, kind, backup: None, protection: None };
         let entry = Entry {
             database: database.clone(),
             kind: kind.clone(),
@@ -309,7 +311,7 @@ impl Work<'_> {
                 due.insert(kind.clone(), Change::Reminder);
             }
             if due.contains_key(kind) {
-                (incident.told, incident.told_at) = (Some(incident.severity), Some(now));
+                (incident.told, incident.told_at) = (incident.told.max(Some(incident.severity)), Some(now));
             }
         }
         for (kind, change) in due {
@@ -324,13 +326,7 @@ impl Work<'_> {
         let Some(incident) = self.ledger.incidents.get(kind) else { return };
         let database = &self.ledger.database;
         let protection = self.ledger.protection().cloned();
-        let told = Told {
-            database,
-            kind,
-            backup: incident.backup.as_ref(),
-            report: incident.report.as_deref(),
-            protection: protection.as_ref(),
-        };
+        let told = Told { database, kind, backup: incident.backup.as_ref(), protection: protection.as_ref() };
         let words = tell(&told, change == Change::Resolved);
         let id = format!("{database}/{kind}/{}/{}/{at}", name(change), incident.opened_at);
         let entry = Entry {
@@ -339,7 +335,10 @@ impl Work<'_> {
             change,
             severity: incident.severity,
             title: words.title,
-            what: incident.what.clone(),
+            what: match &incident.report {
+                Some(report) => format!("{}\nReport: {report} in the store", incident.what),
+                None => incident.what.clone(),
+            },
             meaning: words.meaning,
             since: incident.opened_at,
             at: incident.last_at,

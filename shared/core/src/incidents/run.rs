@@ -18,14 +18,15 @@ use super::{
     claims::{claim, release, settle},
     known,
     ledger::{FOLDER, LIMIT, Ledger, Notice, ledger_key},
-    plan::{Planned, Terms, plan},
+    plan::{Planned, plan},
+    policy::Policy,
     send::{Outlet, entries},
 };
 use crate::{
     Error, ErrorKind, Result, deliveries,
     events::{Body, Event},
     ids::DatabaseSlug,
-    messages::{Signature, of_entries},
+    messages::of_entries,
     ports::{RunContext, Store, Swap},
 };
 
@@ -35,6 +36,8 @@ const AT_ONCE: usize = 16;
 const ATTEMPTS: u32 = 20;
 /// The longest pause between two of them.
 const PAUSE_MS: u64 = 200;
+/// The longest pause before what was sent is tried to be written down again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Databases of one batch for which the store is asked what protects them.
 const ASKED: usize = 20;
 /// How often all databases are looked at, for reminders and for what could not be sent.
@@ -53,23 +56,6 @@ pub struct AlertPorts {
     pub outlet: Outlet,
     /// What this process has told while the control store could not be reached.
     pub blind: Arc<Mutex<BTreeSet<String>>>,
-}
-
-/// What the configuration says about alerts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// For a database that is not configured.
-    pub terms: Terms,
-    /// Per database.
-    pub databases: BTreeMap<DatabaseSlug, Terms>,
-    /// What stands below messages.
-    pub signature: Signature,
-}
-
-impl Policy {
-    fn of(&self, database: &DatabaseSlug) -> &Terms {
-        self.databases.get(database).unwrap_or(&self.terms)
-    }
 }
 
 /// One event as it was received.
@@ -111,11 +97,12 @@ pub async fn run(ports: &AlertPorts, policy: &Policy, batch: &[Received], contex
         of.entry(&received.event.database).or_default().push(received);
     }
     let asked = AtomicUsize::new(0);
-    let work = of.iter().map(|(database, received)| {
+    let mut work = Vec::new();
+    for (database, received) in &of {
         let events: Vec<&Event> = received.iter().map(|r| &r.event).collect();
-        let asked = &asked;
-        async move { (*database, fold(ports, policy, database, &events, asked, context).await) }
-    });
+        let (asked, database) = (&asked, *database);
+        work.push(async move { (database, fold(ports, policy, database, &events, asked, context).await) });
+    }
     let folded: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
     let mut outcome = BatchOutcome::default();
     let mut claimed: Vec<Notice> = Vec::new();
@@ -164,10 +151,10 @@ async fn tell(
     let databases: BTreeSet<&DatabaseSlug> = claimed.iter().map(|n| &n.entry.database).collect();
     let result = ports.outlet.hand_on(&*ports.control, &message, context).await;
     let error = result.as_ref().err().map(ToString::to_string);
-    let afterwards = databases.iter().map(|database| {
-        let error = error.as_deref();
-        async move { after(ports, database, error, context).await }
-    });
+    let mut afterwards = Vec::new();
+    for database in &databases {
+        afterwards.push(after(ports, database, error.as_deref(), context));
+    }
     stream::iter(afterwards).buffer_unordered(AT_ONCE).collect::<()>().await;
     match result {
         Ok(()) => {
@@ -183,17 +170,24 @@ async fn tell(
     }
 }
 
-/// Takes the notices that were sent out of a ledger, or gives them back.
+/// Takes the notices that were sent out of a ledger, or gives them back. Tried for a while: what is not on record as sent
+/// is sent once more when its claim has lapsed.
 async fn after(ports: &AlertPorts, database: &DatabaseSlug, error: Option<&str>, context: &RunContext) {
-    let changed = change(&*ports.control, database, context, |ledger| {
-        match error {
-            Some(error) => release(ledger, &context.run_id, error),
-            None => settle(ledger, &context.run_id),
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let changed = change(&*ports.control, database, context, |ledger| {
+            match error {
+                Some(error) => release(ledger, &context.run_id, error),
+                None => settle(ledger, &context.run_id),
+            }
+            Ok(())
+        });
+        let Err(error) = changed.await else { return };
+        if pause > LONGEST_PAUSE || context.cancel.pause(pause).await.is_err() {
+            tracing::error!(%error, %database, "the ledger does not say what was sent; it may be sent once more");
+            return;
         }
-        Ok(())
-    });
-    if let Err(error) = changed.await {
-        tracing::error!(%error, %database, "the ledger does not say what was sent; it may be sent once more");
+        pause *= 4;
     }
 }
 
@@ -207,7 +201,10 @@ async fn fold(
     context: &RunContext,
 ) -> Result<(Planned, Vec<Notice>)> {
     let mut known = None;
-    let grave = events.iter().any(|e| matches!(e.body, Body::BackupFailed(_) | Body::BackupCorrupt(_)));
+    let asks = |body: &Body| {
+        matches!(body, Body::BackupFailed(_) | Body::BackupCorrupt(_) | Body::VerifyFailed(_) | Body::DrillFailed(_))
+    };
+    let grave = events.iter().any(|e| asks(&e.body));
     if let (true, Some(store)) = (grave, &ports.store)
         && read(&*ports.control, database).await?.0.protection().is_none()
         && asked.fetch_add(1, Ordering::Relaxed) < ASKED
@@ -246,10 +243,13 @@ async fn look_around(
         Vec::new()
     });
     let asked = AtomicUsize::new(ASKED);
-    let work = databases.iter().filter(|database| !but.contains(database)).map(|database| {
+    let mut work = Vec::new();
+    for database in &databases {
         let asked = &asked;
-        async move { (database, fold(ports, policy, database, &[], asked, context).await) }
-    });
+        if !but.contains(database) {
+            work.push(async move { (database, fold(ports, policy, database, &[], asked, context).await) });
+        }
+    }
     let folded: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
     let mut claimed = Vec::new();
     for (database, result) in folded {

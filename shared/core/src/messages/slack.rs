@@ -72,7 +72,7 @@ fn texts(part: &Section) -> Vec<String> {
         lines.push(format!("```{}```", escape(&cut(&part.commands.join("\n"), SECTION / 2))));
     }
     // A row's name is a slug, its text is words: names of many in one line are read more easily than in many lines.
-    if part.rows.iter().all(|row| row.text.is_empty()) && !part.rows.is_empty() {
+    if part.only_names() {
         let names: Vec<&str> = part.rows.iter().map(|row| row.name.as_str()).collect();
         lines.extend(names.chunks(40).map(|names| names.join(", ")));
     } else {

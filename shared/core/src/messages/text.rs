@@ -9,6 +9,8 @@ use super::{
 
 /// The most characters of a text message: one SMS holds 140 bytes.
 const SMS: usize = 140;
+/// How long lines of names become.
+const LINE: usize = 96;
 
 /// As plain text, in lines that a mail reader need not break: facts under their names, commands to be copied.
 pub fn to_text(message: &Message) -> String {
@@ -42,9 +44,28 @@ fn add_section(text: &mut String, section: &Section) {
             add(text, format_args!("    {command}\n"));
         }
     }
+    if section.only_names() {
+        return add_names(text, section);
+    }
     for row in &section.rows {
         let separator = if row.text.is_empty() { "" } else { ": " };
         add(text, format_args!("  - {}{separator}{}\n", row.name, row.text));
+    }
+}
+
+/// Names of many in lines: more are seen at a glance.
+fn add_names(text: &mut String, section: &Section) {
+    let mut line = String::new();
+    for (n, row) in section.rows.iter().enumerate() {
+        if line.len() + row.name.len() > LINE {
+            add(text, format_args!("  {}\n", line.trim_end()));
+            line.clear();
+        }
+        let after = if n + 1 < section.rows.len() { ", " } else { "" };
+        add(&mut line, format_args!("{}{after}", row.name));
+    }
+    if !line.is_empty() {
+        add(text, format_args!("  {}\n", line.trim_end()));
     }
 }
 

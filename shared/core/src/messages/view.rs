@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Digest, DigestDatabase, Entry, Message, Purpose, words};
+use super::{Change, Entry, Kind, Message, Purpose, digest_view::of_digest, words};
 use crate::{
     events::Severity,
-    report::words::{bytes, count, duration},
+    report::words::{count, duration},
 };
 
 /// Up to so many incidents are told one by one; more are listed by kind.
 const ONE_BY_ONE: usize = 5;
 /// The most characters of what happened to one of many.
-const WHAT_OF_MANY: usize = 160;
+pub(super) const WHAT_OF_MANY: usize = 160;
 /// The most characters of what happened.
-const WHAT: usize = 1500;
+pub(super) const WHAT: usize = 1500;
 
 /// How a section looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,13 @@ pub(super) struct Section {
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) commands: Vec<String>,
     pub(super) rows: Vec<Row>,
+}
+
+impl Section {
+    /// Whether its rows are names and nothing else: then they can stand in lines.
+    pub(super) fn only_names(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.text.is_empty())
+    }
 }
 
 /// The whole message.
@@ -154,6 +161,7 @@ fn since(entry: &Entry, now: Timestamp) -> String {
     match until {
         Some(until) => format!("{began} until {} ({lasted}{times})", words::moment(until)),
         None if entry.change == Change::Succeeded => began,
+        None if now.duration_since(entry.since).as_secs() < 60 => format!("{began} (just now{times})"),
         None => format!("{began} ({lasted} ago{times})"),
     }
 }
@@ -167,7 +175,9 @@ fn one(entry: &Entry, now: Timestamp) -> Section {
     if !entry.meaning.is_empty() {
         facts.push(("Means", entry.meaning.clone()));
     }
-    if entry.change != Change::Succeeded {
+    // Where backups are not what it is about, a good one is worth a word, the lack of knowledge is not.
+    let concerns = matches!(entry.kind, Kind::Backup | Kind::Verify | Kind::Corrupt | Kind::Drill);
+    if entry.change != Change::Succeeded && (concerns || entry.protection.is_some()) {
         facts.push(("Protects", words::protection(entry.protection.as_ref(), now)));
     }
     facts.extend(entry.remedy.iter().map(|remedy| ("Do", remedy.clone())));
@@ -194,8 +204,10 @@ fn many(group: &[Entry], now: Timestamp) -> Section {
         facts.push(("Means", first.meaning.clone()));
     }
     let bare = group.iter().filter(|e| e.protection.is_none()).count();
-    if first.change.is_open() && bare > 0 {
-        facts.push(("Protects", format!("no good backup is known of {bare} of them")));
+    let concerns = matches!(first.kind, Kind::Backup | Kind::Verify | Kind::Corrupt | Kind::Drill);
+    if first.change.is_open() && concerns && bare > 0 {
+        let of = if bare == group.len() { "any".to_owned() } else { count(bare as u64) };
+        facts.push(("Protects", format!("no good backup is known of {of} of them")));
     }
     let one_remedy = group.iter().all(|e| e.remedy == first.remedy);
     facts.extend(first.remedy.iter().filter(|_| one_remedy).map(|remedy| ("Do", remedy.clone())));
@@ -213,83 +225,7 @@ fn many(group: &[Entry], now: Timestamp) -> Section {
         tone: tone(first),
         heading: format!("{} databases: {}", count(group.len() as u64), first.title),
         facts,
-        commands: first.commands.iter().map(|command| format!("{command}   # and so on for the others")).collect(),
+        commands: first.commands.iter().map(|command| format!("{command}    # the same for the others")).collect(),
         rows: rows.collect(),
     }
-}
-
-fn of_digest(digest: &Digest, now: Timestamp) -> Vec<Section> {
-    let section = |label: &str, tone, heading: String, facts, rows| Section {
-        label: label.to_owned(),
-        tone,
-        heading,
-        facts,
-        commands: Vec::new(),
-        rows,
-    };
-    let mut sections = Vec::new();
-    if !digest.open.is_empty() {
-        let worst = digest.open.iter().map(|i| i.severity).max().unwrap_or(Severity::Info);
-        let rows = digest.open.iter().map(|incident| Row {
-            name: incident.database.to_string(),
-            text: format!(
-                "{} ({}) since {}: {}",
-                incident.kind,
-                incident.severity.name(),
-                words::moment(incident.since),
-                words::cut(&incident.what, WHAT_OF_MANY)
-            ),
-        });
-        sections.push(section("Open", Tone::of(worst), "Open incidents".to_owned(), Vec::new(), rows.collect()));
-    }
-    let sum = |of: fn(&DigestDatabase) -> u64| count(digest.databases.iter().map(of).sum());
-    let stored: u64 = digest.databases.iter().map(|d| d.stored_bytes).sum();
-    let mut facts = vec![
-        ("Period", format!("{} to {}", words::moment(digest.from), words::moment(digest.to))),
-        ("Backups", format!("{} made, {} of them verified", sum(|d| d.made), sum(|d| d.verified))),
-        ("Drills", sum(|d| d.drills)),
-        ("Stored", format!("{}, about ${:.2} a month ({})", bytes(stored), digest.usd_per_month, digest.prices)),
-    ];
-    if digest.undelivered > 0 {
-        facts.push(("Undelivered", format!("{} messages: see `lifeboat alert list`", count(digest.undelivered))));
-    }
-    facts.extend(digest.problems.iter().map(|problem| ("Problem", words::cut(problem, WHAT))));
-    let rows = digest.databases.iter().map(|d| Row { name: d.database.to_string(), text: of_database(d, now) });
-    let noun = if digest.databases.len() == 1 { "database" } else { "databases" };
-    let heading = format!("{} {noun}", count(digest.databases.len() as u64));
-    let tone = if digest.databases.iter().all(|d| d.newest_good.is_some()) { Tone::Good } else { Tone::Critical };
-    sections.push(section("Digest", tone, heading, facts, rows.collect()));
-    sections
-}
-
-fn of_database(d: &DigestDatabase, now: Timestamp) -> String {
-    let growth = match d.growth_bytes {
-        Some(grown) if grown < 0 => format!(" (-{})", bytes(grown.unsigned_abs())),
-        Some(grown) => format!(" (+{})", bytes(grown.unsigned_abs())),
-        None => String::new(),
-    };
-    let shares: Vec<String> = d
-        .storage
-        .iter()
-        .map(|s| format!("{} {} {} ${:.2}", s.tier, s.storage_class, bytes(s.bytes), s.usd_per_month))
-        .collect();
-    let mut parts = vec![
-        format!("{} made, {} verified", d.made, d.verified),
-        match &d.newest_good {
-            Some(_) => format!("good: {}", words::protection(d.newest_good.as_ref(), now)),
-            None => "NO GOOD BACKUP".to_owned(),
-        },
-        match (&d.last_drill, d.drills) {
-            (Some(verdict), 0) => format!("no drill; the last one {verdict}"),
-            (Some(verdict), n) => format!("{n} drills; the last one {verdict}"),
-            (None, _) => "never drilled".to_owned(),
-        },
-        format!("database {}", bytes(d.raw_bytes)),
-        format!("stored {}{growth}, ${:.2} a month", bytes(d.stored_bytes), d.usd_per_month),
-    ];
-    if !shares.is_empty() {
-        parts.push(shares.join(", "));
-    }
-    parts.extend(d.upcoming.iter().cloned());
-    parts.join("; ")
 }

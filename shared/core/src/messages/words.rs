@@ -15,8 +15,6 @@ pub(crate) struct Told<'a> {
     pub(crate) kind: &'a Kind,
     /// The backup it is about.
     pub(crate) backup: Option<&'a BackupId>,
-    /// Key of a report in the store.
-    pub(crate) report: Option<&'a str>,
     /// What still protects the database.
     pub(crate) protection: Option<&'a Protection>,
 }
@@ -39,7 +37,7 @@ fn lasting(told: &Told<'_>) -> Words {
     let restore = told
         .protection
         .map(|good| format!("lifeboat restore {database}/{} --to env:TARGET_URL --dry-run", good.backup_id));
-    let (title, meaning, mut commands) = match told.kind {
+    let (title, meaning, commands) = match told.kind {
         Kind::Backup => (
             "backup failed".to_owned(),
             "There is no new backup. What has changed since the newest good one would be lost with the server."
@@ -84,9 +82,6 @@ fn lasting(told: &Told<'_>) -> Words {
             (code.replace('_', " "), String::new(), vec![format!("lifeboat health {database}")])
         }
     };
-    if let (Kind::Drill, Some(report)) = (told.kind, told.report) {
-        commands.insert(0, format!("aws s3 cp \"$LIFEBOAT_STORE/{report}\" ."));
-    }
     Words { title, meaning, commands }
 }
 

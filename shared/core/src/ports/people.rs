@@ -2,20 +2,18 @@
 
 use async_trait::async_trait;
 
+use super::Subscriptions;
 use crate::{Result, messages::Message};
 
 /// A topic: one publication reaches all who subscribed. SNS.
 #[async_trait]
-pub trait Topic: Send + Sync {
+pub trait Topic: Subscriptions {
     /// Its name, for messages; no secret.
     fn name(&self) -> &str;
 
     /// Publishes a message. After a time-out it is unknown whether it was: publishing it again is right, because the
     /// function `notify` passes on the same [`Message::id`] once; subscribers of the topic itself may get it twice.
     async fn publish(&self, message: &Message) -> Result<()>;
-
-    /// Subscriptions that were never confirmed, which get nothing: their protocol and a part of their address.
-    async fn unconfirmed(&self) -> Result<Vec<String>>;
 }
 
 /// One way to people: a chat, a mailbox, a pager.

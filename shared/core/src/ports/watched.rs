@@ -274,7 +274,7 @@ pub trait ScratchReaper: Send + Sync {
 /// Who shall be told, and has not confirmed that they want to.
 #[async_trait]
 pub trait Subscriptions: Send + Sync {
-    /// Subscriptions that wait for a confirmation, by their endpoint.
+    /// Subscriptions that wait for a confirmation, and so get nothing: their protocol and a part of their address.
     async fn unconfirmed(&self) -> Result<Vec<String>>;
 }
 

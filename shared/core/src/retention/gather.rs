@@ -61,6 +61,15 @@ pub async fn gather(
     Ok(Gathered { facts, storage: storage.rows() })
 }
 
+/// Where the bytes of these backups lie. Needs no right to read tags.
+pub async fn storage(store: &dyn Store, states: &[BackupState]) -> Result<Vec<StorageRow>> {
+    let mut storage = StorageTable::default();
+    for state in states {
+        storage.add(state.tier.name(), &store.list(&state.folder()).await?);
+    }
+    Ok(storage.rows())
+}
+
 async fn facts_of(store: &dyn Store, state: &BackupState, objects: &[Listed], policy: &Policy) -> Result<BackupFacts> {
     let at = state.at();
     let zone = state.summary.as_ref().map_or("UTC", |s| s.timezone.as_str());

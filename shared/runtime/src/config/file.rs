@@ -53,6 +53,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     if let Some(events) = top.section("events", keys::EVENTS)? {
         config.bus = events.text("bus")?;
     }
+    config.alerts = super::alerts::alerts(&top, &folder)?;
     config.client_tools = top.text("client_tools")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
     if let Some(section) = top.section("health", keys::HEALTH_OF_ALL)? {
         config.health = health::read(&section, config.health)?;
@@ -186,7 +187,6 @@ fn checked(table: &Section<'_>, server: Option<String>) -> Result<Option<String>
 }
 
 /// Where a secret is kept, for sections with settings that must not stand in the file.
-#[allow(dead_code, reason = "the first section with a secret is yet to come")]
 pub(super) fn secret(section: &Section<'_>, key: &str, folder: &Path) -> Result<Option<Setting<SecretRef>>> {
     let Some(value) = section.value(key) else { return Ok(None) };
     let forms = "write { env = \"NAME\" }, { file = \"PATH\" } or { secret = \"NAME\" }";

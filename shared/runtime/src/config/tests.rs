@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lifeboat_core::{
-    config::{DatabaseUrl, Origin, ScratchSetting, keys},
+    config::{ChannelTo, DatabaseUrl, DigestEvery, EscalateAfter, Origin, ScratchSetting, SecretRef, Span, keys},
+    events::Severity,
     retention::StorageClass,
 };
 
@@ -16,6 +17,30 @@ restorer = 16
 [store]
 url = "s3://acme-lifeboat/pg"
 region = "eu-central-1"
+
+[alerts]
+topic = "arn:aws:sns:eu-central-1:123456789012:lifeboat-alerts"
+reminder = "12h"
+escalate_after = "4h"
+severity = "info"
+digest = "daily"
+digest_day = "friday"
+digest_hour = 6
+contacts = ["Ann, +49 30 1234"]
+escalation_contacts = ["Bob"]
+per_run = ["orders"]
+
+[alerts.channels.team]
+slack = { env = "SLACK_URL" }
+databases = ["orders"]
+
+[alerts.channels.pager]
+webhook = { routing_key = { secret = "lifeboat/pager", key = "routing_key" } }
+severity = "critical"
+
+[alerts.channels.chief]
+email = { from = "lifeboat@acme.example", to = ["bob@acme.example"], smtp = { file = "smtp-url" } }
+escalation = true
 
 [databases.orders]
 url = { env = "ORDERS_URL" }
@@ -60,7 +85,7 @@ fn a_whole_file_is_read() {
     assert_eq!(orders.url.as_ref().unwrap().value, DatabaseUrl::Env("ORDERS_URL".to_owned()));
     assert_eq!(orders.rpo.as_ref().unwrap().value.0, 93_600);
     assert_eq!(orders.compress.value.to_string(), "zstd:3");
-    assert_eq!(orders.compress.origin, Origin::File { line: 16 });
+    assert_eq!(orders.compress.origin, Origin::File { line: 40 });
     let policy = orders.retention.policy();
     assert_eq!((policy.daily.keep, policy.daily.storage_class), (Some(9), None));
     assert_eq!(policy.weekly.storage_class, Some(StorageClass::GlacierIr));
@@ -132,8 +157,8 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
         assert!(message.contains("lifeboat.toml") && message.contains(line), "{message}");
         assert!(hint.contains(&format!("did you mean '{near}'")), "{text}: {hint}");
     }
-    let (message, hint) = error("[alerts]\nreminder = '24h'\n");
-    assert!(message.contains("'alerts'") && hint.contains("databases"), "{message} {hint}");
+    let (message, hint) = error("[wardrobe]\ncolour = 'red'\n");
+    assert!(message.contains("'wardrobe'") && hint.contains("databases"), "{message} {hint}");
 }
 
 #[test]
@@ -246,7 +271,7 @@ fn everything_in_force_is_told_with_its_origin() {
     let config = read(WHOLE).unwrap();
     let rows = config.in_force();
     let find = |key: &str| rows.iter().find(|r| r.key == key).unwrap();
-    assert_eq!(find("databases.orders.jobs").origin, "file, line 15");
+    assert_eq!(find("databases.orders.jobs").origin, "file, line 39");
     assert_eq!(find("databases.billing.jobs").origin, "default");
     assert_eq!(find("databases.billing.retention.daily.keep").origin, "from preset");
     assert_eq!(find("control_store.url").value, "s3://acme-lifeboat/pg/.control");
@@ -257,6 +282,53 @@ fn everything_in_force_is_told_with_its_origin() {
     }
     for key in keys::DRILL.keys {
         find(&format!("databases.orders.drill.{key}"));
+    }
+}
+
+#[test]
+fn alerts_and_their_channels_are_read() {
+    let alerts = read(WHOLE).unwrap().alerts;
+    assert_eq!((alerts.reminder.value, alerts.escalate_after.value), (Span(43_200), EscalateAfter(Some(Span(14_400)))));
+    assert_eq!((alerts.severity.value, alerts.digest.value), (Severity::Info, DigestEvery::Daily));
+    let to = |name: &str| alerts.channels[name].to.value.clone();
+    assert_eq!(to("team"), ChannelTo::Slack { url: SecretRef::Env("SLACK_URL".to_owned()) });
+    let key = SecretRef::Secret { name: "lifeboat/pager".to_owned(), key: Some("routing_key".to_owned()) };
+    assert_eq!(to("pager"), ChannelTo::Webhook { url: None, routing_key: Some(key) });
+    let smtp = Some(SecretRef::File("/etc/lifeboat/smtp-url".into()));
+    let (from, addressees) = ("lifeboat@acme.example".to_owned(), vec!["bob@acme.example".to_owned()]);
+    assert_eq!(to("chief"), ChannelTo::Email { from, to: addressees, smtp });
+    assert!(alerts.channels["chief"].escalation.value);
+    assert_eq!(alerts.channels["team"].databases.value, ["orders".parse().unwrap()]);
+    let rows = read(WHOLE).unwrap().in_force();
+    for key in keys::ALERTS.keys.iter().filter(|key| **key != "channels") {
+        assert!(rows.iter().any(|row| row.key == format!("alerts.{key}")), "{key}");
+    }
+    let pager = rows.iter().find(|row| row.key == "alerts.channels.pager.webhook").unwrap();
+    assert_eq!(pager.value["routing_key"], serde_json::json!({ "secret": "lifeboat/pager", "key": "routing_key" }));
+}
+
+#[test]
+fn alerts_that_make_no_sense_are_refused_with_the_way_out() {
+    for (text, told, hinted) in [
+        ("[alerts]\ntopic = 'lifeboat'\n", "not the ARN", "arn:aws:sns"),
+        ("[alerts]\nremindr = '1h'\n", "remindr", "did you mean 'reminder'"),
+        ("[alerts]\ndigest = 'hourly'\n", "none of weekly", ""),
+        ("[alerts]\nescalate_after = 'soon'\n", "not a duration", ""),
+        ("[alerts.channels.team]\nslack = 'https://hooks.slack.com/x'\n", "must not stand in the file", "env"),
+        ("[alerts.channels.team]\nseverity = 'info'\n", "exactly one of slack", "slack ="),
+        (
+            "[alerts.channels.team]\nslack = { env = 'A' }\nemail = { from = 'a@b' }\n",
+            "exactly one of slack",
+            "slack =",
+        ),
+        ("[alerts.channels.pager]\nwebhook = {}\n", "needs a routing_key", "routing_key"),
+        ("[alerts.channels.mail]\nemail = { from = 'a@b', to = ['c@d'] }\n", "exactly one of smtp", "smtp"),
+        ("[alerts.channels.mail]\nemail = { from = 'a@b', to = ['c'], ses = true }\n", "'c' is not a mail address", ""),
+        ("[alerts.channels.'A b']\nslack = { env = 'A' }\n", "cannot name a channel", "a-z"),
+    ] {
+        let (message, hint) = error(text);
+        assert!(message.contains(told) && hint.contains(hinted), "{text}: {message} ({hint})");
+        assert!(!message.contains("hooks.slack.com"), "{message}");
     }
 }
 

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use lifeboat_core::{
     Result,
     config::{ScratchSetting, Span},
+    digest,
     events::Severity,
     health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, Wanted},
-    ports::{Outbox, RunContext, ScratchReaper, WatchedServer},
+    ports::{Outbox, RunContext, ScratchReaper, Subscriptions, WatchedServer},
 };
 use lifeboat_postgres::{cluster::LeftClusters, health::PgWatched, scratch::LeftDatabases};
 
@@ -54,7 +55,7 @@ async fn look(setup: &Setup, selected: &Selected, context: &RunContext) -> Resul
         Err(_) => Vec::new(),
     };
     let work = Box::pin(async {
-        let outcome = health::run(&ports(setup, selected, context).await, &request(selected), context).await?;
+        let outcome = health::run(&ports(setup, selected, context).await, &request(setup, selected), context).await?;
         let HealthOutcome { state, events } = outcome;
         let metrics = metrics(&state);
         Ok(Told::new(state, events).with_metrics(metrics))
@@ -102,12 +103,25 @@ async fn ports(setup: &Setup, selected: &Selected, context: &RunContext) -> Heal
         server,
         tools: Arc::new(setup.tools()),
         scratch,
-        subscriptions: None,
+        subscriptions: match setup.open_topic().await {
+            Ok(topic) => topic.map(|topic| topic as Arc<dyn Subscriptions>),
+            Err(error) => {
+                tracing::warn!(%error, "nobody knows whether the topic's subscriptions are confirmed");
+                None
+            }
+        },
         outbox,
     }
 }
 
-fn request(selected: &Selected) -> HealthRequest {
+/// Seconds between two digests, where there is somebody to send them to.
+fn digest_seconds(setup: &Setup) -> Option<u64> {
+    let alerts = &setup.config.alerts;
+    let period = digest::period(alerts).filter(|_| alerts.reach_somebody())?;
+    u64::try_from(period.as_secs()).ok()
+}
+
+fn request(setup: &Setup, selected: &Selected) -> HealthRequest {
     let config = &selected.config;
     let seconds = |span: &Span| span.0;
     let (dumps, drills) = (config.schedule.as_ref(), config.drill.schedule.as_ref());
@@ -120,7 +134,7 @@ fn request(selected: &Selected) -> HealthRequest {
             schedule_pause_seconds: dumps.map(|schedule| schedule.value.longest_pause_seconds()),
             drill_schedule: drills.map(|schedule| schedule.value.to_string()),
             drill_pause_seconds: drills.map(|schedule| schedule.value.longest_pause_seconds()),
-            digest_seconds: None,
+            digest_seconds: digest_seconds(setup),
         },
         config: config.health.clone(),
         retention: config.retention.clone(),

@@ -1,0 +1,71 @@
+//! `alert`: events become incidents, and what is new about them one message.
+
+use std::sync::Arc;
+
+use lifeboat_channels::Patience;
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    digest::DigestOutcome,
+    incidents::{self, BatchOutcome, Policy},
+    ports::RunContext,
+};
+
+use crate::{
+    requests::{AlertAnswer, AlertRequest, AlertWish, Batch, SqsFailures},
+    setup::Setup,
+};
+
+/// `alert`: takes a batch of a queue, one event, or a wish. Messages of the queue that could not be worked off are in the
+/// answer, for SQS to deliver again; an error where none could be.
+pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext) -> Result<AlertAnswer> {
+    let patience = Patience::default();
+    let (batch, wish) = match request {
+        AlertRequest::Batch(event) => (Batch::of_queue(&event), AlertWish::default()),
+        AlertRequest::Event(event) => (Batch::of_event(&event)?, AlertWish::default()),
+        AlertRequest::Wish(wish) => (Batch::default(), wish),
+    };
+    let ports = Box::pin(setup.alert_ports(patience)).await?;
+    let policy = Policy::of_config(&setup.config);
+    let mut outcome = if wish.remind && batch.received.is_empty() {
+        Box::pin(incidents::remind(&ports, &policy, &context)).await
+    } else {
+        Box::pin(incidents::run(&ports, &policy, &batch.received, &context)).await
+    };
+    for (id, error) in &batch.unreadable {
+        tracing::error!(message = id, %error, "a message of the queue holds no event of ours");
+    }
+    let digest = Box::pin(setup.send_digest(wish.digest, patience, &context)).await;
+    let digest_id = match digest {
+        Ok(DigestOutcome::Sent(id)) => Some(id),
+        Ok(DigestOutcome::NotDue) => None,
+        Err(error) if wish.digest => return Err(error),
+        Err(error) => {
+            tracing::error!(%error, hint = error.hint(), "the digest was not sent; the next run tries again");
+            None
+        }
+    };
+    let taken = batch.received.len() + batch.unreadable.len();
+    let failed: Vec<String> = outcome.failed.drain(..).chain(batch.unreadable.into_iter().map(|(id, _)| id)).collect();
+    if let Some(error) = whole_failure(&mut outcome, failed.len() == taken) {
+        return Err(error);
+    }
+    Ok(AlertAnswer {
+        failures: SqsFailures::of(failed),
+        opened: outcome.opened,
+        resolved: outcome.resolved,
+        told: outcome.told,
+        message_id: outcome.message_id,
+        digest_id,
+    })
+}
+
+/// Where nothing could be worked off, the run failed: alarms on errors then see it.
+fn whole_failure(outcome: &mut BatchOutcome, all: bool) -> Option<Error> {
+    let error = outcome.error.take()?;
+    if all {
+        return Some(error);
+    }
+    tracing::error!(kind = error.kind().name(), %error, hint = error.hint(), "part of the batch was not worked off");
+    // A wish has nothing that could be delivered again.
+    (error.kind() == ErrorKind::Config).then_some(error)
+}
