@@ -1,6 +1,7 @@
 //! Messages of every sort, as they are when they leave.
 
 #![allow(dead_code, reason = "each test uses some of them")]
+#![allow(clippy::unwrap_used, reason = "a sample that cannot be made fails its test")]
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
