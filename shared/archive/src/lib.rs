@@ -9,4 +9,5 @@ pub mod codec;
 pub mod copy_statement;
 pub mod data_file;
 pub mod large_objects;
+pub mod names;
 pub mod toc;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use askama::Template;
+use lifeboat_archive::names;
 
 use crate::{
     ErrorKind, Result, ResultExt,
@@ -107,6 +108,8 @@ struct Kit<'a> {
     settings: Vec<(String, String)>,
     extension_data: &'a [i32],
     extensions: String,
+    /// What psql and the server speak: with no encoding, bytes as they are.
+    client_encoding: &'static str,
     lc_monetary: String,
     lc_monetary_word: Option<String>,
     checked: Vec<CheckedTable>,
@@ -182,6 +185,7 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
         settings: source.settings.iter().map(|(name, value)| (inline(name), inline(value))).collect(),
         extension_data: input.extension_data,
         extensions: extensions(source),
+        client_encoding: if source.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" },
         lc_monetary: inline(&source.lc_monetary),
         lc_monetary_word: lc_monetary_word(&source.lc_monetary),
         check_note: check_note(input.tables.len(), &checked),
@@ -315,10 +319,6 @@ fn checked_tables(by_rows: &[&TableRecord], extension_data: &[i32]) -> Vec<Check
                 _ => continue,
             },
         };
-        // The name was not UTF-8 in the source, and what stands here is not what it is called.
-        if schema.contains('\u{fffd}') || name.contains('\u{fffd}') {
-            continue;
-        }
         let (schema, name) = (sql_text(schema), sql_text(name));
         match checked.iter_mut().find(|c| at_least && c.at_least && c.schema == schema && c.name == name) {
             Some(root) => root.rows += table.rows,
@@ -338,11 +338,18 @@ fn check_note(tables: usize, checked: &[CheckedTable]) -> String {
     }
 }
 
-/// A text constant for psql on one line, whatever the name holds.
-fn sql_text(text: &str) -> String {
-    if text.chars().any(|c| c.is_control() || c == '\\') {
-        let mut literal = String::from("E'");
-        for c in text.chars() {
+/// A text constant for psql on one line, whatever the name holds; bytes that are no UTF-8 are the server's own.
+fn sql_text(shown: &str) -> String {
+    let name = names::bytes(shown);
+    match std::str::from_utf8(&name) {
+        Ok(text) if !text.chars().any(|c| c.is_control() || c == '\\') => {
+            return format!("'{}'", text.replace('\'', "''"));
+        }
+        _ => {}
+    }
+    let mut literal = String::from("E'");
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
             match c {
                 '\'' => literal.push_str("''"),
                 '\\' => literal.push_str(r"\\"),
@@ -352,9 +359,10 @@ fn sql_text(text: &str) -> String {
                 c => literal.push(c),
             }
         }
-        literal.push('\'');
-        literal
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
+        for byte in chunk.invalid() {
+            let _ = write!(literal, r"\x{byte:02x}");
+        }
     }
+    literal.push('\'');
+    literal
 }

@@ -138,11 +138,11 @@ pub struct TableRecord {
     pub oid: u32,
     /// The TOC entry's dump id.
     pub dump_id: i32,
-    /// Schema, for people.
+    /// Schema, as [`lifeboat_archive::names::text`].
     pub schema: String,
-    /// Name, for people.
+    /// Name, likewise.
     pub name: String,
-    /// Columns in the data's order, for people and for comparing.
+    /// Columns in the data's order, likewise.
     pub columns: Vec<String>,
     /// The partition root that the data load into, where it is not the table itself; such tables are compared there,
     /// and their checksum is over the columns sorted by name.

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use lifeboat_archive::{
     checksum::TableChecksum,
     codec::{Codec, Decoder, Progress},
-    data_file,
+    data_file, names,
 };
 use sha2::{Digest, Sha256};
 
@@ -156,7 +156,8 @@ impl RowsReader {
             .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no chunk {index}", table.qualified())))?;
         let codec = codec_of(manifest)?;
         let reader = CheckedReader::open(store, &manifest.folder(), record, Some(&codec)).await?;
-        let order = table.loads_into.is_some().then(|| sorted_order(&table.columns));
+        let columns = || table.columns.iter().map(|column| names::bytes(column)).collect::<Vec<_>>();
+        let order = table.loads_into.is_some().then(|| sorted_order(&columns()));
         Ok(Self {
             reader,
             digest: Some(RowDigest::new(order)),

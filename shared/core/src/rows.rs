@@ -5,9 +5,9 @@ use lifeboat_archive::checksum::{RowReader, TableChecksum};
 use crate::{Error, ErrorKind, Result};
 
 /// For each column of the result, the index of the column it comes from: columns sorted bytewise by name.
-pub fn sorted_order(columns: &[String]) -> Vec<usize> {
+pub fn sorted_order(columns: &[Vec<u8>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..columns.len()).collect();
-    order.sort_by(|a, b| columns[*a].as_bytes().cmp(columns[*b].as_bytes()));
+    order.sort_by(|a, b| columns[*a].cmp(&columns[*b]));
     order
 }
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn reordered_rows_hash_like_rows_written_in_that_order() {
-        let mut reordered = RowDigest::new(Some(sorted_order(&["b".to_owned(), "a".to_owned()])));
+        let mut reordered = RowDigest::new(Some(sorted_order(&[b"b".to_vec(), b"a".to_vec()])));
         reordered.push(b"1\t2\n3");
         reordered.push(b"\t4\n\\.\n\n\n");
         let mut plain = RowDigest::new(None);

@@ -1,5 +1,7 @@
 //! How to reach one database: parsed from a URL, pinned to one address, handed on to client tools by environment only.
 
+mod tls;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -10,16 +12,26 @@ use std::{
 
 use lifeboat_core::{Error, ErrorKind, Result, ResultExt};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::Host;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::credentials::{CredentialSource, Credentials};
 
 /// Where distributions keep the system's trusted certificates in one file, for client tools older than 16.
 const SYSTEM_CA_FILES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// By which a client notices a server that is gone without having closed its socket.
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// See [`KEEPALIVE_IDLE`].
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// See [`KEEPALIVE_IDLE`].
+pub(crate) const KEEPALIVE_RETRIES: u32 = 3;
+/// See [`KEEPALIVE_IDLE`].
+pub(crate) const TCP_USER_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Who connects, and the password that proves it.
+pub(crate) type Login = (String, Option<SecretString>);
 
 /// Whether and how the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,17 +242,14 @@ impl ConnectionTarget {
     }
 
     /// Who connects now, and with what password; where credentials are asked for, those of this moment.
-    pub(crate) async fn credentials(&self) -> Result<(String, Option<SecretString>)> {
+    pub(crate) async fn credentials(&self) -> Result<Login> {
         let Some(source) = &self.source else { return Ok((self.user.clone(), self.password.clone())) };
         let Credentials { user, password } = source.current().await?;
         Ok((user, Some(password)))
     }
 
     /// What to try after the server refused these credentials.
-    pub(crate) async fn renewed(
-        &self,
-        (user, password): (String, Option<SecretString>),
-    ) -> Result<Option<(String, Option<SecretString>)>> {
+    pub(crate) async fn renewed(&self, (user, password): Login) -> Result<Option<Login>> {
         let (Some(source), Some(password)) = (&self.source, password) else { return Ok(None) };
         let renewed = source.renewed(&Credentials { user, password }).await?;
         Ok(renewed.map(|credentials| (credentials.user, Some(credentials.password))))
@@ -335,11 +344,7 @@ impl ConnectionTarget {
         Ok(env)
     }
 
-    pub(crate) fn tokio_config(
-        &self,
-        application_name: &str,
-        (user, password): &(String, Option<SecretString>),
-    ) -> tokio_postgres::Config {
+    pub(crate) fn tokio_config(&self, application_name: &str, (user, password): &Login) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
             .host(&self.host)
@@ -349,10 +354,10 @@ impl ConnectionTarget {
             .application_name(application_name)
             .connect_timeout(self.connect_timeout)
             .keepalives(true)
-            .keepalives_idle(Duration::from_secs(15))
-            .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_secs(45));
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(TCP_USER_TIMEOUT);
         if let Some(address) = self.address {
             config.hostaddr(address);
         }
@@ -365,34 +370,6 @@ impl ConnectionTarget {
         });
         config
     }
-
-    pub(crate) fn tls_connector(&self) -> Result<Option<MakeRustlsConnect>> {
-        if self.tls == Tls::Disable {
-            return Ok(None);
-        }
-        let mut roots = RootCertStore::empty();
-        if let Some(file) = &self.root_cert {
-            let name = file.display();
-            let certificates = CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-                .map_err(|e| Error::new(ErrorKind::Config, format!("read certificates from {name}: {e}")))?;
-            for certificate in certificates {
-                roots.add(certificate).or_error(ErrorKind::Config, format!("use a certificate of {name}"))?;
-            }
-        } else {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        if roots.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "no trusted certificate found to check the server's with")
-                .with_hint("install ca-certificates, or name the server's CA with ?sslrootcert=FILE in the URL"));
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .or_error(ErrorKind::Unexpected, "set up TLS")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Some(MakeRustlsConnect::new(config)))
-    }
 }
 
 /// Settings that pg_dump and pg_restore do not set themselves but that must hold: a vanished client is noticed.
@@ -401,62 +378,4 @@ fn tool_options() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_url_gives_its_parts_and_hides_its_password() {
-        let target = ConnectionTarget::parse("postgres://ann:s%40cret@db.example:5433/orders").unwrap();
-        assert_eq!(target.server_label(), "db.example:5433");
-        assert_eq!(target.database(), "orders");
-        assert_eq!(target.tls, Tls::VerifyFull);
-        assert!(!format!("{target:?}").contains("cret"));
-        let env = target.tool_environment("x").await.unwrap();
-        assert!(env.contains(&("PGPASSWORD".to_owned(), "s@cret".to_owned())));
-        assert!(env.contains(&("PGSSLMODE".to_owned(), "verify-full".to_owned())));
-    }
-
-    #[test]
-    fn weaker_ssl_modes_are_raised_and_loopback_is_plain() {
-        assert_eq!(ConnectionTarget::parse("postgres://a@h/d?sslmode=require").unwrap().tls, Tls::VerifyFull);
-        assert_eq!(ConnectionTarget::parse("postgres://a@h/d?sslmode=disable").unwrap().tls, Tls::Disable);
-        assert_eq!(ConnectionTarget::parse("postgres://a@127.0.0.1/d").unwrap().tls, Tls::Disable);
-        let socket = ConnectionTarget::parse("postgres://a@/d?host=/run/postgresql").unwrap();
-        assert_eq!((socket.host(), socket.tls), ("/run/postgresql", Tls::Disable));
-    }
-
-    #[tokio::test]
-    async fn certificates_of_the_configuration_serve_where_the_url_names_none() {
-        let file = async |url: &str| {
-            let target = ConnectionTarget::parse(url).unwrap().or_root_cert(Some("/rds.pem".into()));
-            let environment = target.tool_environment("x").await.unwrap();
-            environment.into_iter().find(|(name, _)| name == "PGSSLROOTCERT").map(|(_, value)| value)
-        };
-        assert_eq!(file("postgres://a@h/d").await.as_deref(), Some("/rds.pem"));
-        assert_eq!(file("postgres://a@h/d?sslrootcert=/own.pem").await.as_deref(), Some("/own.pem"));
-        assert_eq!(file("postgres://a@localhost/d").await, None);
-        assert_eq!(
-            ConnectionTarget::parse("postgres://a@localhost/d?sslmode=disable").unwrap().verified().tls,
-            Tls::VerifyFull
-        );
-    }
-
-    #[test]
-    fn a_database_by_its_parts_is_what_a_url_would_say() {
-        let target = ConnectionTarget::of_parts("db.example", 5433, "ann@x", "or/ders").unwrap();
-        assert_eq!((target.user(), target.database(), target.port()), ("ann@x", "or/ders", 5433));
-        let target = ConnectionTarget::parse_for("ann", "postgres://db.example/orders?sslrootcert=/x.pem").unwrap();
-        assert_eq!((target.server_label().as_str(), target.user()), ("db.example:5432", "ann"));
-        for url in ["db.example/orders", "postgres://bob@db.example/orders", "mysql://db.example/orders"] {
-            assert!(ConnectionTarget::parse_for("ann", url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn errors_do_not_repeat_the_url() {
-        for url in ["mysql://a:secret@h/d", "postgres://a:secret@h:99999999/d", "postgres://a:secret@h,i/d?sslmode=x"] {
-            let error = ConnectionTarget::parse(url).unwrap_err();
-            assert!(!format!("{error} {} {error:?}", error.hint()).contains("secret"), "{url}");
-        }
-    }
-}
+mod tests;

@@ -10,8 +10,9 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use crate::{
+    failure::{Failure, database_error},
     quote,
-    session::{Session, database_error, reason, sql_state},
+    wire::{Row, WireError, WireSession},
 };
 
 /// The inventory of the session's database: what a drill compares between the manifest and a scratch target.
@@ -21,108 +22,64 @@ use crate::{
 /// from the transaction's snapshot but the values of sequences (kind `sequence`), which are those of this moment.
 ///
 /// `SnapshotLost` where an object vanished while it was looked at; the session's transaction has then failed.
-pub async fn inventory(session: &Session) -> Result<Inventory> {
-    let version = session.server_version_num().await?;
-    let row = session
-        .query_one("SELECT pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'", &[])
-        .await
-        .map_err(|e| database_error("take inventory", &e))?;
-    // Without a declared encoding names are bytes; with one, the server gives them as UTF-8.
-    let wire = if row.get(0) { "SQL_ASCII" } else { "UTF8" };
+pub(crate) async fn inventory(session: &mut WireSession, version: u32) -> Result<Inventory> {
     let mut items = Vec::new();
     for (what, query) in statements::all(version) {
-        let sql = format!(
-            "SELECT pg_catalog.convert_to(i.kind, '{wire}'), pg_catalog.convert_to(i.name, '{wire}'), \
-             pg_catalog.convert_to(i.state, '{wire}') FROM ({query}) AS i(kind, name, state)"
-        );
-        for row in session.query(&sql, &[]).await.map_err(|e| failed(what, &e))? {
-            let text = |column| row.get::<_, Option<&[u8]>>(column).map(readable).unwrap_or_default();
-            items.push(InventoryItem { kind: text(0), name: text(1), state: text(2) });
-        }
+        let rows = session.query(query).await.map_err(|e| failed(what, &e))?;
+        items.extend(rows.iter().map(item));
     }
-    items.extend(sequence_values(session, version, wire).await?);
+    let rows = if version >= 180_000 {
+        session.query(statements::sequence_values()).await
+    } else {
+        sequence_values(session).await
+    };
+    items.extend(rows.map_err(|e| failed("sequences", &e))?.iter().map(item));
     items.sort();
     Ok(Inventory { items })
+}
+
+/// From kind, name and state.
+fn item(row: &Row) -> InventoryItem {
+    let text = |column| row.text(column).into_owned();
+    InventoryItem { kind: text(0), name: text(1), state: text(2) }
 }
 
 /// How many sequences are read by one query.
 const SEQUENCES_AT_ONCE: usize = 200;
 
-/// `last_value,is_called` of every sequence; `?` where the role may not read one, or its name cannot be sent.
-async fn sequence_values(session: &Session, version: u32, wire: &str) -> Result<Vec<InventoryItem>> {
-    let what = "sequences";
-    let item = |name: &[u8], state: &str| InventoryItem {
-        kind: "sequence".to_owned(),
-        name: readable(name),
-        state: state.to_owned(),
-    };
-    if version >= 180_000 {
-        let sql = format!(
-            "SELECT pg_catalog.convert_to(i.name, '{wire}'), i.state FROM ({}) AS i(kind, name, state)",
-            statements::sequence_values()
-        );
-        let rows = session.query(&sql, &[]).await.map_err(|e| failed(what, &e))?;
-        return Ok(rows.iter().map(|row| item(row.get(0), row.get(1))).collect());
-    }
-    let rows = session.query(&statements::sequence_names(wire), &[]).await.map_err(|e| failed(what, &e))?;
-    let mut items = Vec::new();
-    let mut readers: Vec<(&[u8], String)> = Vec::new();
-    for row in &rows {
-        match (row.get(3), std::str::from_utf8(row.get(1)), std::str::from_utf8(row.get(2))) {
-            (true, Ok(schema), Ok(name)) => readers.push((row.get(0), quote::qualified(schema, name))),
-            _ => items.push(item(row.get(0), "?")),
-        }
-    }
-    for batch in readers.chunks(SEQUENCES_AT_ONCE) {
-        let selects: Vec<String> = batch
-            .iter()
-            .enumerate()
-            .map(|(place, (_, name))| format!("SELECT {place}, last_value || ',' || is_called FROM {name}"))
-            .collect();
-        for row in session.query(&selects.join(" UNION ALL "), &[]).await.map_err(|e| failed(what, &e))? {
-            if let Some((name, _)) = usize::try_from(row.get::<_, i32>(0)).ok().and_then(|place| batch.get(place)) {
-                items.push(item(name, row.get(1)));
+/// Before version 18 a sequence's value is read from the sequence itself: `last_value,is_called`, or `?` where the role
+/// may not read it.
+async fn sequence_values(session: &mut WireSession) -> std::result::Result<Vec<Row>, WireError> {
+    let names = session.query(statements::sequence_names()).await?;
+    let selects: Vec<Vec<u8>> = names
+        .iter()
+        .map(|row| {
+            let [shown, schema, name] = [0, 1, 2].map(|column| row.bytes(column).unwrap_or_default());
+            let select = [b"SELECT 'sequence', ", &*quote::literal_bytes(shown), b", "].concat();
+            if row.is_true(3) {
+                let from = quote::qualified_bytes(schema, name);
+                [&*select, b"last_value || ',' || is_called FROM ", &*from].concat()
+            } else {
+                [&*select, b"'?'"].concat()
             }
-        }
+        })
+        .collect();
+    let mut values = Vec::new();
+    for batch in selects.chunks(SEQUENCES_AT_ONCE) {
+        values.extend(session.query(batch.join(&b" UNION ALL "[..])).await?);
     }
-    Ok(items)
+    Ok(values)
 }
 
-fn failed(what: &str, error: &tokio_postgres::Error) -> Error {
+fn failed(what: &str, error: &WireError) -> Error {
     let doing = format!("take inventory of {what}");
-    match sql_state(error) {
+    match error.sql_state() {
         Some(
             &SqlState::UNDEFINED_TABLE
             | &SqlState::UNDEFINED_OBJECT
             | &SqlState::INTERNAL_ERROR
             | &SqlState::T_R_DEADLOCK_DETECTED,
-        ) => Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", reason(error))),
+        ) => Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", error.reason())),
         _ => database_error(&doing, error),
-    }
-}
-
-/// UTF-8 as it is; other bytes as `\x00`, so that different names stay different.
-pub(crate) fn readable(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::readable;
-
-    #[test]
-    fn names_that_are_no_utf_8_stay_different() {
-        assert_eq!(readable("grün".as_bytes()), "grün");
-        assert_eq!(readable(b"gr\xfcn"), "gr\\xfcn");
-        assert_ne!(readable(b"gr\xfcn"), readable(b"gr\xf6n"));
     }
 }

@@ -4,14 +4,16 @@ pub mod classify;
 pub mod cluster;
 pub mod connect;
 mod credentials;
+mod failure;
 pub mod health;
-pub mod inventory;
+mod inventory;
 pub mod quote;
 pub mod scratch;
 pub mod session;
 pub mod source;
 pub mod target;
 pub mod tools;
+pub mod wire;
 
 pub use connect::ConnectionTarget;
 pub use credentials::{CredentialSource, Credentials};

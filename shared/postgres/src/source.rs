@@ -6,7 +6,6 @@ pub(crate) mod harvest;
 mod large_objects;
 mod locks;
 mod names;
-mod odd_names;
 mod preflight;
 mod snapshot;
 mod statements;
@@ -23,11 +22,23 @@ use lifeboat_core::{
 
 use crate::{
     connect::ConnectionTarget,
+    failure::database_error,
+    session::{READING_VERSION, SERVER_VERSION_NUM},
     tools::{ClientTools, ToolSearch},
+    wire::{WireError, WireSession},
 };
 
 /// How often the start is tried before the dump gives up: with the pauses between, about half a minute of DDL.
 const START_ATTEMPTS: u32 = 12;
+
+/// Begins every transaction of a dump or an inventory.
+pub(crate) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The server's version, such as 150018.
+pub(crate) async fn server_version_num(session: &mut WireSession) -> Result<u32> {
+    let failed = |e: WireError| database_error(READING_VERSION, &e);
+    session.query_one(SERVER_VERSION_NUM).await.map_err(failed)?.number(0).map_err(failed)
+}
 
 /// A database to dump.
 pub struct PgSource {
@@ -49,9 +60,7 @@ impl PgSource {
     }
 
     async fn tools(&self) -> Result<ClientTools> {
-        let session = self.target.connect("lifeboat").await?;
-        let version = session.server_version_num().await?;
-        drop(session);
+        let version = server_version_num(&mut self.target.connect_wire("lifeboat").await?).await?;
         self.search.find_for(version).await
     }
 }

@@ -31,9 +31,10 @@ use tokio::sync::RwLock;
 
 use crate::{
     connect::ConnectionTarget,
+    failure::database_error,
     inventory,
-    session::{Session, database_error},
-    source::harvest,
+    session::Session,
+    source::{BEGIN_READING, harvest, server_version_num},
     tools::{ClientTools, ToolSearch},
 };
 use stage::Stage;
@@ -140,12 +141,10 @@ impl Target for PgTarget {
     }
 
     async fn inventory(&self) -> Result<Inventory> {
-        let session = self.session().await?;
-        session
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(|e| database_error("begin", &e))?;
-        inventory::inventory(&session).await
+        let mut session = self.target.connect_wire(APPLICATION).await?;
+        let version = server_version_num(&mut session).await?;
+        session.execute(BEGIN_READING).await.map_err(|e| database_error("begin", &e))?;
+        inventory::inventory(&mut session, version).await
     }
 
     async fn toc(&self) -> Result<Toc> {

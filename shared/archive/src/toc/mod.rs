@@ -13,6 +13,8 @@ use std::{borrow::Cow, collections::HashSet};
 pub use error::TocError;
 pub use read::{Limits, read, read_stream, read_stream_within, read_within};
 
+use crate::names;
+
 /// A table of contents: what an archive holds, in the order in which it is restored.
 ///
 /// Strings are bytes in the encoding of the database, which need not be valid in any encoding (`SQL_ASCII`).
@@ -218,9 +220,14 @@ impl Entry {
         String::from_utf8_lossy(&self.desc)
     }
 
-    /// The name of the object for messages; bytes that are no UTF-8 are replaced.
+    /// The name of the object as [`names::text`].
     pub fn tag_str(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.tag)
+        names::text(&self.tag)
+    }
+
+    /// The schema as [`names::text`]; empty where there is none.
+    pub fn namespace_str(&self) -> Cow<'_, str> {
+        names::text(self.namespace.as_deref().unwrap_or_default())
     }
 
     /// Whether this is a privilege, comment or security label of an object of this kind, such as `LARGE OBJECT`: only

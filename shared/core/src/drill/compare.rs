@@ -89,10 +89,9 @@ fn accept_later_sequences(schema: &mut SchemaEvidence, toc: &Toc) {
         .iter()
         .filter(|e| e.desc_str() == "SEQUENCE SET")
         .filter_map(|e| {
-            let schema = String::from_utf8_lossy(e.namespace.as_deref().unwrap_or_default()).into_owned();
             let statement = String::from_utf8_lossy(e.defn.as_deref()?).into_owned();
             let arguments = statement.trim_end().strip_suffix(");")?.rsplit("', ").next()?.to_owned();
-            Some((format!("{schema}.{}", e.tag_str()), arguments.replace(' ', "")))
+            Some((format!("{}.{}", e.namespace_str(), e.tag_str()), arguments.replace(' ', "")))
         })
         .collect();
     for difference in schema.differences.iter_mut().filter(|d| d.kind == "sequence") {
@@ -121,7 +120,7 @@ fn toc_differences(expected: &Toc, actual: &Toc) -> Vec<String> {
             if matches!(desc.as_ref(), "DATABASE" | "DATABASE PROPERTIES") || entry.is_remark_on("DATABASE") {
                 continue;
             }
-            let schema = String::from_utf8_lossy(entry.namespace.as_deref().unwrap_or(b"-")).into_owned();
+            let schema = if entry.namespace.is_some() { entry.namespace_str() } else { "-".into() };
             *counts.entry(format!("{desc} {schema} {tag}")).or_default() += one;
         }
     }

@@ -69,7 +69,7 @@ pub struct SourceTable {
     pub dump_id: i32,
     /// The table's OID.
     pub oid: u32,
-    /// Schema and name as shown to people (lossy where not UTF-8).
+    /// Schema and name, bytes that are no UTF-8 as [`lifeboat_archive::names::text`] writes them.
     pub schema: String,
     /// See `schema`.
     pub name: String,
@@ -79,7 +79,7 @@ pub struct SourceTable {
     pub bytes: u64,
     /// Whether it may be read in ctid ranges (a heap, with columns, and no filter condition).
     pub splittable: bool,
-    /// Column names as written in the entry's COPY, unquoted, shown to people.
+    /// Column names in the order of the entry's COPY, unquoted, likewise.
     pub columns: Vec<String>,
     /// Where the entry's COPY loads other than into the table itself (the partition root), `schema.name`.
     pub loads_into: Option<String>,

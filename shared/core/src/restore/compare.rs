@@ -135,45 +135,56 @@ async fn compare_one(worker: &mut dyn crate::ports::TargetWorker, piece: &Piece)
     }
 }
 
+/// Tables that load through the same root, and the entry of one of them, whose statement names the root.
+struct Group {
+    tables: Vec<usize>,
+    expected: TableChecksum,
+    dump_id: i32,
+}
+
 /// One piece per table; tables that load through a partition root are one piece together, compared at the root.
 fn pieces(manifest: &Manifest, toc: &Toc, tables: &[usize]) -> Result<Vec<Piece>> {
     let mut statements = statements(manifest, toc, false)?;
     let all = statements.clone();
     let partition_roots = partition_roots(toc);
     let mut pieces = Vec::new();
-    let mut roots: BTreeMap<String, (Vec<usize>, TableChecksum, i32)> = BTreeMap::new();
+    // Roots are told apart by their entries, not by names: what is shown of two may be the same.
+    let mut roots: BTreeMap<(&str, Option<i32>), Group> = BTreeMap::new();
     for &index in tables {
         let table = &manifest.tables[index];
         let sum: SumHex = table.checksum.parse().map_err(|_| {
             Error::new(ErrorKind::Corrupt, format!("manifest.json: the checksum of {} is none", table.qualified()))
         })?;
         let expected = TableChecksum { rows: table.rows, sum: sum.0 };
-        if let Some(root) = &table.loads_into {
-            let group = roots.entry(root.clone()).or_insert((Vec::new(), TableChecksum::default(), table.dump_id));
-            group.0.push(index);
-            group.1.merge(expected);
+        if let Some(name) = &table.loads_into {
+            let root = partition_roots.get(&table.dump_id).copied();
+            let empty = Group { tables: Vec::new(), expected: TableChecksum::default(), dump_id: table.dump_id };
+            let group = roots.entry((name, root)).or_insert(empty);
+            group.tables.push(index);
+            group.expected.merge(expected);
         } else if let Some(statement) = statements.remove(&table.dump_id) {
             let name = table.qualified();
             let minus = Vec::new();
             pieces.push(Piece::Table { name, tables: vec![index], expected, statement, sorted: false, minus });
         }
     }
-    for (name, (tables, expected, dump_id)) in roots {
+    for ((name, root), Group { tables, expected, dump_id }) in roots {
         if let Some(statement) = statements.remove(&dump_id) {
+            let below = |id: &i32| root.is_some() && partition_roots.get(id).copied() == root;
             let minus = manifest
                 .tables
                 .iter()
-                .filter(|t| t.loads_into.is_none() && partition_roots.get(&t.dump_id) == Some(&name))
+                .filter(|t| t.loads_into.is_none() && below(&t.dump_id))
                 .filter_map(|t| all.get(&t.dump_id).cloned())
                 .collect();
-            pieces.push(Piece::Table { name, tables, expected, statement, sorted: true, minus });
+            pieces.push(Piece::Table { name: name.to_owned(), tables, expected, statement, sorted: true, minus });
         }
     }
     Ok(pieces)
 }
 
-/// For each data entry of a partition (by dump id): the topmost table above it, `schema.name`.
-fn partition_roots(toc: &Toc) -> HashMap<i32, String> {
+/// For each data entry of a partition (by dump id): the entry of the topmost table above it.
+fn partition_roots(toc: &Toc) -> HashMap<i32, i32> {
     let tables: HashMap<i32, &Entry> =
         toc.entries.iter().filter(|e| e.desc_str() == "TABLE").map(|e| (e.dump_id, e)).collect();
     let mut parents: HashMap<i32, i32> = HashMap::new();
@@ -197,11 +208,8 @@ fn partition_roots(toc: &Toc) -> HashMap<i32, String> {
                 None => break,
             }
         }
-        if top != *table
-            && let Some(root) = tables.get(&top)
-        {
-            let schema = String::from_utf8_lossy(root.namespace.as_deref().unwrap_or_default()).into_owned();
-            roots.insert(data.dump_id, format!("{schema}.{}", root.tag_str()));
+        if top != *table && tables.contains_key(&top) {
+            roots.insert(data.dump_id, top);
         }
     }
     roots

@@ -6,11 +6,15 @@ use std::{
     str::FromStr,
 };
 
-use lifeboat_archive::toc::{Entry, Toc};
+use lifeboat_archive::{
+    names,
+    toc::{Entry, Toc},
+};
 
 use crate::{Error, ErrorKind, Result};
 
-/// A table as a person names it: `schema.table` or `table`; quotes as in SQL where a name has odd characters.
+/// A table as a person names it: `schema.table` or `table`; quotes as in SQL where a name has odd characters, and `\xe4`
+/// for a byte that is no UTF-8, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TableName {
     /// The schema; any if not given.
@@ -93,8 +97,8 @@ fn text(bytes: Option<&Vec<u8>>) -> &[u8] {
 
 fn is_named(entry: &Entry, table: &TableName) -> bool {
     entry.desc_str() == "TABLE"
-        && entry.tag == table.name.as_bytes()
-        && table.schema.as_ref().is_none_or(|s| text(entry.namespace.as_ref()) == s.as_bytes())
+        && entry.tag == names::bytes(&table.name)
+        && table.schema.as_ref().is_none_or(|s| text(entry.namespace.as_ref()) == names::bytes(s))
 }
 
 /// The dump ids of the named tables, of what hangs on them, and of all that those need.
@@ -115,8 +119,7 @@ pub(super) fn select(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
             }
             [one] => roots.insert(one.dump_id),
             many => {
-                let schemas: Vec<_> =
-                    many.iter().map(|e| String::from_utf8_lossy(text(e.namespace.as_ref())).into_owned()).collect();
+                let schemas: Vec<_> = many.iter().map(|e| e.namespace_str()).collect();
                 return Err(Error::new(ErrorKind::Usage, format!("{table} is in schemas {}", schemas.join(", ")))
                     .with_hint("write schema.table"));
             }

@@ -13,7 +13,8 @@ use tokio_postgres::{Row, error::SqlState};
 use super::{disk, statements};
 use crate::{
     connect::ConnectionTarget,
-    session::{Session, database_error, reason, sql_state},
+    failure::{Failure, database_error},
+    session::Session,
 };
 
 /// A question may take so long: health must not load a server that is in trouble already.
@@ -30,11 +31,11 @@ impl Questions<'_> {
         match self.session.query(sql, &[]).await {
             Ok(rows) => Ok(rows),
             Err(error) if error.as_db_error().is_some() && !self.session.is_closed() => {
-                let why = match sql_state(&error) {
+                let why = match error.sql_state() {
                     Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                         "this role may not see it: GRANT pg_monitor TO the role".to_owned()
                     }
-                    _ => reason(&error),
+                    _ => error.reason(),
                 };
                 self.hide(what, why);
                 Ok(Vec::new())

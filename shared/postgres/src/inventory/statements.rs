@@ -286,11 +286,10 @@ pub(super) fn sequence_values() -> String {
     )
 }
 
-/// Before 18 each sequence has to be read: name as shown, schema, name (all as bytes), whether it may be read.
-pub(super) fn sequence_names(wire: &str) -> String {
+/// Before 18 each sequence has to be read: name as shown, schema, name, whether it may be read.
+pub(super) fn sequence_names() -> String {
     format!(
-        "SELECT pg_catalog.convert_to({}, '{wire}'), pg_catalog.convert_to(n.nspname, '{wire}'), \
-         pg_catalog.convert_to(c.relname, '{wire}'), pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT') \
+        "SELECT {}, n.nspname, c.relname, pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT') \
          AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery()) {}",
         qualified("n.nspname", "c.relname"),
         user_relations("JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid"),

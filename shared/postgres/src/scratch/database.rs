@@ -8,8 +8,9 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use crate::{
+    failure::{Failure, database_error},
     quote,
-    session::{Session, database_error, reason, sql_state},
+    session::Session,
 };
 
 /// Creates it; where the server lacks the locale, with C instead, and says so.
@@ -29,8 +30,8 @@ pub(super) async fn create(session: &Session, name: &str, source: &SourceFacts) 
             Ok(()) => {
                 return Ok(refused.into_iter().map(|reason| replaced(&reason, &locale)).collect());
             }
-            Err(error) if is_about_locale(sql_state(&error)) && attempts.peek().is_some() => {
-                refused.get_or_insert(reason(&error));
+            Err(error) if is_about_locale(error.sql_state()) && attempts.peek().is_some() => {
+                refused.get_or_insert(error.reason());
             }
             Err(error) => return Err(database_error(&doing, &error)),
         }

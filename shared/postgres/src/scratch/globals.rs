@@ -8,11 +8,7 @@ use lifeboat_core::{
     ports::{Classification, ToolMessage},
 };
 
-use crate::{
-    classify::refused_statement,
-    quote,
-    session::{Session, database_error},
-};
+use crate::{classify::refused_statement, failure::database_error, quote, session::Session};
 
 /// Runs what concerns roles, as superuser of a throwaway cluster. Its own superuser stays as it is, and nothing is made
 /// outside the cluster's folder: tablespaces are left out.

@@ -8,7 +8,7 @@ use lifeboat_core::{
 };
 
 use super::server::{drop_left, made_at};
-use crate::{connect::ConnectionTarget, session::database_error};
+use crate::{connect::ConnectionTarget, failure::database_error};
 
 /// Databases by the names that drills give them, with their remarks and the sessions in them.
 const CANDIDATES: &str = "

@@ -12,12 +12,8 @@ use lifeboat_core::{
 
 use super::{database, globals};
 use crate::{
-    classify::refused_statement,
-    connect::ConnectionTarget,
-    quote,
-    session::{Session, database_error},
-    target::PgTarget,
-    tools::ToolSearch,
+    classify::refused_statement, connect::ConnectionTarget, failure::database_error, quote, session::Session,
+    target::PgTarget, tools::ToolSearch,
 };
 
 const APPLICATION: &str = "lifeboat drill";

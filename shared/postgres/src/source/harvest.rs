@@ -7,7 +7,7 @@ use lifeboat_core::{Error, ErrorKind, Result, ResultExt, cancel::Cancel};
 use tokio::io::AsyncReadExt;
 
 use super::locks::lost;
-use crate::{connect::ConnectionTarget, session::TOO_MANY_CONNECTIONS, tools::ClientTools};
+use crate::{connect::ConnectionTarget, failure::TOO_MANY_CONNECTIONS, tools::ClientTools};
 
 /// How long pg_dump waits for a lock before it gives up; an ACCESS EXCLUSIVE queued behind ours would hold it for ever.
 const LOCK_WAIT_MS: u32 = 2000;

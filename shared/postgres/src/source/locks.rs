@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use lifeboat_core::{Error, ErrorKind, Result};
 use tokio_postgres::error::SqlState;
 
-use super::statements;
+use super::{BEGIN_READING, statements};
 use crate::{
+    failure::{Failure, database_error},
     quote,
-    session::{Session, database_error, reason, sql_state},
+    wire::{WireError, WireSession},
 };
 
 /// Tables locked by one statement; keeps statements short on huge catalogs.
@@ -52,13 +53,10 @@ pub(super) fn is_ddl_conflict(state: Option<&SqlState>) -> bool {
 
 /// What an error means while a snapshot is open: `SnapshotLost` where it is gone with its server or its session, as after
 /// a failover, a restart or a conflict with recovery on a standby. The same run may start again then.
-pub(super) fn failed(doing: &str, error: &tokio_postgres::Error) -> Error {
+pub(super) fn failed(doing: &str, error: &WireError) -> Error {
     let told = database_error(doing, error);
-    let gone = match sql_state(error) {
-        None => {
-            error.is_closed()
-                || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-        }
+    let gone = match error.sql_state() {
+        None => error.is_gone(),
         Some(
             &SqlState::ADMIN_SHUTDOWN
             | &SqlState::CRASH_SHUTDOWN
@@ -71,41 +69,45 @@ pub(super) fn failed(doing: &str, error: &tokio_postgres::Error) -> Error {
     if gone { lost(told.to_string()).with_hint(told.hint()) } else { told }
 }
 
+/// The OIDs that a query gives.
+pub(super) async fn oids(session: &mut WireSession, doing: &str, sql: &str) -> Result<HashSet<u32>> {
+    let failure = |e: WireError| failed(doing, &e);
+    session.query(sql).await.map_err(failure)?.iter().map(|row| row.number(0).map_err(failure)).collect()
+}
+
 /// Begins the transaction, locks every table, then exports the snapshot (DESIGN §6, rule 1).
-pub(super) async fn lock_and_export(session: &Session) -> Result<Exported> {
-    let tables = session.query(statements::TABLES, &[]).await.map_err(|e| failed("list tables", &e))?;
+pub(super) async fn lock_and_export(session: &mut WireSession) -> Result<Exported> {
+    let tables = session.query(statements::TABLES).await.map_err(|e| failed("list tables", &e))?;
     step("tables listed");
-    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| failed("begin", &e))?;
-    for batch in tables.chunks(LOCK_BATCH) {
-        let names: Vec<String> = batch.iter().map(|row| quote::qualified(row.get(1), row.get(2))).collect();
-        let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", names.join(", ONLY "));
-        session.batch_execute(&sql).await.map_err(|e| {
-            if is_ddl_conflict(sql_state(&e)) {
-                lost(format!("lock tables: {}", reason(&e)))
+    session.execute(BEGIN_READING).await.map_err(|e| failed("begin", &e))?;
+    let names: Vec<Vec<u8>> = tables
+        .iter()
+        .map(|row| quote::qualified_bytes(row.bytes(1).unwrap_or_default(), row.bytes(2).unwrap_or_default()))
+        .collect();
+    for batch in names.chunks(LOCK_BATCH) {
+        let sql = [b"LOCK TABLE ONLY ", &*batch.join(&b", ONLY "[..]), b" IN ACCESS SHARE MODE NOWAIT"].concat();
+        session.execute(sql).await.map_err(|e| {
+            if is_ddl_conflict(e.sql_state()) {
+                lost(format!("lock tables: {}", e.reason()))
             } else {
                 failed("lock tables", &e)
             }
         })?;
     }
     step("tables locked");
-    let row = session.query_one(statements::EXPORT, &[]).await.map_err(|e| failed("export snapshot", &e))?;
-    let at = Timestamp::from_microsecond(row.get::<_, i64>(1))
+    let exporting = |e: WireError| failed("export snapshot", &e);
+    let row = session.query_one(statements::EXPORT).await.map_err(exporting)?;
+    let at = Timestamp::from_microsecond(row.number(1).map_err(exporting)?)
         .map_err(|e| Error::new(ErrorKind::Database, format!("read the server's clock: {e}")))?;
     step("snapshot exported");
-    let locked: HashSet<u32> = session
-        .query(statements::MY_LOCKS, &[])
-        .await
-        .map_err(|e| failed("list locks", &e))?
-        .iter()
-        .map(|r| r.get(0))
-        .collect();
-    for row in session.query(statements::TABLES, &[]).await.map_err(|e| failed("list tables", &e))? {
-        let oid: u32 = row.get(0);
-        if !locked.contains(&oid) {
-            let (schema, name): (String, String) = (row.get(1), row.get(2));
+    let locked = oids(session, "list locks", statements::MY_LOCKS).await?;
+    for row in session.query(statements::TABLES).await.map_err(|e| failed("list tables", &e))? {
+        if !locked.contains(&row.number(0).map_err(|e| failed("list tables", &e))?) {
+            let (schema, name) = (row.text(1), row.text(2));
             return Err(lost(format!("table {schema}.{name} appeared or changed while the dump started")));
         }
     }
     step("locks checked");
-    Ok(Exported { id: row.get(0), at, lsn: row.get(2), standby: row.get(3), locked })
+    let id = row.text(0).into_owned();
+    Ok(Exported { id, at, lsn: row.some_text(2), standby: row.is_true(3), locked })
 }

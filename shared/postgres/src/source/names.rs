@@ -7,16 +7,15 @@ use super::{
     locks::{failed, lost},
     statements,
 };
-use crate::session::Session;
+use crate::wire::WireSession;
 
 /// `SnapshotLost` where something was renamed since the snapshot: a definition read meanwhile may name another object.
-pub(super) async fn check(session: &Session) -> Result<()> {
-    let renamed =
-        session.query_opt(statements::RENAMED, &[]).await.map_err(|e| failed("look for renamed objects", &e))?;
-    match renamed {
+pub(super) async fn check(session: &mut WireSession) -> Result<()> {
+    let renamed = session.query(statements::RENAMED).await.map_err(|e| failed("look for renamed objects", &e))?;
+    match renamed.first() {
         None => Ok(()),
         Some(row) => {
-            let (kind, before, now): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let (kind, before, now) = (row.text(0), row.text(1), row.text(2));
             Err(lost(format!("{kind} {before} was renamed to {now} while the dump started")))
         }
     }

@@ -6,11 +6,12 @@ use lifeboat_core::{
     ports::{Finding, Preflight, Severity},
 };
 
-use super::{odd_names, statements};
+use super::{server_version_num, statements};
 use crate::{
     connect::ConnectionTarget,
-    session::{Session, database_error},
+    failure::database_error,
     tools::ToolSearch,
+    wire::{WireError, WireSession},
 };
 
 /// The oldest server that Lifeboat dumps.
@@ -22,8 +23,8 @@ const NAMED: usize = 10;
 const USER_SCHEMAS: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
 pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Result<Preflight> {
-    let session = target.connect("lifeboat preflight").await?;
-    let version = session.server_version_num().await?;
+    let session = &mut target.connect_wire("lifeboat preflight").await?;
+    let version = server_version_num(session).await?;
     let mut findings = Vec::new();
     if version < OLDEST_SERVER {
         findings.push(finding(
@@ -40,47 +41,11 @@ pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Resul
             String::new()
         }
     };
-    dangerous_settings(&session, &mut findings).await?;
-    let odd = odd_names::read(&session).await?;
-    // The server refuses to send such names as text: whatever else asks for names would fail on them.
-    let omitted = if odd.is_empty() {
-        look_at_objects(&session, &mut findings).await?
-    } else {
-        findings.push(finding(
-            "names_not_utf8",
-            Severity::Error,
-            format!("the database has no encoding (SQL_ASCII), and names that are not UTF-8: {}", name_some(&odd)),
-            "rename them, or dump this database with pg_dump: Lifeboat cannot yet",
-        ));
-        Vec::new()
-    };
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
-    let row = session
-        .query_one(
-            "SELECT pg_catalog.current_setting('server_version'),
-                    pg_catalog.pg_database_size(pg_catalog.current_database())::int8",
-            &[],
-        )
-        .await
-        .map_err(|e| database_error("read the database's size", &e))?;
-    let count = format!("SELECT count(*) FROM ({}) AS t", statements::TABLES);
-    let tables: i64 = session.query_one(&count, &[]).await.map_err(|e| database_error("count tables", &e))?.get(0);
-    Ok(Preflight {
-        server_version: row.get(0),
-        client_version,
-        database_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or(0),
-        tables: u64::try_from(tables).unwrap_or(0),
-        findings,
-        omitted,
-    })
-}
-
-/// All that asks for objects by name; returns what a dump would leave out.
-async fn look_at_objects(session: &Session, findings: &mut Vec<Finding>) -> Result<Vec<Omitted>> {
-    row_security(session, findings).await?;
-    privileges(session, findings).await?;
-    large_objects(session, findings).await?;
-    lock_space(session, findings).await?;
+    dangerous_settings(session, &mut findings).await?;
+    row_security(session, &mut findings).await?;
+    privileges(session, &mut findings).await?;
+    large_objects(session, &mut findings).await?;
+    lock_space(session, &mut findings).await?;
     let omitted = omitted(session).await?;
     for missing in omitted.iter().filter(|o| o.kind != "role passwords") {
         findings.push(finding(
@@ -90,7 +55,24 @@ async fn look_at_objects(session: &Session, findings: &mut Vec<Finding>) -> Resu
             "dump as a superuser or from the primary, if it must be included",
         ));
     }
-    Ok(omitted)
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.current_setting('server_version'),
+                    pg_catalog.pg_database_size(pg_catalog.current_database())::int8",
+        )
+        .await
+        .map_err(|e| database_error("read the database's size", &e))?;
+    let count = format!("SELECT count(*) FROM ({}) AS t", statements::TABLES);
+    let counted = session.query_one(count).await.map_err(|e| database_error("count tables", &e))?;
+    Ok(Preflight {
+        server_version: row.text(0).into_owned(),
+        client_version,
+        database_bytes: row.number(1).map_err(|e| database_error("read the database's size", &e))?,
+        tables: counted.number(0).map_err(|e| database_error("count tables", &e))?,
+        findings,
+        omitted,
+    })
 }
 
 fn finding(code: &str, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
@@ -102,13 +84,13 @@ fn name_some(names: &[String]) -> String {
     if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
 }
 
-async fn names(session: &Session, doing: &str, sql: &str) -> Result<Vec<String>> {
-    let rows = session.query(sql, &[]).await.map_err(|e| database_error(doing, &e))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+async fn names(session: &mut WireSession, doing: &str, sql: &str) -> Result<Vec<String>> {
+    let rows = session.query(sql).await.map_err(|e| database_error(doing, &e))?;
+    Ok(rows.iter().map(|row| row.text(0).into_owned()).collect())
 }
 
 /// Settings that make the server hide damaged rows with exit code 0.
-async fn dangerous_settings(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+async fn dangerous_settings(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
     let on = names(
         session,
         "read settings",
@@ -128,7 +110,7 @@ async fn dangerous_settings(session: &Session, findings: &mut Vec<Finding>) -> R
 }
 
 /// Tables whose rows a policy would hide from this role. With row_security off the COPY fails; said here, before.
-async fn row_security(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+async fn row_security(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
     let filtered = names(
         session,
         "look for row security",
@@ -153,7 +135,7 @@ async fn row_security(session: &Session, findings: &mut Vec<Finding>) -> Result<
     Ok(())
 }
 
-async fn privileges(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+async fn privileges(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
     let unreadable = names(
         session,
         "check privileges",
@@ -197,16 +179,15 @@ async fn privileges(session: &Session, findings: &mut Vec<Finding>) -> Result<()
     Ok(())
 }
 
-async fn large_objects(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+async fn large_objects(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
     let row = session
         .query_one(
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT'),
                     EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)",
-            &[],
         )
         .await
         .map_err(|e| database_error("look for large objects", &e))?;
-    if row.get(1) && !row.get::<_, bool>(0) {
+    if row.is_true(1) && !row.is_true(0) {
         findings.push(finding(
             "large_objects_not_readable",
             Severity::Error,
@@ -218,21 +199,19 @@ async fn large_objects(session: &Session, findings: &mut Vec<Finding>) -> Result
 }
 
 /// The lock table must hold a lock per table and partition, several times over.
-async fn lock_space(session: &Session, findings: &mut Vec<Finding>) -> Result<()> {
+async fn lock_space(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
+    let failed = |e: WireError| database_error("count tables", &e);
     let row = session
-        .query_one(
-            &format!(
+        .query_one(format!(
                 "SELECT (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                          WHERE {USER_SCHEMAS} AND c.relkind IN ('r', 'p'))::int8,
                         pg_catalog.current_setting('max_locks_per_transaction')::int8
                         * (pg_catalog.current_setting('max_connections')::int8
                            + pg_catalog.current_setting('max_prepared_transactions')::int8)"
-            ),
-            &[],
-        )
+        ))
         .await
-        .map_err(|e| database_error("count tables", &e))?;
-    let (tables, slots): (i64, i64) = (row.get(0), row.get(1));
+        .map_err(failed)?;
+    let (tables, slots): (i64, i64) = (row.number(0).map_err(failed)?, row.number(1).map_err(failed)?);
     // The coordinator and pg_dump each hold a lock per table; pg_dump also locks while it looks at indexes.
     if tables * 2 > slots {
         findings.push(finding(
@@ -246,7 +225,7 @@ async fn lock_space(session: &Session, findings: &mut Vec<Finding>) -> Result<()
 }
 
 /// What this role on this server cannot include, and pg_dump leaves out with exit code 0.
-pub(super) async fn omitted(session: &Session) -> Result<Vec<Omitted>> {
+pub(super) async fn omitted(session: &mut WireSession) -> Result<Vec<Omitted>> {
     let mut omitted = vec![Omitted {
         kind: "role passwords".to_owned(),
         object: "all".to_owned(),
@@ -255,11 +234,10 @@ pub(super) async fn omitted(session: &Session) -> Result<Vec<Omitted>> {
     let row = session
         .query_one(
             "SELECT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), pg_catalog.pg_is_in_recovery()",
-            &[],
         )
         .await
         .map_err(|e| database_error("look for what would be omitted", &e))?;
-    let (superuser, standby): (bool, bool) = (row.get(0), row.get(1));
+    let (superuser, standby) = (row.is_true(0), row.is_true(1));
     if !superuser {
         let subscriptions = names(
             session,

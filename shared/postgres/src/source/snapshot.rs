@@ -15,13 +15,25 @@ use lifeboat_core::{
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 
-use super::{copy_out, facts, harvest, large_objects, locks, names, preflight, tables};
+use super::{BEGIN_READING, copy_out, facts, harvest, large_objects, locks, names, preflight, tables};
 use crate::{
     connect::ConnectionTarget,
-    inventory,
-    session::{KEEPALIVE_EVERY, Session},
+    failure::{Failure, database_error},
+    inventory, quote,
+    session::SETTING_UP,
     tools::ClientTools,
+    wire::WireSession,
 };
+
+/// Lets the server end a session that has been idle for 50 s, in a transaction or not: a frozen client behind a proxy
+/// that keeps the connection open must not hold its snapshot.
+const EXPIRE_WHEN_IDLE: &str = "SET idle_in_transaction_session_timeout = 50000; SET idle_session_timeout = 50000";
+
+/// How often the coordinator's session is kept alive by a query.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// The query that keeps it alive.
+const KEEPALIVE: &str = "SELECT 1";
 
 /// How long a range that is refused behind a lock on an index is tried again before the dump starts anew without ranges.
 const RANGE_PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +44,7 @@ struct Shared {
     id: String,
     encoding: String,
     readable: HashMap<i32, tables::ReadableTable>,
-    coordinator: Mutex<Session>,
+    coordinator: Mutex<WireSession>,
     read_whole_next_time: Arc<StdMutex<HashSet<u32>>>,
 }
 
@@ -65,9 +77,8 @@ pub(super) async fn open(
     context: &RunContext,
 ) -> Result<PgSnapshot> {
     let application = format!("lifeboat {}", context.run_id);
-    let session = target.connect(&application).await?;
-    session.expire_when_idle().await?;
-    match prepare(&session, target, tools, &whole, context).await {
+    let mut session = expiring_session(target, &application).await?;
+    match prepare(&mut session, target, tools, &whole, context).await {
         Ok(prepared) => {
             let shared = Arc::new(Shared {
                 target: target.clone(),
@@ -91,7 +102,7 @@ pub(super) async fn open(
         }
         Err(error) => {
             // Roll back first: an ACCESS EXCLUSIVE queued behind our locks waits for this. A dead session is no matter.
-            drop(session.batch_execute("ROLLBACK").await);
+            drop(session.execute("ROLLBACK").await);
             Err(error)
         }
     }
@@ -108,7 +119,7 @@ struct Prepared {
 }
 
 async fn prepare(
-    session: &Session,
+    session: &mut WireSession,
     target: &ConnectionTarget,
     tools: &ClientTools,
     whole: &HashSet<u32>,
@@ -122,7 +133,7 @@ async fn prepare(
     let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
     let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
     locks::step("tables described");
-    let inventory = inventory::inventory(session).await?;
+    let inventory = inventory::inventory(session, facts.server_version_num).await?;
     names::check(session).await?;
     locks::step("inventory taken");
     let mut omitted = preflight::omitted(session).await?;
@@ -135,13 +146,13 @@ async fn prepare(
 }
 
 /// Does what may take long without the coordinator's session, and keeps that alive meanwhile.
-async fn kept_alive<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn kept_alive<T>(session: &mut WireSession, work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             result = &mut work => return result,
             () = tokio::time::sleep(KEEPALIVE_EVERY) => {
-                session.simple_query("SELECT 1").await.map_err(|e| locks::failed("keep the snapshot", &e))?;
+                session.execute(KEEPALIVE).await.map_err(|e| locks::failed("keep the snapshot", &e))?;
             }
         }
     }
@@ -153,8 +164,8 @@ async fn keep_alive(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(KEEPALIVE_EVERY).await;
         let Some(shared) = shared.upgrade() else { return };
-        if let Ok(session) = shared.coordinator.try_lock()
-            && session.simple_query("SELECT 1").await.is_err()
+        if let Ok(mut session) = shared.coordinator.try_lock()
+            && session.execute(KEEPALIVE).await.is_err()
         {
             return;
         }
@@ -190,39 +201,41 @@ impl Snapshot for PgSnapshot {
     }
 
     async fn worker(&self) -> Result<Box<dyn SnapshotWorker>> {
-        let session = worker_session(&self.shared).await?;
+        let session = expiring_session(&self.shared.target, &self.shared.application).await?;
         Ok(Box::new(Worker { shared: Arc::clone(&self.shared), session }))
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
+        // Stopped in the middle of its query it would take the session with it.
+        let mut session = self.shared.coordinator.lock().await;
         self.keepalive.abort();
-        let session = self.shared.coordinator.lock().await;
-        session.batch_execute("COMMIT").await.map_err(|e| locks::failed("end the snapshot", &e))
+        session.execute("COMMIT").await.map_err(|e| locks::failed("end the snapshot", &e))
     }
 }
 
-async fn worker_session(shared: &Shared) -> Result<Session> {
-    let session = shared.target.connect(&shared.application).await?;
-    session.expire_when_idle().await?;
+/// A session that the server ends when nobody keeps it alive.
+async fn expiring_session(target: &ConnectionTarget, application: &str) -> Result<WireSession> {
+    let mut session = target.connect_wire(application).await?;
+    session.execute(EXPIRE_WHEN_IDLE).await.map_err(|e| database_error(SETTING_UP, &e))?;
     Ok(session)
 }
 
 struct Worker {
     shared: Arc<Shared>,
-    session: Session,
+    session: WireSession,
 }
 
 #[async_trait]
 impl SnapshotWorker for Worker {
     async fn copy_out(&mut self, unit: &Unit, sink: &mut dyn BlockSink) -> Result<TableChecksum> {
-        self.reconnect_if_expired().await?;
-        let shared = &self.shared;
+        let shared = Arc::clone(&self.shared);
         let table = shared.readable.get(&unit.dump_id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, format!("dump id {} is no table of this snapshot", unit.dump_id))
         })?;
         let started = Instant::now();
         loop {
-            let attempt = copy_out::on_worker(&self.session, &shared.id, table, unit, &shared.encoding, sink)
+            self.begin().await?;
+            let attempt = copy_out::on_worker(&mut self.session, table, unit, &shared.encoding, sink)
                 .await
                 .inspect_err(|error| {
                     // Long values of a range may wait for an index that is being made anew; read whole, they can.
@@ -233,8 +246,8 @@ impl SnapshotWorker for Worker {
             match (attempt, unit.range) {
                 (copy_out::Attempt::Done(checksum), _) => return Ok(checksum),
                 (copy_out::Attempt::Refused, None) => {
-                    let coordinator = shared.coordinator.lock().await;
-                    return copy_out::on_coordinator(&coordinator, table, unit, &shared.encoding, sink).await;
+                    let mut coordinator = shared.coordinator.lock().await;
+                    return copy_out::on_coordinator(&mut coordinator, table, unit, &shared.encoding, sink).await;
                 }
                 (copy_out::Attempt::Refused, Some(_)) if started.elapsed() < RANGE_PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -243,7 +256,7 @@ impl SnapshotWorker for Worker {
                     shared.read_whole_next_time(table.oid);
                     return Err(locks::lost(format!(
                         "{} or one of its indexes is locked exclusively; starting again to read it whole",
-                        table.label()
+                        table.label
                     )));
                 }
             }
@@ -251,32 +264,37 @@ impl SnapshotWorker for Worker {
     }
 
     async fn large_objects(&mut self) -> Result<Vec<u32>> {
-        self.reconnect_if_expired().await?;
-        copy_out::begin(&self.session, &self.shared.id).await?;
-        let listed = large_objects::list(&self.session).await?;
+        self.begin().await?;
+        let listed = large_objects::list(&mut self.session).await?;
         self.commit().await?;
         Ok(listed)
     }
 
     async fn large_object(&mut self, oid: u32, sink: &mut dyn BlockSink) -> Result<u64> {
-        self.reconnect_if_expired().await?;
-        copy_out::begin(&self.session, &self.shared.id).await?;
-        let size = large_objects::copy(&self.session, oid, sink).await?;
+        self.begin().await?;
+        let size = large_objects::copy(&mut self.session, oid, sink).await?;
         self.commit().await?;
         Ok(size)
     }
 }
 
 impl Worker {
-    /// Between two units the session holds nothing; the server may have ended it while an upload took long to complete.
-    async fn reconnect_if_expired(&mut self) -> Result<()> {
+    /// Begins a transaction on the snapshot. Between two units the session holds nothing, and the server may have ended
+    /// it while an upload took long to complete: then another one takes its place.
+    async fn begin(&mut self) -> Result<()> {
+        let begun = self.session.execute(BEGIN_READING).await;
         if self.session.is_closed() {
-            self.session = worker_session(&self.shared).await?;
+            self.session = expiring_session(&self.shared.target, &self.shared.application).await?;
+            self.session.execute(BEGIN_READING).await.map_err(|e| locks::failed("begin", &e))?;
+        } else {
+            begun.map_err(|e| locks::failed("begin", &e))?;
         }
-        Ok(())
+        // BEGIN must be a message of its own before this.
+        let sql = format!("SET TRANSACTION SNAPSHOT {}", quote::literal(&self.shared.id));
+        self.session.execute(sql).await.map_err(|e| locks::lost(format!("take the snapshot: {}", e.reason())))
     }
 
-    async fn commit(&self) -> Result<()> {
-        self.session.batch_execute("COMMIT").await.map_err(|e| locks::failed("commit", &e))
+    async fn commit(&mut self) -> Result<()> {
+        self.session.execute("COMMIT").await.map_err(|e| locks::failed("commit", &e))
     }
 }

@@ -57,13 +57,11 @@ WHERE s.setrole = 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database 
 /// Names, sizes and how each table may be read; sizes are read now, after the snapshot. `pg_relation_size` takes the
 /// lock that the coordinator holds already, so nothing queued can hold it up.
 pub(super) const TABLE_DETAILS: &str = "
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+SELECT c.oid, n.nspname, c.relname,
        (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8,
        pg_catalog.pg_relation_size(c.oid)::int8,
        coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0)::int8,
        coalesce(am.amname = 'heap', false),
-       (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
        (SELECT e.extcondition[array_position(e.extconfig, c.oid)] FROM pg_catalog.pg_extension e
         WHERE c.oid = ANY (e.extconfig) LIMIT 1)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -71,12 +69,26 @@ LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
+/// The columns of those tables that COPY reads.
+pub(super) const COLUMNS: &str = "
+SELECT a.attrelid, a.attname
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attrelid, a.attnum";
+
 /// All large objects.
 pub(super) const LARGE_OBJECTS: &str = "SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY oid";
 
-/// Pages of one large object from a page on, half a MiB at a time.
-pub(super) const LARGE_OBJECT_PAGES: &str = "
-SELECT pageno, data FROM pg_catalog.pg_largeobject WHERE loid = $1 AND pageno >= $2 ORDER BY pageno LIMIT 256";
+/// The pages of one large object, in order.
+pub(super) fn large_object_pages(oid: u32) -> String {
+    format!(
+        "COPY (SELECT pageno, data FROM pg_catalog.pg_largeobject WHERE loid = {oid} ORDER BY pageno) \
+         TO STDOUT (FORMAT binary)"
+    )
+}
 
 /// Something that bears another name in the newest catalog, by which `reg*` types are written out, than in the snapshot.
 /// What was dropped meanwhile is written as a number, and pg_dump has noticed where it mattered.

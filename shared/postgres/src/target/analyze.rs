@@ -10,8 +10,9 @@ use tokio::{sync::Mutex, task::JoinSet};
 
 use super::PgTarget;
 use crate::{
+    failure::{Failure, database_error},
     quote,
-    session::{Session, database_error, reason},
+    session::Session,
 };
 
 /// Tables, matviews and partition roots; a root's ANALYZE reaches its partitions. What this role may not analyze is left
@@ -88,7 +89,7 @@ async fn work(session: Session, queue: Arc<Mutex<Vec<Work>>>) -> Result<Vec<Tool
         }
         refused.push(ToolMessage {
             classification: Classification::Statistics,
-            text: format!("analyze {name}: {}", reason(&error)),
+            text: format!("analyze {name}: {}", error.reason()),
             entry: Some(name),
         });
         if let Some(root) = root {

@@ -3,7 +3,7 @@
 use lifeboat_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::session::{Session, database_error};
+use crate::{failure::database_error, session::Session};
 
 /// The search path is the database's own, because people write the names of their tables without a schema; views may be
 /// used, which sessions that read data for a backup must not.

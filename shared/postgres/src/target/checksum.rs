@@ -14,10 +14,7 @@ use super::{
     load::{self, Written},
     money,
 };
-use crate::{
-    quote,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, quote, session::Session};
 
 /// What kind of relation it is, and the condition under which an extension's configuration rows are in a dump.
 pub(super) const HOW_TO_READ: &str = "
@@ -63,7 +60,7 @@ mod tests {
     #[test]
     fn only_roots_and_conditions_need_a_query() {
         let columns = vec!["id".to_owned(), "\"B\"".to_owned()];
-        let names = vec!["id".to_owned(), "B".to_owned()];
+        let names = vec![b"id".to_vec(), b"B".to_vec()];
         let written = Written { target: "public.t".to_owned(), columns, names };
         assert_eq!(reading(&written, "r", "", "UTF8"), "COPY public.t (id, \"B\") TO STDOUT (ENCODING 'UTF8')");
         assert_eq!(

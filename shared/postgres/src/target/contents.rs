@@ -1,11 +1,9 @@
 //! What a target is, and whether it is empty.
 
+use lifeboat_archive::names;
 use lifeboat_core::Result;
 
-use crate::{
-    inventory::readable,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, session::Session};
 
 /// Version, version number, encoding, superuser.
 pub(super) const FACTS: &str = "
@@ -67,7 +65,7 @@ FROM found ORDER BY rank, what COLLATE \"C\" LIMIT 20";
 pub(super) async fn contents(session: &Session) -> Result<Vec<String>> {
     let rows =
         session.query(CONTENTS, &[]).await.map_err(|e| database_error("look whether the target is empty", &e))?;
-    Ok(rows.iter().map(|row| readable(row.get(0))).collect())
+    Ok(rows.iter().map(|row| names::text(row.get(0)).into_owned()).collect())
 }
 
 /// Whether the role may set `session_replication_role`: superusers, and from 15 on whoever was granted it.

@@ -1,11 +1,9 @@
 //! Foreign keys with rows that refer to nothing.
 
+use lifeboat_archive::names;
 use lifeboat_core::{Error, ErrorKind, Result};
 
-use crate::{
-    inventory::readable,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, session::Session};
 
 /// Every enforced, validated foreign key of the users' own, each at its root: OID, and name as bytes.
 const KEYS: &str = "
@@ -75,7 +73,7 @@ pub(super) async fn orphans(session: &Session) -> Result<Vec<(String, u64)>> {
     let keys = session.query(KEYS, &[]).await.map_err(|e| database_error("list foreign keys", &e))?;
     let mut found = Vec::new();
     for key in keys {
-        let (oid, name) = (key.get::<_, u32>(0), readable(key.get(1)));
+        let (oid, name) = (key.get::<_, u32>(0), names::text(key.get(1)).into_owned());
         let doing = format!("look for orphans of {name}");
         let answer = answer(session, &COUNT.replace("{oid}", &oid.to_string()), &doing).await?;
         let count: u64 =

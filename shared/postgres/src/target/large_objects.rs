@@ -3,7 +3,7 @@
 use lifeboat_core::{Error, ErrorKind, Result, ports::BlockSource};
 use sha2::{Digest, Sha256};
 
-use crate::session::{Session, database_error};
+use crate::{failure::database_error, session::Session};
 
 /// Bytes per call of the server.
 const PIECE: usize = 1 << 20;

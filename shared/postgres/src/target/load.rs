@@ -11,10 +11,7 @@ use lifeboat_core::{
 };
 
 use super::{money, role};
-use crate::{
-    quote,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, quote, session::Session};
 
 /// The archive's COPY statement as text; the server turns names of other encodings into UTF-8.
 pub(super) async fn parse(session: &Session, statement: &LoadStatement) -> Result<Written> {
@@ -41,7 +38,7 @@ pub(super) struct Written {
     /// The columns, quoted.
     pub(super) columns: Vec<String>,
     /// The columns' names, not quoted.
-    pub(super) names: Vec<String>,
+    pub(super) names: Vec<Vec<u8>>,
 }
 
 fn written(text: &[u8]) -> Result<Written> {
@@ -50,7 +47,7 @@ fn written(text: &[u8]) -> Result<Written> {
     let text_of = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|e| odd(e.to_string()));
     Ok(Written {
         target: text_of(target)?,
-        names: columns.iter().map(|c| text_of(quote::unquote(c))).collect::<Result<_>>()?,
+        names: columns.iter().map(|c| quote::unquote(c)).collect(),
         columns: columns.into_iter().map(text_of).collect::<Result<_>>()?,
     })
 }
@@ -121,7 +118,7 @@ mod tests {
         let statement = written(b"COPY public.\"Or\"\"ders\" (id, \"a, b\") FROM stdin;\n").unwrap();
         assert_eq!(statement.target, "public.\"Or\"\"ders\"");
         assert_eq!(statement.column_list(), "(id, \"a, b\")");
-        assert_eq!(statement.names, ["id", "a, b"]);
+        assert_eq!(statement.names, [&b"id"[..], b"a, b"]);
         assert_eq!(written(b"COPY public.t  FROM stdin;\n").unwrap().column_list(), "");
         assert_eq!(written(b"DROP TABLE t").unwrap_err().kind(), ErrorKind::Corrupt);
     }

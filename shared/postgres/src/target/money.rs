@@ -4,8 +4,9 @@ use lifeboat_core::{Error, ErrorKind, Result};
 use tokio_postgres::error::SqlState;
 
 use crate::{
+    failure::{Failure, database_error},
     quote,
-    session::{Session, database_error, reason, sql_state},
+    session::Session,
 };
 
 /// Whether any column, attribute, domain or array of the users' is of type money (OID 790, its array 791).
@@ -19,7 +20,7 @@ pub(super) async fn set(session: &Session, lc_monetary: &str) -> Result<()> {
     let sql = format!("SET lc_monetary = {}", quote::literal(lc_monetary));
     let error = match session.batch_execute(&sql).await {
         Ok(()) => return Ok(()),
-        Err(error) if sql_state(&error) == Some(&SqlState::INVALID_PARAMETER_VALUE) => error,
+        Err(error) if error.sql_state() == Some(&SqlState::INVALID_PARAMETER_VALUE) => error,
         Err(error) => return Err(database_error("set lc_monetary", &error)),
     };
     let row = session.query_one(USED, &[]).await.map_err(|e| database_error("look for columns of type money", &e))?;
@@ -28,7 +29,7 @@ pub(super) async fn set(session: &Session, lc_monetary: &str) -> Result<()> {
             ErrorKind::Database,
             format!(
                 "the backup writes money as lc_monetary = '{lc_monetary}', which the server lacks: {}",
-                reason(&error)
+                error.reason()
             ),
         )
         .with_hint("install that locale on the server, or restore into a server that has it"));

@@ -88,9 +88,7 @@ pub(super) async fn checksum(psql: &Psql<'_>, statement: &LoadStatement, sort_co
     };
     let mut child = psql.command(statement, sql).await?.spawn().or_error(ErrorKind::ClientTool, doing)?;
     let said = stderr(&mut child);
-    // Bytes above 127 sort alike as they are and as code points of Latin-1.
-    let names: Vec<String> =
-        columns.iter().map(|c| quote::unquote(c).into_iter().map(char::from).collect::<String>()).collect();
+    let names: Vec<Vec<u8>> = columns.iter().map(|c| quote::unquote(c)).collect();
     let mut digest = RowDigest::new(sort_columns.then(|| sorted_order(&names)));
     if let Some(mut stdout) = child.stdout.take() {
         let mut block = vec![0; BLOCK];

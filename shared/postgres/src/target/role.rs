@@ -2,10 +2,7 @@
 
 use lifeboat_core::Result;
 
-use crate::{
-    quote,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, quote, session::Session};
 
 /// `SET ROLE "name"`.
 pub(super) fn statement(role: &str) -> String {

@@ -1,12 +1,10 @@
 //! Sequences that stand behind the values of a column they feed: the next insert would meet a value that is there.
 
+use lifeboat_archive::names;
 use lifeboat_core::{Error, ErrorKind, Result};
 
 use super::foreign_keys::answer;
-use crate::{
-    inventory::readable,
-    session::{Session, database_error},
-};
+use crate::{failure::database_error, session::Session};
 
 /// Sequences with the integer columns they feed: owned by the column (serial, identity) or called by its default.
 /// Partitions are looked at through their root. Sequences that cycle stand where they like.
@@ -54,7 +52,7 @@ pub(super) async fn behind(session: &Session) -> Result<Vec<(String, i64, i64)>>
     let mut found = Vec::new();
     for row in fed {
         let (sequence, table, column) = (row.get::<_, u32>(0), row.get::<_, u32>(1), row.get::<_, i32>(2));
-        let (ascending, name) = (row.get::<_, bool>(3), readable(row.get(4)));
+        let (ascending, name) = (row.get::<_, bool>(3), names::text(row.get(4)).into_owned());
         let block = STAND
             .replace("{farthest}", if ascending { "max" } else { "min" })
             .replace("{table}", &table.to_string())

@@ -53,6 +53,9 @@ async fn a_password_that_was_rotated_is_asked_for_again_by_connections_and_befor
     let asked = source.asked.load(Ordering::SeqCst);
     target.connect("test").await.unwrap();
     assert!(source.asked.load(Ordering::SeqCst) > asked, "every connection asks");
+    let source_of_wire = Rotated::to("correct horse");
+    target.clone().with_credentials(source_of_wire.clone()).connect_wire("test").await.unwrap();
+    assert_eq!(source_of_wire.times.load(Ordering::SeqCst), 1);
     assert_eq!(source.times.load(Ordering::SeqCst), 1);
 
     // psql cannot ask again: it starts with what works.
@@ -71,8 +74,10 @@ async fn a_password_that_stays_wrong_is_an_error_after_one_more_attempt() {
     let cluster = cluster(15).await;
     let source = Rotated::to("still wrong");
     let target = cluster.tcp_target("postgres").with_credentials(source.clone());
-    let Err(error) = target.connect("test").await else { panic!("a wrong password was taken") };
-    assert_eq!(error.kind(), ErrorKind::Database);
-    assert!(error.to_string().contains("28P01"), "{error}");
-    assert_eq!(source.times.load(Ordering::SeqCst), 1);
+    let errors = [target.connect("test").await.err(), target.connect_wire("test").await.err()];
+    for error in errors.map(|error| error.expect("a wrong password is refused")) {
+        assert_eq!(error.kind(), ErrorKind::Database);
+        assert!(error.to_string().contains("28P01"), "{error}");
+    }
+    assert_eq!(source.times.load(Ordering::SeqCst), 2);
 }

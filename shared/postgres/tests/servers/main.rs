@@ -19,3 +19,4 @@ mod restore;
 mod rows;
 mod scratch;
 mod setting;
+mod wire;
