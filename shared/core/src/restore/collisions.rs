@@ -79,6 +79,6 @@ fn name(entry: &Entry, whole: bool) -> Option<(String, Option<Vec<u8>>, Vec<u8>)
 }
 
 fn shown(entry: &Entry) -> String {
-    let schema = entry.namespace.as_deref().map(|s| format!("{}.", String::from_utf8_lossy(s))).unwrap_or_default();
+    let schema = if entry.namespace.is_some() { format!("{}.", entry.namespace_str()) } else { String::new() };
     format!("{} {schema}{}", entry.desc_str().to_lowercase(), entry.tag_str())
 }
