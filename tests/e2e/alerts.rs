@@ -3,6 +3,7 @@
 mod browser;
 mod by_hand;
 mod on_the_bus;
+mod samples;
 
 use anyhow::{Context, Result};
 use lifeboat_tests::{
