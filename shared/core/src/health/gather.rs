@@ -233,7 +233,14 @@ pub(super) async fn control(
         (message.subject.clone(), why.join("; "))
     });
     facts.alerts = unsent.chain(undelivered).take(ALERTS).collect();
-    let digest = patiently("the control store", digest::last(control)).await?;
+    // A damaged record of the last digest says no more than none: all else in the control store can still be read.
+    let last = async {
+        match digest::last(control).await {
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(None),
+            other => other,
+        }
+    };
+    let digest = patiently("the control store", last).await?;
     facts.last_digest_at = digest.map(|digest| digest.waiting_since());
     let undelivered = patiently("the control store", control.list("undelivered/")).await?;
     facts.undelivered = undelivered.len() as u64;
