@@ -117,7 +117,8 @@ impl ConnectionTarget {
         F: Future<Output = std::result::Result<T, E>>,
     {
         let login = self.credentials().await?;
-        let refused = match self.in_time(attempt(login.clone())).await? {
+        // Boxed: handshakes take much room, and only while they last.
+        let refused = match Box::pin(self.in_time(attempt(login.clone()))).await? {
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
@@ -125,7 +126,7 @@ impl ConnectionTarget {
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
                 match self.renewed(login.clone()).await? {
                     None => (login, refused),
-                    Some(newer) => match self.in_time(attempt(newer.clone())).await? {
+                    Some(newer) => match Box::pin(self.in_time(attempt(newer.clone()))).await? {
                         Ok(opened) => return Ok(opened),
                         Err(error) => (newer, error),
                     },
