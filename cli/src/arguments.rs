@@ -1,11 +1,15 @@
 //! The command line: what may be asked, with examples for every command.
 
+mod maintenance;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug, restore::TableName};
+
+pub(crate) use maintenance::Maintenance;
 
 /// What goes to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -108,6 +112,8 @@ pub(crate) enum Command {
     /// Try whether alerts arrive, and list what lasts
     #[command(subcommand)]
     Alert(Alert),
+    /// Vacuum, analyze and reindex what needs it, and say what else does
+    Maintenance(Maintenance),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Configuration),

@@ -9,6 +9,7 @@ mod fetch;
 mod health;
 mod hold;
 mod list;
+mod maintenance;
 mod preflight;
 mod restore;
 mod retention;
@@ -41,6 +42,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::Status(arguments) => status::run(app, arguments).await,
         Command::Preflight(arguments) => preflight::run(app, arguments).await,
         Command::Alert(command) => alert::run(app, command).await,
+        Command::Maintenance(arguments) => maintenance::run(app, arguments).await,
         Command::Config(Configuration::Check) => config::check(app),
         Command::Demo(arguments) => demo::run(app, arguments).await,
         // Needs no set-up and is done before.

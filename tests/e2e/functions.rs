@@ -4,6 +4,7 @@ mod drill;
 mod dump;
 mod emulator;
 mod health;
+mod maintenance;
 mod retention;
 mod told;
 mod verify;

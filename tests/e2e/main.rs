@@ -10,6 +10,7 @@ mod errors;
 mod functions;
 mod health;
 mod large;
+mod maintenance;
 mod operations;
 mod round_trip;
 mod shared;

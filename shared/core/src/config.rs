@@ -15,6 +15,7 @@ use crate::{
 mod alerts;
 mod health;
 pub mod keys;
+mod maintenance;
 mod retention;
 mod schedule;
 mod secret;
@@ -22,6 +23,7 @@ mod units;
 
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelTo, DigestDay, DigestEvery, EscalateAfter, ParseWordError};
 pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
+pub use maintenance::MaintenanceConfig;
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
 pub use secret::SecretRef;
@@ -187,6 +189,8 @@ pub struct DatabaseConfig {
     pub drill: DrillConfig,
     /// Health.
     pub health: HealthConfig,
+    /// Maintenance.
+    pub maintenance: MaintenanceConfig,
 }
 
 /// What retention keeps of one database: a preset, and what was written over it.
@@ -277,6 +281,7 @@ impl DatabaseConfig {
                 checks: Setting::default_of(Vec::new()),
             },
             health: HealthConfig::default(),
+            maintenance: MaintenanceConfig::default(),
         }
     }
 }
@@ -359,6 +364,7 @@ impl DatabaseConfig {
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
         self.health.in_force(&format!("{path}.health"), rows);
+        self.maintenance.in_force(&format!("{path}.maintenance"), rows);
     }
 }
 

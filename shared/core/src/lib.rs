@@ -17,6 +17,7 @@ pub mod ids;
 pub mod incidents;
 pub mod kit;
 pub mod lease;
+pub mod maintenance;
 pub mod manifest;
 mod markdown;
 pub mod messages;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::{cancel::Cancel, ids::RunId};
 
 mod bus;
+mod caretaker;
 mod people;
 mod secrets;
 mod source;
@@ -16,6 +17,7 @@ mod target;
 mod watched;
 
 pub use bus::EventBus;
+pub use caretaker::{CareEnd, CareSession, Caretaker, InvalidIndex};
 pub use people::{Channel, Topic};
 pub use secrets::Secrets;
 pub use source::{

@@ -314,7 +314,7 @@ impl ConnectionTarget {
     pub async fn tool_environment(&self, application_name: &str) -> Result<Vec<(String, String)>> {
         if self.source.as_ref().is_some_and(|source| source.may_be_outdated()) {
             // Asks for newer ones if need be.
-            drop(Box::pin(self.connect_bare(application_name)).await?);
+            drop(Box::pin(self.connect_bare(application_name, None)).await?);
         }
         let (user, password) = self.credentials().await?;
         let mut env = vec![

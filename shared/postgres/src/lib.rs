@@ -7,6 +7,7 @@ mod credentials;
 mod failure;
 pub mod health;
 mod inventory;
+pub mod maintenance;
 pub mod quote;
 pub mod scratch;
 pub mod session;
@@ -17,4 +18,5 @@ pub mod wire;
 
 pub use connect::ConnectionTarget;
 pub use credentials::{CredentialSource, Credentials};
+pub use maintenance::PgCaretaker;
 pub use source::PgSource;

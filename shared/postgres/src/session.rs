@@ -1,10 +1,17 @@
 //! One connection to PostgreSQL by tokio-postgres, with the settings that every session of Lifeboat must have.
 
-use std::ops::Deref;
+use std::{future::poll_fn, ops::Deref};
 
 use lifeboat_core::{Error, ErrorKind, Result};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls, error::SqlState};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, NoTls,
+    error::{DbError, SqlState},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
@@ -78,29 +85,40 @@ impl Drop for Session {
 impl ConnectionTarget {
     /// Opens a session with the fixed settings in force.
     pub async fn connect(&self, application_name: &str) -> Result<Session> {
-        let session = self.connect_bare(application_name).await?;
+        self.connect_and_tell(application_name, None).await
+    }
+
+    /// The same; what the server notes (warnings among it) is sent to `notices`, before the statement's own answer.
+    pub(crate) async fn connect_and_tell(
+        &self,
+        application_name: &str,
+        notices: Option<mpsc::UnboundedSender<DbError>>,
+    ) -> Result<Session> {
+        let session = self.connect_bare(application_name, notices).await?;
         session.simple_query(&settings(&[])).await.map_err(|e| database_error(SETTING_UP, &e))?;
         Ok(session)
     }
 
     /// Opens a session as the server gives it.
-    pub(crate) async fn connect_bare(&self, application_name: &str) -> Result<Session> {
+    pub(crate) async fn connect_bare(
+        &self,
+        application_name: &str,
+        notices: Option<mpsc::UnboundedSender<DbError>>,
+    ) -> Result<Session> {
         let tls = self.tls_config()?.map(MakeRustlsConnect::new);
         let (client, connection) = self
             .log_in(|login| {
                 let (config, tls) = (self.tokio_config(application_name, &login), tls.clone());
+                let notices = notices.clone();
                 async move {
                     match tls {
                         None => {
                             let (client, connection) = config.connect(NoTls).await?;
-                            Ok::<_, tokio_postgres::Error>((
-                                client,
-                                tokio::spawn(async move { drop(connection.await) }),
-                            ))
+                            Ok::<_, tokio_postgres::Error>((client, tokio::spawn(drive(connection, notices))))
                         }
                         Some(tls) => {
                             let (client, connection) = config.connect(tls).await?;
-                            Ok((client, tokio::spawn(async move { drop(connection.await) })))
+                            Ok((client, tokio::spawn(drive(connection, notices))))
                         }
                     }
                 }
@@ -153,6 +171,20 @@ impl ConnectionTarget {
                 "the port answers, but not as PostgreSQL does: check host and port, and what stands in between",
             )
         })
+    }
+}
+
+/// Moves messages until the connection ends; whoever waits for an answer hears of its errors.
+async fn drive<S, T>(mut connection: Connection<S, T>, notices: Option<mpsc::UnboundedSender<DbError>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let (AsyncMessage::Notice(notice), Some(notices)) = (message, &notices) {
+            // Nobody listens any more.
+            drop(notices.send(notice));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod alerts;
 mod file;
 mod health;
+mod maintenance;
 mod section;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod alert;
 mod drill;
 mod dump;
 mod health;
+mod maintenance;
 mod retention;
 mod verify;
 
@@ -16,6 +17,7 @@ pub use alert::{
 pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
 pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};
+pub use maintenance::{MaintenanceAnswer, MaintenanceRequest};
 pub use retention::RetentionRequest;
 pub use verify::{BackupVerdict, Verified, VerifyAnswer, VerifyRequest, VerifyTrigger};
 

@@ -3,6 +3,7 @@
 mod drill;
 mod dump;
 mod health;
+mod maintenance;
 mod retention;
 mod verify;
 
@@ -11,6 +12,8 @@ pub(crate) use drill::{drill_untold, failed as drill_failed};
 pub(crate) use dump::dump_untold;
 pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
 pub use health::{Looked, health};
+pub(crate) use maintenance::maintenance_untold;
+pub use maintenance::{MaintenanceOptions, PreparedMaintenance, prepare_maintenance};
 pub use retention::{retention_apply, retention_plan};
 pub(crate) use retention::{retention_failed, retention_untold};
 pub(crate) use verify::could_not_of;

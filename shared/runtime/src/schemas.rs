@@ -4,7 +4,7 @@ use lifeboat_core::{events::Event, messages::Message};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use crate::requests::{AlertWish, DrillRequest, DumpRequest, RetentionRequest, VerifyRequest};
+use crate::requests::{AlertWish, DrillRequest, DumpRequest, MaintenanceRequest, RetentionRequest, VerifyRequest};
 
 /// Every schema with the name of its file below `events/schema/`.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -15,6 +15,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("dump-request.json", of::<DumpRequest>()),
         ("verify-request.json", of::<VerifyRequest>()),
         ("retention-request.json", of::<RetentionRequest>()),
+        ("maintenance-request.json", of::<MaintenanceRequest>()),
         ("drill-request.json", of::<DrillRequest>()),
     ]
 }

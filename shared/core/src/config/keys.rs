@@ -65,6 +65,7 @@ pub const DATABASE: Section = Section {
         "retention",
         "drill",
         "health",
+        "maintenance",
     ],
 };
 /// `[databases.orders.retention]`
@@ -82,6 +83,28 @@ pub const DRILL: Section =
 pub const HEALTH: Section = Section { path: "databases.<name>.health", keys: HEALTH_KEYS };
 /// `[health]`: the same for every database.
 pub const HEALTH_OF_ALL: Section = Section { path: "health", keys: HEALTH_KEYS };
+/// `[databases.orders.maintenance]`
+pub const MAINTENANCE: Section = Section {
+    path: "databases.<name>.maintenance",
+    keys: &[
+        "schedule",
+        "operations",
+        "time_budget",
+        "lock_timeout",
+        "attempts",
+        "cost_delay_ms",
+        "cost_limit",
+        "parallel",
+        "dead_tuples_percent",
+        "dead_tuples_least",
+        "changed_percent",
+        "bloat_percent",
+        "bloat_least",
+        "unused_index_after",
+        "sequence_percent",
+        "long_query",
+    ],
+};
 /// `checks = [{ … }]`
 pub const CHECK: Section = Section { path: "databases.<name>.drill.checks", keys: &["name", "sql"] };
 /// `scratch = { … }`
@@ -92,7 +115,7 @@ pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret",
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 19] = [
+pub const SECTIONS: [Section; 20] = [
     TOP,
     STORE,
     CONTROL_STORE,
@@ -108,6 +131,7 @@ pub const SECTIONS: [Section; 19] = [
     TIER,
     DRILL,
     HEALTH,
+    MAINTENANCE,
     CHECK,
     SCRATCH,
     URL,

@@ -14,6 +14,7 @@ mod encodings;
 mod health;
 mod health_standby;
 mod inventory;
+mod maintenance;
 mod preflight;
 mod restore;
 mod rows;

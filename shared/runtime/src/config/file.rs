@@ -134,6 +134,9 @@ fn database(section: &Section<'_>, folder: &Path, restorer: Option<&Setting<u32>
     if let Some(drill) = section.section("drill", keys::DRILL)? {
         config.drill = self::drill(&drill, config.drill, folder)?;
     }
+    if let Some(section) = section.section("maintenance", keys::MAINTENANCE)? {
+        config.maintenance = super::maintenance::read(&section)?;
+    }
     Ok(config)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use lifeboat_core::{
     config::{ChannelTo, DatabaseUrl, DigestEvery, EscalateAfter, Origin, ScratchSetting, SecretRef, Span, keys},
     events::Severity,
+    maintenance::Operation,
     retention::StorageClass,
 };
 
@@ -277,11 +278,13 @@ fn everything_in_force_is_told_with_its_origin() {
     assert_eq!(find("control_store.url").value, "s3://acme-lifeboat/pg/.control");
     assert_eq!(find("databases.orders.url").value, serde_json::json!({ "env": "ORDERS_URL" }));
     // Whatever can be written is told.
-    for key in keys::DATABASE.keys.iter().filter(|k| !matches!(**k, "retention" | "drill" | "health")) {
+    for key in keys::DATABASE.keys.iter().filter(|k| !matches!(**k, "retention" | "drill" | "health" | "maintenance")) {
         find(&format!("databases.orders.{key}"));
     }
-    for key in keys::DRILL.keys {
-        find(&format!("databases.orders.drill.{key}"));
+    for (name, section) in [("drill", keys::DRILL), ("maintenance", keys::MAINTENANCE)] {
+        for key in section.keys {
+            find(&format!("databases.orders.{name}.{key}"));
+        }
     }
 }
 
@@ -376,5 +379,33 @@ fn every_error_kind_is_documented_with_its_exit_code() {
         assert!(documentation.contains(&format!("| `{name}` |")), "docs/ERRORS.md does not tell of {name}");
         let row = documentation.lines().find(|l| l.starts_with(&format!("| {} |", kind.exit_code())));
         assert!(row.is_some_and(|r| r.contains(&format!("`{name}`"))), "exit code of {name}");
+    }
+}
+
+#[test]
+fn maintenance_is_read_with_limits_and_without_what_shuts_the_application_out() {
+    let text = "[databases.orders.maintenance]\nschedule = 'cron(0 3 ? * SUN *)'\noperations = ['reindex', 'vacuum']\n\
+                time_budget = '1h'\nlock_timeout = '5s'\nattempts = 1\ncost_delay_ms = 0\nbloat_least = '1GiB'\n\
+                unused_index_after = '90d'\n";
+    let config = read(text).unwrap().databases.remove(&"orders".parse().unwrap()).unwrap().maintenance;
+    let (limits, thresholds) = (config.limits(), config.thresholds());
+    assert_eq!(config.operations.value, [Operation::Reindex, Operation::Vacuum]);
+    assert_eq!((limits.time_budget_seconds, limits.lock_timeout_seconds, limits.attempts), (3600, 5, 1));
+    assert_eq!((limits.cost_delay_ms, limits.cost_limit, limits.parallel), (0, 200, 0));
+    assert_eq!((thresholds.bloat_least_bytes, thresholds.bloat_percent), (1 << 30, 30));
+    assert_eq!(thresholds.unused_index_after_seconds, 90 * 86_400);
+    assert_eq!(config.attempts.origin, Origin::File { line: 6 });
+    for (line, says, hint) in [
+        ("operations = ['full']", "never done by a schedule", "--full --table"),
+        ("operations = ['vaccum']", "'vaccum' is not an operation", "did you mean 'vacuum'?"),
+        ("operations = ['vacuum', 'vacuum']", "names vacuum twice", ""),
+        ("operations = 'vacuum'", "expected a list", "vacuum, analyze, reindex"),
+        ("lock_timeout = '2m'", "must be from 1s to 1m", ""),
+        ("attempts = 0", "from 1 to 20", ""),
+        ("budget = '1h'", "'budget' is not a key", "time_budget"),
+    ] {
+        let (message, told) = error(&format!("[databases.orders.maintenance]\n{line}\n"));
+        assert!(message.contains("line 2") && message.contains(says), "{message}");
+        assert!(told.contains(hint), "{told}");
     }
 }
