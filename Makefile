@@ -34,6 +34,8 @@ test: ## Run every test, against real PostgreSQL, MinIO and LocalStack
 
 lint: ## Check format, code, dependencies, licences, spelling and shell scripts
 	@tests/stack/setup compiler lint
+	@committed=$$(git ls-files --cached --ignored --exclude-standard); test -z "$$committed" || \
+		{ echo "committed although .gitignore names it: $$committed" >&2; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --all-features check bans licenses sources
