@@ -6,7 +6,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
     lease::{claim_run, holder, run_key},
-    ports::{RunContext, Store},
+    ports::{RunContext, Store, Swap},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -16,11 +16,15 @@ use crate::{requests::Answer, telling::Told};
 /// The most bytes that an answer on record may have.
 const ANSWER_LIMIT: u64 = 4 << 20;
 
+/// The most bytes that a claim may have: a run id.
+const CLAIM_LIMIT: u64 = 1 << 10;
+
 /// No function runs longer than this: AWS ends it.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(15);
 
-/// A run that holds a lease has it by now, or is dead.
-const LEASE_BY_NOW: SignedDuration = SignedDuration::from_mins(1);
+/// A run that holds a lease has it by now, or is dead: before it takes the lease it may have to ask a slow store again and
+/// again.
+const LEASE_BY_NOW: SignedDuration = SignedDuration::from_mins(3);
 
 /// One scheduled run of one operation.
 pub(crate) struct Scheduled<'a> {
@@ -38,15 +42,13 @@ impl Scheduled<'_> {
     }
 
     /// Runs `work` unless that was done. A run that fails gives its claim back, so that the next delivery tries again; a
-    /// run that died without a word is taken over.
+    /// run that died without a word is taken over, by one delivery only.
     pub(crate) async fn once<T: Serialize>(
         &self,
         context: &RunContext,
         work: impl Future<Output = Result<Told<T>>>,
     ) -> Result<Told<Answer<T>>> {
-        if !claim_run(self.control, self.operation, self.database, self.at, context).await?
-            && let Some(answer) = self.earlier(context).await?
-        {
+        if let Some(answer) = self.claim(context).await? {
             return Ok(Told::nothing(answer));
         }
         match work.await {
@@ -59,38 +61,78 @@ impl Scheduled<'_> {
                 Ok(done.map(Answer::Done))
             }
             Err(error) => {
-                if let Err(again) = self.control.delete(&self.key()).await {
-                    tracing::warn!(error = %again, key = self.key(), "the claim on the failed run was not given back");
-                }
+                self.give_back(context).await;
                 Err(error)
             }
         }
     }
 
-    /// What became of the run that holds the claim; `None` where it died and is to be taken over.
-    async fn earlier<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
+    /// Claims the run; what became of it where it is not this delivery's to make.
+    async fn claim<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
+        let claimed = claim_run(self.control, self.operation, self.database, self.at, context).await?;
+        // With the claim too: whoever had it before may have given it back, and another have done the work.
         match self.control.read(&format!("{}.answer.json", self.key()), ANSWER_LIMIT).await {
             Ok((bytes, _)) => {
                 let earlier: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
                 return Ok(Some(Answer::AlreadyDone { earlier }));
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(e.context("read what the run answered before")),
+            Err(e) => {
+                if claimed {
+                    self.give_back(context).await;
+                }
+                return Err(e.context("read what the run answered before"));
+            }
         }
+        if claimed { Ok(None) } else { self.take_over(context).await }
+    }
+
+    /// Takes a claim that was given back, or whose run died; of several that try at once, one succeeds.
+    async fn take_over<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
         let key = self.key();
-        let listed = self.control.list(&key).await?;
+        let (given_back, etag) = match self.control.read(&key, CLAIM_LIMIT).await {
+            Ok((claim, stored)) => (claim.is_empty(), stored.etag),
+            Err(e) if e.kind() == ErrorKind::NotFound => (true, None),
+            Err(e) => return Err(e.context("read whose run it is")),
+        };
+        if !given_back {
+            if self.is_alive(&key, context).await? {
+                return Ok(Some(Answer::AlreadyRunning));
+            }
+            tracing::warn!(key, "the earlier run of this time died; taking it over");
+        }
+        let swapped = self.control.swap(&key, etag.as_deref(), Bytes::from(context.run_id.to_string())).await;
+        Ok(match swapped.map_err(|e| e.context("take over the run"))? {
+            Swap::Done(_) => None,
+            Swap::Lost => Some(Answer::AlreadyRunning),
+        })
+    }
+
+    async fn is_alive(&self, key: &str, context: &RunContext) -> Result<bool> {
+        let listed = self.control.list(key).await?;
         let claimed = listed.iter().find(|o| o.key == key).map(|o| o.modified);
         let now = context.clock.now();
         let age = claimed.map_or(SignedDuration::MAX, |at| now.duration_since(at));
-        let alive = if self.leased {
+        Ok(if self.leased {
             age < LEASE_BY_NOW || holder(self.control, self.database, now).await?.is_some()
         } else {
             age < LONGEST_RUN
+        })
+    }
+
+    /// Empties the claim if it is still this run's: one that was taken over meanwhile is another's.
+    async fn give_back(&self, context: &RunContext) {
+        let key = self.key();
+        let giving = async {
+            let (claim, stored) = self.control.read(&key, CLAIM_LIMIT).await?;
+            if claim == context.run_id.as_str().as_bytes() {
+                self.control.swap(&key, stored.etag.as_deref(), Bytes::new()).await?;
+            }
+            Ok::<(), Error>(())
         };
-        if !alive {
-            tracing::warn!(key, "the earlier run of this time died; taking it over");
+        if let Err(error) = giving.await {
+            tracing::warn!(%error, key, "the claim on the failed run was not given back");
         }
-        Ok(alive.then_some(Answer::AlreadyRunning))
     }
 }
 

@@ -28,18 +28,29 @@ impl Stage {
         }
     }
 
-    async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {
-        let context = context().run(run).clock(self.clock.clone()).build();
+    fn scheduled(&self) -> Scheduled<'_> {
         let at = "2026-11-20T02:00:00Z".parse().unwrap();
-        let scheduled =
-            Scheduled { control: &self.store, operation: "dump", database: &self.database, at, leased: true };
-        scheduled
-            .once(&context, async {
-                self.runs.fetch_add(1, Ordering::Relaxed);
-                result.map(Told::nothing)
-            })
-            .await
-            .map(|told| told.answer)
+        Scheduled { control: &self.store, operation: "dump", database: &self.database, at, leased: true }
+    }
+
+    async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {
+        self.deliver_working(run, async { result }).await
+    }
+
+    async fn deliver_working(&self, run: u64, work: impl Future<Output = Result<u32>>) -> Result<Answer<u32>> {
+        let context = context().run(run).clock(self.clock.clone()).build();
+        let work = async {
+            self.runs.fetch_add(1, Ordering::Relaxed);
+            work.await.map(Told::nothing)
+        };
+        self.scheduled().once(&context, work).await.map(|told| told.answer)
+    }
+
+    /// A run that claimed its time, and has not been heard of since.
+    async fn silent(&self, run: u64) {
+        let context = context().run(run).clock(self.clock.clone()).build();
+        let scheduled = self.scheduled();
+        assert!(claim_run(&self.store, "dump", &self.database, scheduled.at, &context).await.unwrap());
     }
 }
 
@@ -63,10 +74,54 @@ async fn a_run_that_failed_is_tried_again_by_the_next_delivery() {
 #[tokio::test]
 async fn a_claim_without_an_answer_is_a_running_run_at_first_and_a_dead_one_later() {
     let stage = Stage::new();
-    let context = context().run(1).clock(stage.clock.clone()).build();
-    let at = "2026-11-20T02:00:00Z".parse().unwrap();
-    assert!(claim_run(&stage.store, "dump", &stage.database, at, &context).await.unwrap());
+    stage.silent(1).await;
     assert_eq!(stage.deliver(2, Ok(8)).await.unwrap(), Answer::AlreadyRunning);
-    stage.clock.advance(SignedDuration::from_mins(2));
+    stage.clock.advance(SignedDuration::from_mins(4));
     assert_eq!(stage.deliver(3, Ok(9)).await.unwrap(), Answer::Done(9));
+}
+
+fn already_running() -> Error {
+    Error::new(ErrorKind::AlreadyRunning, "another run holds the lease")
+}
+
+#[tokio::test]
+async fn a_run_that_was_only_slow_is_not_made_again_by_whoever_took_it_for_dead() {
+    let stage = Stage::new();
+    stage.silent(1).await;
+    stage.clock.advance(SignedDuration::from_mins(4));
+    // The second delivery takes it over and finds the lease taken: the first lives, and comes to its end.
+    let answered = format!("{}.answer.json", stage.scheduled().key());
+    let second = stage.deliver_working(2, async {
+        stage.store.tamper(&answered, "7");
+        Err(already_running())
+    });
+    assert_eq!(second.await.unwrap_err().kind(), ErrorKind::AlreadyRunning);
+    assert_eq!(stage.deliver(3, Ok(9)).await.unwrap(), Answer::AlreadyDone { earlier: serde_json::json!(7) });
+    assert_eq!(stage.runs.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_dead_run_is_taken_over_by_one_of_two_deliveries_at_once() {
+    let stage = Stage::new();
+    stage.silent(1).await;
+    stage.clock.advance(SignedDuration::from_mins(4));
+    let second = stage.deliver_working(2, async {
+        assert_eq!(stage.deliver(3, Ok(9)).await.unwrap(), Answer::AlreadyRunning);
+        Ok(8)
+    });
+    assert_eq!(second.await.unwrap(), Answer::Done(8));
+    assert_eq!(stage.runs.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_failed_run_does_not_give_back_what_another_has_taken_over() {
+    let stage = Stage::new();
+    let first = stage.deliver_working(1, async {
+        stage.clock.advance(SignedDuration::from_mins(4));
+        // It seemed dead, and another goes on in its place while it fails.
+        stage.store.tamper(&stage.scheduled().key(), "another");
+        Err(already_running())
+    });
+    first.await.unwrap_err();
+    assert_eq!(stage.store.body(&stage.scheduled().key()).unwrap(), "another");
 }
