@@ -228,10 +228,10 @@ pub struct HealthDegraded {
     pub findings: Vec<HealthFinding>,
 }
 
-/// What health had found is over.
+/// Health finds nothing any more: whatever it had told is over. It is told every time health runs and nothing is the matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthRecovered {
-    /// The codes of what is over.
+    /// The codes of what the look before had found; empty where it had found nothing, or is not known.
     pub recovered: Vec<String>,
 }
 

@@ -2,10 +2,12 @@
 
 mod codes;
 mod drops;
+mod expire;
 mod facts;
 mod gather;
 mod page;
 mod plan;
+mod probe;
 mod rows;
 mod run;
 mod state;
@@ -18,6 +20,7 @@ pub use facts::{
 };
 pub use page::{IncidentRow, PAGE_KEY, Page, UndeliveredRow, write_page};
 pub use plan::{overdue_scratch, plan};
+pub use probe::StoreProbe;
 pub use rows::{Row, rows};
 pub use run::{HealthOutcome, HealthPorts, HealthRequest, not_looked, run};
 pub(crate) use state::last_look;

@@ -31,7 +31,7 @@ pub use target::{
 pub use watched::{
     Archiver, Certificate, ClientToolVersions, Connections, Counters, Disk, Hidden, IdAges, LeftScratch,
     OpenTransaction, Outbox, PreparedTransaction, Replay, ScratchReaper, ServerFacts, Slot, Standby, Subscriptions,
-    ToolFacts, ToolSet, WatchedRole, WatchedServer,
+    ToolFacts, ToolSet, WatchedRole, WatchedServer, question,
 };
 
 /// Tells the time.

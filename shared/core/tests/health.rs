@@ -4,6 +4,8 @@
 
 #[path = "health/page.rs"]
 mod page;
+#[path = "health/unseen.rs"]
+mod unseen;
 #[path = "health/watch.rs"]
 mod watch;
 #[path = "health/world.rs"]

@@ -11,6 +11,7 @@ pub use drill::{DrillOptions, drill};
 pub(crate) use drill::{drill_untold, failed as drill_failed};
 pub(crate) use dump::dump_untold;
 pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
+pub(crate) use health::found_before;
 pub use health::{Looked, health};
 pub(crate) use maintenance::maintenance_untold;
 pub use maintenance::{MaintenanceOptions, PreparedMaintenance, prepare_maintenance};

@@ -10,6 +10,7 @@ use crate::{
     ids::{BackupId, RunId},
     lease::Lease,
     ports::{Certificate, Finding, LeftScratch, ServerFacts, ToolFacts},
+    report::Verdict,
     retention::StorageRow,
     status::{DatabaseStatus, LastDrill},
 };
@@ -43,6 +44,9 @@ pub struct Place {
     pub unreachable: Option<Failure>,
     /// It could be read, but not be written as it must be.
     pub not_writable: Option<Failure>,
+    /// When it was last seen that it can be written; for the store only.
+    #[serde(default)]
+    pub probed_at: Option<Timestamp>,
 }
 
 /// One backup as a point of the sizes over time.
@@ -192,6 +196,9 @@ pub struct ScratchSeen {
     pub trouble: Option<Failure>,
 }
 
+/// What the question for the server's certificate is called, where it was not answered.
+pub(super) const CERTIFICATE: &str = "the server's certificate";
+
 /// Everything that health saw of one database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -207,6 +214,12 @@ pub struct Facts {
     pub backups: Option<Backups>,
     /// The newest good backup's snapshot as it was last known; the only knowledge of it where the store cannot be read.
     pub last_known_good_at: Option<Timestamp>,
+    /// Snapshot of the oldest backup that health ever saw, whether or not it is still there.
+    #[serde(default)]
+    pub first_backup_at: Option<Timestamp>,
+    /// Since when health knows that digests are wanted.
+    #[serde(default)]
+    pub digest_wanted_since: Option<Timestamp>,
     /// The newest drills, newest first; none where the store could not be read.
     pub drills: Option<Vec<DrillSeen>>,
     /// What retention would say; none where the store could not be read.
@@ -239,9 +252,22 @@ impl Facts {
             Part::Retention => self.retention.is_some(),
             Part::Unfinished => self.unfinished.is_some(),
             Part::Control => self.control.is_some(),
-            Part::Server => !matches!(self.server, ServerSeen::Unreachable { .. }),
+            Part::Reach => !matches!(self.server, ServerSeen::NotConfigured),
+            Part::Certificate => {
+                self.server.facts().is_some() && self.not_asked.iter().all(|(what, _)| what != CERTIFICATE)
+            }
+            Part::Server(questions) => self
+                .server
+                .facts()
+                .is_some_and(|facts| facts.hidden.iter().all(|hidden| !questions.contains(&hidden.what.as_str()))),
             Part::Always => true,
         }
+    }
+
+    /// The newest drill that restored all data, whether or not it met its objectives; older ones than those that are
+    /// shown do not count.
+    pub fn newest_whole_drill(&self) -> Option<&DrillSeen> {
+        self.drills.as_ref()?.iter().find(|seen| seen.drill.verdict != Verdict::Failed)
     }
 
     /// The newest good backup's snapshot, as far as it is known.

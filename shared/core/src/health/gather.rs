@@ -11,7 +11,7 @@ use crate::{
     digest, drill,
     events::Failure,
     health::{
-        Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, Unfinished, drops,
+        Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, StoreProbe, Unfinished, drops, expire,
         words::{before, seconds_between},
     },
     ids::DatabaseSlug,
@@ -84,7 +84,12 @@ pub(super) struct StoreSeen {
     pub(super) not_asked: Vec<(String, Failure)>,
 }
 
-pub(super) async fn store(store: &dyn Store, control: Option<&dyn Store>, about: About<'_>) -> StoreSeen {
+pub(super) async fn store(
+    store: &dyn Store,
+    control: Option<&dyn Store>,
+    probe: &StoreProbe,
+    about: About<'_>,
+) -> StoreSeen {
     let mut seen =
         StoreSeen { place: Place { url: store.url().to_owned(), ..Place::default() }, ..StoreSeen::default() };
     match patiently("the store", backups(store, about)).await {
@@ -94,7 +99,7 @@ pub(super) async fn store(store: &dyn Store, control: Option<&dyn Store>, about:
             return seen;
         }
     }
-    seen.place.not_writable = patiently("the store", store.probe(&about.context.run_id)).await.err();
+    (seen.place.probed_at, seen.place.not_writable) = probe.look(store, control, about).await;
     let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
     match patiently("the store", drills(store, about.database)).await {
         Ok(drills) => seen.drills = Some(drills),
@@ -217,6 +222,9 @@ pub(super) async fn control(
     }
     let held = facts.lease.is_some();
     facts.died = patiently("the control store", died(control, held, about)).await?;
+    if let Err(failure) = patiently("the control store", expire::old(control, about.database, about.now)).await {
+        tracing::warn!(kind = failure.kind, "what nobody needs any more was not removed: {}", failure.message);
+    }
     if let Some(outbox) = outbox {
         match patiently("the bus", outbox.send_again()).await {
             Ok(told) => facts.told_again = told,
@@ -253,13 +261,14 @@ pub(super) async fn control(
     Ok(facts)
 }
 
-/// Scheduled runs that were claimed, never answered, and cannot live any more. A failed run gives its claim back.
+/// Scheduled runs that were claimed, never answered, and cannot live any more.
 async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(String, String)>> {
     let mut died = Vec::new();
     for operation in control.folders("runs/").await? {
         let folder = format!("runs/{operation}/{}/", about.database);
         let listed = control.list(&folder).await?;
-        for claim in listed.iter().filter(|o| o.key.strip_suffix(".json").is_none()) {
+        // An empty claim was given back by a run that failed, and told so.
+        for claim in listed.iter().filter(|o| o.size > 0 && o.key.strip_suffix(".json").is_none()) {
             let age = about.now.duration_since(claim.modified);
             let answered = listed.iter().any(|o| o.key == format!("{}.answer.json", claim.key));
             if !answered && age > LONGEST_RUN && age < DEAD_RUNS && !(held && operation == "dump") {

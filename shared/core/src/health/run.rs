@@ -9,7 +9,8 @@ use crate::{
     config::{HealthConfig, RetentionConfig},
     events::{Body, Failure, HealthDegraded, HealthFinding, HealthRecovered, MOST_NAMED},
     health::{
-        Facts, HealthState, Place, ScratchSeen, ServerSeen, Wanted,
+        Facts, HealthState, Place, ScratchSeen, ServerSeen, StoreProbe, Wanted,
+        facts::CERTIFICATE,
         gather::{self, About, StoreSeen, patiently},
         overdue_scratch, plan,
         state::{self, carry, is_told, since},
@@ -28,6 +29,8 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(5);
 pub struct HealthPorts {
     /// The store.
     pub store: Result<Arc<dyn Store>>,
+    /// The probe of the store: the same for all databases that one run looks at.
+    pub probe: Arc<StoreProbe>,
     /// The control store.
     pub control: Result<Arc<dyn Store>>,
     /// The server; none where no URL is configured.
@@ -93,13 +96,13 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
         Err(failure) => (None, Some(failure)),
     };
     // Of a server that does not answer at all, that is said already.
-    not_asked.extend(
-        certificate_trouble.filter(|_| server.facts().is_some()).map(|f| ("the server's certificate".to_owned(), f)),
-    );
+    not_asked.extend(certificate_trouble.filter(|_| server.facts().is_some()).map(|f| (CERTIFICATE.to_owned(), f)));
     let transactions_per_second = rate(
         earlier.and_then(|state| state.facts.server.facts()).and_then(|facts| facts.counters.as_ref()),
         server.facts().and_then(|facts| facts.counters.as_ref()),
     );
+    let oldest_at = backups.as_ref().and_then(|seen| seen.oldest_at);
+    let first_backup_at = earlier.and_then(|state| state.facts.first_backup_at);
     let mut facts = Facts {
         run_id: context.run_id.clone(),
         wanted: request.wanted.clone(),
@@ -109,6 +112,10 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
             Some(seen) => seen.status.newest_good.as_ref().map(|newest| newest.snapshot_at),
             None => earlier.and_then(|state| state.facts.newest_good_at()),
         },
+        first_backup_at: first_backup_at.into_iter().chain(oldest_at).min(),
+        digest_wanted_since: earlier
+            .and_then(|state| state.facts.digest_wanted_since)
+            .or(request.wanted.digest_seconds.map(|_| now)),
         backups,
         drills,
         retention,
@@ -152,7 +159,8 @@ fn assemble(request: &HealthRequest, facts: Facts, earlier: Option<&HealthState>
     }
 }
 
-/// What there is to tell: what is the matter, as long as anything is; once, when nothing is any more, what is over.
+/// What there is to tell: what is the matter, as long as anything is; else that all is well, and what is over. Every look
+/// says so: an earlier one may have had nobody to tell, or was not heard, and whatever is still open has to end.
 fn events(told: &[HealthFinding], findings: &[HealthFinding]) -> Vec<Body> {
     let mut now: Vec<HealthFinding> = findings.iter().filter(|f| is_told(f)).cloned().collect();
     if !now.is_empty() {
@@ -162,16 +170,16 @@ fn events(told: &[HealthFinding], findings: &[HealthFinding]) -> Vec<Body> {
     let mut recovered: Vec<String> = told.iter().map(|finding| finding.code.clone()).collect();
     recovered.sort();
     recovered.dedup();
-    if recovered.is_empty() { Vec::new() } else { vec![Body::HealthRecovered(HealthRecovered { recovered })] }
+    vec![Body::HealthRecovered(HealthRecovered { recovered })]
 }
 
 fn place(url: &str, failure: Option<Failure>) -> Place {
-    Place { url: url.to_owned(), unreachable: failure, not_writable: None }
+    Place { url: url.to_owned(), unreachable: failure, ..Place::default() }
 }
 
 async fn store(ports: &HealthPorts, control: Option<&dyn Store>, about: About<'_>) -> StoreSeen {
     match &ports.store {
-        Ok(store) => gather::store(store.as_ref(), control, about).await,
+        Ok(store) => gather::store(store.as_ref(), control, &ports.probe, about).await,
         Err(error) => StoreSeen { place: place("", Some(Failure::of(error))), ..StoreSeen::default() },
     }
 }

@@ -63,7 +63,8 @@ pub trait Store: Send + Sync {
     fn removal(&self) -> Removal;
 
     /// Checks that the store exists, can be written and refuses a second write of the same key; leaves nothing
-    /// behind but `.control/probe` objects. Run by preflight, before anything is written.
+    /// behind but `.control/probe` objects. Run by preflight, before anything is written. The key is the run's: not to be
+    /// called twice at the same time for one run.
     async fn probe(&self, run_id: &RunId) -> Result<()>;
 
     /// Writes a new object in one piece, durable on return. Idempotent for one `run_id`: a lost answer is resolved by

@@ -143,6 +143,32 @@ pub struct Disk {
     pub free_bytes: u64,
 }
 
+/// What the questions to a server are called where they are not answered.
+pub mod question {
+    /// Who asks, and until when its password is valid.
+    pub const ROLE: &str = "the role";
+    /// Connections.
+    pub const CONNECTIONS: &str = "connections";
+    /// How old transaction ids and multixact ids are.
+    pub const IDS: &str = "the age of ids";
+    /// Transactions that are open.
+    pub const TRANSACTIONS: &str = "open transactions";
+    /// Prepared transactions.
+    pub const PREPARED: &str = "prepared transactions";
+    /// Replication slots.
+    pub const SLOTS: &str = "replication slots";
+    /// The archiver.
+    pub const ARCHIVER: &str = "the archiver";
+    /// Standbys of this server.
+    pub const STANDBYS: &str = "standbys";
+    /// Replay on a standby.
+    pub const REPLAY: &str = "replay";
+    /// Where the server's data are.
+    pub const DATA_FOLDER: &str = "the server's data folder";
+    /// The disk below them.
+    pub const DISK: &str = "the server's disk";
+}
+
 /// Something that could not be asked, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hidden {

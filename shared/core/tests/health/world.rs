@@ -22,18 +22,21 @@ use lifeboat_testkit::{BackupBuilder, ManualClock, MemoryStore, context};
 /// What the server answers with; an error by its kind.
 pub(crate) type Answer = std::result::Result<ServerFacts, ErrorKind>;
 
-pub(crate) struct Server(pub(crate) Mutex<Answer>);
+pub(crate) struct Server {
+    pub(crate) answer: Mutex<Answer>,
+    pub(crate) certificate: Mutex<std::result::Result<Option<Certificate>, ErrorKind>>,
+}
 
 #[async_trait]
 impl WatchedServer for Server {
     async fn observe(&self, our_clock: Timestamp) -> Result<ServerFacts> {
-        let mut facts = self.0.lock().unwrap().clone().map_err(|kind| Error::new(kind, "the server is gone"))?;
+        let mut facts = self.answer.lock().unwrap().clone().map_err(|kind| Error::new(kind, "the server is gone"))?;
         (facts.clock, facts.our_clock) = (our_clock, our_clock);
         Ok(facts)
     }
 
     async fn certificate(&self) -> Result<Option<Certificate>> {
-        Ok(None)
+        self.certificate.lock().unwrap().clone().map_err(|kind| Error::new(kind, "the handshake took too long"))
     }
 }
 
@@ -129,8 +132,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::removing(Removal::Delete).await
+    }
+
+    /// With a store that removes backups in this way.
+    pub(crate) async fn removing(removal: Removal) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-20T12:00:00Z"));
-        let store = MemoryStore::with_clock(Removal::Delete, Arc::clone(&clock) as _);
+        let store = MemoryStore::with_clock(removal, Arc::clone(&clock) as _);
         let control = MemoryStore::with_clock(Removal::Delete, Arc::clone(&clock) as _);
         for day in 14..=20 {
             let at = format!("2026-11-{day}T02:00:00Z");
@@ -142,13 +150,14 @@ impl World {
             config: HealthConfig::default(),
             retention: RetentionConfig::default(),
         };
-        let server = Arc::new(Server(Mutex::new(Ok(server_facts()))));
+        let server = Arc::new(Server { answer: Mutex::new(Ok(server_facts())), certificate: Mutex::new(Ok(None)) });
         Self { store, control, clock, server, reaper: Arc::default(), request }
     }
 
     pub(crate) fn ports(&self) -> HealthPorts {
         HealthPorts {
             store: Ok(Arc::new(self.store.clone())),
+            probe: Arc::default(),
             control: Ok(Arc::new(self.control.clone())),
             server: Some(Ok(Arc::clone(&self.server) as _)),
             tools: Arc::new(Tools),
@@ -181,7 +190,7 @@ impl World {
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
-        *self.server.0.lock().unwrap() = answer;
+        *self.server.answer.lock().unwrap() = answer;
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use lifeboat_core::{Result, ports::Disk};
+use lifeboat_core::{
+    Result,
+    ports::{Disk, question},
+};
 
 use super::{questions::Questions, statements};
 use crate::connect::ConnectionTarget;
@@ -12,12 +15,12 @@ pub(super) async fn of(q: &mut Questions<'_>, target: &ConnectionTarget) -> Resu
     if !target.is_on_this_machine() {
         return Ok(None);
     }
-    let rows = q.ask("the server's data folder", statements::DATA_DIRECTORY).await?;
+    let rows = q.ask(question::DATA_FOLDER, statements::DATA_DIRECTORY).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (folder, started): (String, i64) = (row.get(0), row.get(1));
     // A loopback address may be a tunnel's end, and a folder of the same name be another server's.
     if !target.is_socket() && !is_of_server(Path::new(&folder), started) {
-        q.hide("the server's disk", format!("{folder} is not on this machine, or cannot be looked into"));
+        q.hide(question::DISK, format!("{folder} is not on this machine, or cannot be looked into"));
         return Ok(None);
     }
     match rustix::fs::statvfs(folder.as_str()) {
@@ -32,7 +35,7 @@ pub(super) async fn of(q: &mut Questions<'_>, target: &ConnectionTarget) -> Resu
             folder,
         })),
         Err(error) => {
-            q.hide("the server's disk", format!("{folder}: {error}"));
+            q.hide(question::DISK, format!("{folder}: {error}"));
             Ok(None)
         }
     }

@@ -5,7 +5,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     ports::{
         Archiver, Connections, Counters, Hidden, IdAges, OpenTransaction, PreparedTransaction, Replay, ServerFacts,
-        Slot, Standby, WatchedRole,
+        Slot, Standby, WatchedRole, question,
     },
 };
 use tokio_postgres::{Row, error::SqlState};
@@ -106,7 +106,7 @@ pub(super) async fn ask_all(target: &ConnectionTarget, our_clock: Timestamp) -> 
 }
 
 async fn activity(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<()> {
-    facts.role = q.ask("the role", statements::ROLE).await?.first().map(|row| WatchedRole {
+    facts.role = q.ask(question::ROLE, statements::ROLE).await?.first().map(|row| WatchedRole {
         name: row.get(0),
         valid_until: maybe_moment(row, 1),
         sees_all: row.get(2),
@@ -115,7 +115,7 @@ async fn activity(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<()> 
         q.hide("other roles' sessions", "long transactions of others are not seen: GRANT pg_monitor TO the role");
     }
     facts.connections = q
-        .ask("connections", statements::CONNECTIONS)
+        .ask(question::CONNECTIONS, statements::CONNECTIONS)
         .await?
         .first()
         .map(|row| Connections { used: unsigned(row, 0), most: unsigned(row, 1) });
@@ -126,7 +126,7 @@ async fn activity(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<()> 
         blocks_hit: unsigned(row, 3),
         blocks_read: unsigned(row, 4),
     });
-    facts.ids = q.ask("the age of ids", statements::IDS).await?.first().map(|row| IdAges {
+    facts.ids = q.ask(question::IDS, statements::IDS).await?.first().map(|row| IdAges {
         transaction_ids: unsigned(row, 0),
         database: row.get(1),
         multixact_ids: unsigned(row, 2),
@@ -140,14 +140,14 @@ async fn activity(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<()> 
         age_seconds: unsigned(row, 4),
         idle_seconds: row.get::<_, Option<i64>>(5).and_then(|s| u64::try_from(s).ok()),
     };
-    facts.transactions = q.ask("open transactions", statements::TRANSACTIONS).await?.iter().map(open).collect();
+    facts.transactions = q.ask(question::TRANSACTIONS, statements::TRANSACTIONS).await?.iter().map(open).collect();
     let prepared = |row: &Row| PreparedTransaction {
         gid: row.get(0),
         database: row.get(1),
         owner: row.get(2),
         age_seconds: unsigned(row, 3),
     };
-    facts.prepared = q.ask("prepared transactions", statements::PREPARED).await?.iter().map(prepared).collect();
+    facts.prepared = q.ask(question::PREPARED, statements::PREPARED).await?.iter().map(prepared).collect();
     Ok(())
 }
 
@@ -159,8 +159,8 @@ async fn replication(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<(
         retained_bytes: row.get::<_, Option<i64>>(3).and_then(|bytes| u64::try_from(bytes).ok()),
         wal_status: row.get(4),
     };
-    facts.slots = q.ask("replication slots", statements::SLOTS).await?.iter().map(slot).collect();
-    facts.archiver = q.ask("the archiver", statements::ARCHIVER).await?.first().map(|row| Archiver {
+    facts.slots = q.ask(question::SLOTS, statements::SLOTS).await?.iter().map(slot).collect();
+    facts.archiver = q.ask(question::ARCHIVER, statements::ARCHIVER).await?.first().map(|row| Archiver {
         last_archived_at: maybe_moment(row, 0),
         last_failed_at: maybe_moment(row, 1),
         last_failed_wal: row.get(2),
@@ -171,8 +171,8 @@ async fn replication(q: &mut Questions<'_>, facts: &mut ServerFacts) -> Result<(
         lag_seconds: row.get(2),
         lag_bytes: row.get::<_, Option<i64>>(3).and_then(|bytes| u64::try_from(bytes).ok()),
     };
-    facts.standbys = q.ask("standbys", statements::STANDBYS).await?.iter().map(standby).collect();
-    facts.replay = q.ask("replay", statements::REPLAY).await?.first().and_then(|row| {
+    facts.standbys = q.ask(question::STANDBYS, statements::STANDBYS).await?.iter().map(standby).collect();
+    facts.replay = q.ask(question::REPLAY, statements::REPLAY).await?.first().and_then(|row| {
         let delay_seconds: Option<f64> = row.get(0);
         Some(Replay { delay_seconds: delay_seconds?, receiving: row.get(1) })
     });

@@ -9,8 +9,9 @@ use lifeboat_core::{
     Result,
     config::{ScratchSetting, Span},
     digest,
-    events::Severity,
-    health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, Wanted},
+    events::{HealthFinding, Severity},
+    health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, StoreProbe, Wanted},
+    ids::DatabaseSlug,
     ports::{Outbox, RunContext, ScratchReaper, Subscriptions, WatchedServer},
 };
 use lifeboat_postgres::{cluster::LeftClusters, health::PgWatched, scratch::LeftDatabases};
@@ -35,7 +36,8 @@ pub struct Looked {
 
 /// Looks at databases, tells the bus what was found, and writes the status page once all have been looked at.
 pub async fn health(setup: &Setup, selected: &[Selected], context: &RunContext) -> Looked {
-    let looks = selected.iter().map(|one| Box::pin(look(setup, one, context)));
+    let probe = Arc::default();
+    let looks = selected.iter().map(|one| Box::pin(look(setup, one, &probe, context)));
     let states = stream::iter(looks).buffered(AT_ONCE).collect().await;
     let page = async {
         let control = setup.open_control().await?;
@@ -45,22 +47,28 @@ pub async fn health(setup: &Setup, selected: &[Selected], context: &RunContext) 
     Looked { states, page: context.cancel.race(page).await }
 }
 
-async fn look(setup: &Setup, selected: &Selected, context: &RunContext) -> Result<HealthState> {
-    // Should this look be stopped, what was found before must not seem to be over.
-    let before = match setup.open_control().await {
-        Ok(control) => {
-            let reading = async { Ok(health::last_findings(&*control, &selected.slug).await) };
-            context.cancel.race(reading).await.unwrap_or_default()
-        }
-        Err(_) => Vec::new(),
-    };
+async fn look(
+    setup: &Setup,
+    selected: &Selected,
+    probe: &Arc<StoreProbe>,
+    context: &RunContext,
+) -> Result<HealthState> {
+    let before = found_before(setup, &selected.slug, context).await;
     let work = Box::pin(async {
-        let outcome = health::run(&ports(setup, selected, context).await, &request(setup, selected), context).await?;
+        let ports = ports(setup, selected, probe, context).await;
+        let outcome = health::run(&ports, &request(setup, selected), context).await?;
         let HealthOutcome { state, events } = outcome;
         let metrics = metrics(&state);
         Ok(Told::new(state, events).with_metrics(metrics))
     });
     tell(setup, context, &selected.slug, |failure| health::not_looked(failure, before), work).await
+}
+
+/// What was found when health last looked: should it not look now, that must not seem to be over.
+pub(crate) async fn found_before(setup: &Setup, database: &DatabaseSlug, context: &RunContext) -> Vec<HealthFinding> {
+    let Ok(control) = setup.open_control().await else { return Vec::new() };
+    let reading = async { Ok(health::last_findings(&*control, database).await) };
+    context.cancel.race(reading).await.unwrap_or_default()
 }
 
 /// Events that wait in the control store, told to the configured bus.
@@ -76,7 +84,7 @@ impl Outbox for Bus {
     }
 }
 
-async fn ports(setup: &Setup, selected: &Selected, context: &RunContext) -> HealthPorts {
+async fn ports(setup: &Setup, selected: &Selected, probe: &Arc<StoreProbe>, context: &RunContext) -> HealthPorts {
     let server = match selected.config.url {
         Some(_) => {
             let connection = setup.connection(selected).await;
@@ -99,6 +107,7 @@ async fn ports(setup: &Setup, selected: &Selected, context: &RunContext) -> Heal
     };
     HealthPorts {
         store: setup.open_store().await,
+        probe: Arc::clone(probe),
         control: setup.open_control().await,
         server,
         tools: Arc::new(setup.tools()),
@@ -153,9 +162,8 @@ fn metrics(state: &HealthState) -> Vec<Metric> {
         metrics.push(Metric::count("Findings", 0));
     }
     metrics.extend(facts.newest_good_at().map(|at| Metric::seconds("BackupAge", since(at))));
-    if let Some(drill) = facts.drills.as_ref().and_then(|drills| drills.first()) {
-        metrics.push(Metric::seconds("DrillAge", since(drill.drill.finished_at)));
-    }
+    // Drills that fail every month must not keep the alarm on this figure quiet.
+    metrics.extend(facts.newest_whole_drill().map(|seen| Metric::seconds("DrillAge", since(seen.drill.finished_at))));
     if let Some(backups) = &facts.backups {
         let counts = &backups.status.backups;
         metrics.push(Metric::bytes("StoredTotal", backups.status.stored_bytes));

@@ -210,15 +210,25 @@ fn drills(f: &mut Findings<'_>) {
     };
     let remedy = format!("lifeboat drill {database}");
     let Some(last) = drills.first() else {
-        if let Some(age) = backups.oldest_at.map(|at| f.since(at)).filter(|age| *age > limit) {
-            let message = format!("no drill ever came to its end, and the oldest backup is {} old; {why}", span(age));
+        // Not the oldest that is still there: retention may leave none that is old enough.
+        let first = f.facts.first_backup_at.into_iter().chain(backups.oldest_at).min();
+        if let Some(age) = first.map(|at| f.since(at)).filter(|age| *age > limit) {
+            let message =
+                format!("no drill ever came to its end, and there have been backups for {}; {why}", span(age));
             f.add("drill_never", Severity::Warning, message, remedy);
         }
         return;
     };
-    let age = f.since(last.drill.finished_at);
+    // A drill that failed proves nothing, and is a finding of its own.
+    let (at, which) = match f.facts.newest_whole_drill() {
+        Some(whole) if whole.drill.drill_id != last.drill.drill_id => {
+            (whole.drill.finished_at, "the last drill that restored all data")
+        }
+        _ => (last.drill.finished_at, "the last drill"),
+    };
+    let age = f.since(at);
     if age > limit {
-        let message = format!("the last drill ended {} ago ({}); {why}", span(age), moment(last.drill.finished_at));
+        let message = format!("{which} ended {} ago ({}); {why}", span(age), moment(at));
         f.add("drill_overdue", Severity::Warning, message, remedy);
     }
     verdict(f, last);

@@ -110,18 +110,19 @@ fn alerts(f: &mut Findings<'_>, control: &ControlFacts) {
         let message = format!("nobody knows whether alerts arrive: {}", failure.message);
         f.add("subscription_unconfirmed", Severity::Warning, message, remedy(failure));
     }
-    if let (Some(every), Some(last)) = (f.facts.wanted.digest_seconds, control.last_digest_at) {
-        let age = f.since(last);
+    // Where nothing that sends digests ever ran, there is no record of one: then it counts since when they are wanted.
+    let (last, wanted) = (control.last_digest_at, f.facts.digest_wanted_since);
+    if let (Some(every), Some(since)) = (f.facts.wanted.digest_seconds, last.or(wanted)) {
+        let age = f.since(since);
         if age > every + f.thresholds.schedule_grace.0 {
+            let (ago, at, every) = (span(age), moment(since), span(every));
             f.add(
                 "digest_overdue",
                 Severity::Warning,
-                format!(
-                    "the last digest was sent {} ago ({}); one is due every {}",
-                    span(age),
-                    moment(last),
-                    span(every)
-                ),
+                match last {
+                    Some(_) => format!("the last digest was sent {ago} ago ({at}); one is due every {every}"),
+                    None => format!("no digest is on record; one has been due every {every} since {at}, {ago} ago"),
+                },
                 "look at the log of the function that sends it; try the channels with: lifeboat alert test",
             );
         }

@@ -132,6 +132,8 @@ fn well() -> Facts {
         control_store: Place { url: "s3://c".to_owned(), ..Place::default() },
         backups: Some(backups((0..8).map(|day| point(10 + 24 * day, 1000)).collect())),
         last_known_good_at: None,
+        first_backup_at: None,
+        digest_wanted_since: None,
         drills: Some(vec![drill(10, Verdict::Passed)]),
         retention: Some(Retention::default()),
         unfinished: Some(Unfinished::default()),
@@ -325,4 +327,18 @@ fn only_scratch_targets_past_their_time_are_overdue() {
     let left = [made(1), made(24), made(25)];
     let overdue = overdue_scratch(&left, &Thresholds::default(), now());
     assert_eq!(overdue.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["25"]);
+}
+
+#[test]
+fn drills_that_fail_do_not_count_as_drills_that_were_made() {
+    let found =
+        after(|facts| facts.drills = Some(vec![drill(1, Verdict::Failed), drill(40, Verdict::ObjectiveMissed)]));
+    let codes: Vec<&str> = found.iter().map(|f| f.code.as_str()).collect();
+    assert_eq!(codes, ["drill_failed", "drill_overdue"]);
+    assert!(found[1].message.contains("that restored all data"), "{}", found[1].message);
+    let mut facts = well();
+    facts.drills = Some(vec![drill(1, Verdict::Failed), drill(3, Verdict::Passed)]);
+    assert_eq!(facts.newest_whole_drill().unwrap().drill.verdict, Verdict::Passed);
+    facts.drills = Some(vec![drill(1, Verdict::Failed)]);
+    assert_eq!(facts.newest_whole_drill(), None);
 }
