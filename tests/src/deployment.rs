@@ -268,3 +268,29 @@ impl Deployment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_runtime::requests::{
+        DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, RetentionRequest, VerifyTrigger,
+    };
+
+    use super::*;
+
+    #[test]
+    fn every_function_understands_what_its_rule_sends() {
+        for (function, _, request) in SCHEDULES {
+            let request = request.replace("<time>", "\"2026-11-20T02:00:00Z\"");
+            let read = match function {
+                "dump" => serde_json::from_str::<DumpRequest>(&request).map(drop),
+                "verify" => serde_json::from_str::<VerifyTrigger>(&request).map(drop),
+                "retention" => serde_json::from_str::<RetentionRequest>(&request).map(drop),
+                "drill" => serde_json::from_str::<DrillRequest>(&request).map(drop),
+                "health" => serde_json::from_str::<HealthRequest>(&request).map(drop),
+                "maintenance" => serde_json::from_str::<MaintenanceRequest>(&request).map(drop),
+                other => panic!("{other} has a rule, and nobody knows what it is asked"),
+            };
+            read.unwrap_or_else(|e| panic!("{function}: {e}: {request}"));
+        }
+    }
+}

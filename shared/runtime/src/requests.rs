@@ -71,7 +71,7 @@ mod tests {
             assert_eq!((retention.dry_run, retention.scheduled_at.is_some()), (name == "plan", name == "daily"));
         }
         for (name, health) in samples::<HealthRequest>("health") {
-            assert_eq!(health.database.is_some(), name == "orders");
+            assert_eq!((health.database.is_some(), health.scheduled_at.is_some()), (name != "all", name == "hourly"));
         }
         let verify = samples::<VerifyTrigger>("verify");
         let kinds: Vec<_> =

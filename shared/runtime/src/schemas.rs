@@ -4,7 +4,9 @@ use lifeboat_core::{events::Event, messages::Message};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use crate::requests::{AlertWish, DrillRequest, DumpRequest, MaintenanceRequest, RetentionRequest, VerifyRequest};
+use crate::requests::{
+    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, RetentionRequest, VerifyRequest,
+};
 
 /// Every schema with the name of its file below `events/schema/`.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -15,6 +17,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("dump-request.json", of::<DumpRequest>()),
         ("verify-request.json", of::<VerifyRequest>()),
         ("retention-request.json", of::<RetentionRequest>()),
+        ("health-request.json", of::<HealthRequest>()),
         ("maintenance-request.json", of::<MaintenanceRequest>()),
         ("drill-request.json", of::<DrillRequest>()),
     ]

@@ -6,15 +6,19 @@ use lifeboat_core::{
     health::HealthState,
     ids::DatabaseSlug,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Asks the function `health` to look at one database, or at all that are configured. Looking twice does no harm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthRequest {
     /// The database; all where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseSlug>,
+    /// The rule's time. It changes nothing: every delivery looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
 }
 
 /// What health found, without the facts: those lie in the control store.
