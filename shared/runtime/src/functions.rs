@@ -9,9 +9,18 @@ mod notify;
 mod retention;
 mod verify;
 
-use lifeboat_core::{Error, ErrorKind, Result, ids::DatabaseSlug};
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    events::{Body, Failure},
+    ids::DatabaseSlug,
+    ports::RunContext,
+};
 
-use crate::setup::{Selected, Setup};
+use crate::{
+    runs,
+    setup::{Selected, Setup},
+    telling::tell_failure,
+};
 
 pub use alert::alert;
 pub use drill::drill;
@@ -31,4 +40,29 @@ pub(crate) fn selected(setup: &Setup, database: &DatabaseSlug) -> Result<Selecte
         return Err(Error::new(ErrorKind::Config, format!("database '{database}' is not configured (known: {known})")));
     }
     Ok(selected)
+}
+
+/// Tells the bus of a request that could not be read: the run of this database did not happen, and only whoever reads
+/// logs would know. Where the operation has no event for that, the error is all there is.
+pub(crate) async fn tell_unread(
+    setup: &Setup,
+    context: &RunContext,
+    operation: &str,
+    database: &DatabaseSlug,
+    error: &Error,
+) {
+    let failed: fn(Failure) -> Body = match operation {
+        "dump" => Body::BackupFailed,
+        "verify" => Body::VerifyFailed,
+        "retention" => runs::retention_failed,
+        "drill" => runs::drill_failed,
+        "maintenance" => Body::MaintenanceFailed,
+        "health" => {
+            let before = runs::found_before(setup, database, context).await;
+            let failed = |failure| lifeboat_core::health::not_looked(failure, before);
+            return tell_failure(setup, context, database, error, failed).await;
+        }
+        _ => return,
+    };
+    tell_failure(setup, context, database, error, failed).await;
 }

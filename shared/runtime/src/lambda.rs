@@ -10,13 +10,20 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::{self, Canceller},
     config::Span,
-    ids::RunId,
-    ports::{Entropy, Progress, RunContext},
+    ids::{DatabaseSlug, RunId},
+    ports::{Clock, Entropy, Progress, RunContext},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{clock::SystemEntropy, environment::Environment, secrets::Kept, setup::Setup, telemetry};
+use crate::{
+    clock::{SystemClock, SystemEntropy},
+    environment::Environment,
+    functions, metrics,
+    secrets::Kept,
+    setup::Setup,
+    telemetry,
+};
 
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -72,7 +79,7 @@ where
     F: Fn(Arc<Setup>, Q, RunContext) -> R,
     R: Future<Output = Result<A>>,
 {
-    let run_id = RunId::new(SystemEntropy.next());
+    let (clock, run_id) = (SystemClock::default(), RunId::new(SystemEntropy.next()));
     let _running = telemetry::begin(telemetry::Run {
         operation: operation.to_owned(),
         run_id: run_id.to_string(),
@@ -80,11 +87,12 @@ where
         request_id: invocation.request_id.clone(),
     });
     tracing::info!("the run begins");
-    let result = decode_and_run(operation, environment, kept, invocation, run_id, run).await;
+    let result = decode_and_run(operation, environment, kept, invocation, run_id.clone(), run).await;
     match &result {
         Ok(_) => tracing::info!("the run is done"),
         Err(e) => tracing::error!(kind = e.kind().name(), hint = e.hint(), "{e}"),
     }
+    metrics::emit_invocation(clock.now(), operation, &run_id, clock.monotonic_seconds(), result.is_ok());
     result
 }
 
@@ -102,12 +110,19 @@ where
     F: Fn(Arc<Setup>, Q, RunContext) -> R,
     R: Future<Output = Result<A>>,
 {
-    let request: Q = serde_json::from_value(invocation.payload).map_err(|e| {
+    let database = database_of(&invocation.payload).and_then(|name| name.parse::<DatabaseSlug>().ok());
+    let request = serde_json::from_value::<Q>(invocation.payload).map_err(|e| {
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
-    })?;
-    let setup = Arc::new(Setup::of_function(environment.clone(), operation, Arc::clone(kept))?);
+    });
+    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept)).map(Arc::new);
     let (canceller, cancel) = cancel::pair();
+    // A rule that is misspelt fails every time: somebody must hear of it.
+    if let (Err(error), Ok(setup), Some(database)) = (&request, &setup, &database) {
+        let context = RunContext { run_id: run_id.clone(), ..setup.context(Arc::new(Logged), cancel.clone()) };
+        Box::pin(functions::tell_unread(setup, &context, operation, database, error)).await;
+    }
+    let (request, setup) = (request?, setup?);
     let context = RunContext { run_id, ..setup.context(Arc::new(Logged), cancel) };
     let left = time_left(environment, invocation.deadline)?;
     let _alarm = Alarm::set(left, setting(environment, MARGIN_VARIABLE, MARGIN)?, canceller);
@@ -182,6 +197,8 @@ impl Progress for Logged {
 
 #[cfg(test)]
 mod tests {
+    use lifeboat_core::events::Event;
+    use lifeboat_testkit::MemoryBus;
     use serde_json::json;
 
     use super::*;
@@ -197,6 +214,40 @@ mod tests {
         };
         let invocation = Invocation { deadline, request_id: "r".to_owned(), payload };
         invoke("dump", &Environment::of(variables), &Arc::default(), invocation, &run).await
+    }
+
+    /// What the bus hears of a request to a function that nobody can read.
+    async fn told(operation: &'static str, payload: Value) -> Vec<Event> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("file://{}", folder.path().display());
+        let environment = Environment::of([("LIFEBOAT_STORE", store.as_str()), ("LIFEBOAT_EVENT_BUS", "lifeboat")]);
+        let bus = MemoryBus::default();
+        let kept = Arc::new(Kept::with_bus(Arc::new(bus.clone())));
+        let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: "r".to_owned(), payload };
+        let run = |_, _: DumpRequest, _| async { Ok(Value::Null) };
+        invoke(operation, &environment, &kept, invocation, &run).await.unwrap_err();
+        bus.events()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_read_is_told_as_the_failure_of_its_operation_once() {
+        let misspelt = || json!({ "database": "orders", "schedule_at": "2026-11-20T02:00:00Z" });
+        for (operation, name) in [
+            ("dump", "BackupFailed"),
+            ("verify", "VerifyFailed"),
+            ("retention", "RetentionRefused"),
+            ("drill", "DrillFailed"),
+            ("maintenance", "MaintenanceFailed"),
+            ("health", "HealthDegraded"),
+        ] {
+            let told = told(operation, misspelt()).await;
+            assert_eq!(told.iter().map(|event| event.body.name()).collect::<Vec<_>>(), [name]);
+            assert_eq!(told[0].database.as_str(), "orders");
+            let text = serde_json::to_string(&told).unwrap();
+            assert!(text.contains("schedule_at"), "what is wrong with it: {text}");
+        }
+        assert_eq!(told("alert", misspelt()).await, []);
+        assert_eq!(told("dump", json!({ "databse": "orders" })).await, []);
     }
 
     const NO_VARIABLES: [(&str, &str); 2] = [("A", ""), ("B", "")];

@@ -80,22 +80,38 @@ pub fn emit(setup: &Setup, context: &RunContext, database: &DatabaseSlug, metric
     let Some(operation) = setup.operation() else { return };
     let mut stdout = std::io::stdout().lock();
     for metrics in metrics.chunks(MOST_AT_ONCE) {
-        let line = line(context.clock.now(), operation, database, &context.run_id, metrics);
-        if let Err(error) = writeln!(stdout, "{line}") {
-            tracing::warn!(%error, "the run's metrics could not be written");
-        }
+        write(&mut stdout, &line(context.clock.now(), operation, Some(database), &context.run_id, metrics));
     }
 }
 
-/// One line in the format.
-fn line(at: Timestamp, operation: &str, database: &DatabaseSlug, run_id: &RunId, metrics: &[Metric]) -> Value {
+/// Writes what an invocation of a function came to, whatever it was about: the line that even a function without a
+/// database has, and one whose run was made before.
+pub(crate) fn emit_invocation(at: Timestamp, operation: &str, run_id: &RunId, seconds: f64, success: bool) {
+    let metrics = [Metric::seconds("Duration", seconds), Metric::count("Success", u64::from(success))];
+    write(&mut std::io::stdout().lock(), &line(at, operation, None, run_id, &metrics));
+}
+
+fn write(to: &mut impl Write, line: &Value) {
+    if let Err(error) = writeln!(to, "{line}") {
+        tracing::warn!(%error, "the run's metrics could not be written");
+    }
+}
+
+/// One line in the format. With a database its dimensions are the database's, without one the operation's alone: no figure
+/// counts twice.
+fn line(at: Timestamp, operation: &str, database: Option<&DatabaseSlug>, run_id: &RunId, metrics: &[Metric]) -> Value {
     let metrics: Vec<&Metric> = metrics.iter().filter(|m| m.value.is_finite()).collect();
     let named: Vec<Value> = metrics.iter().map(|m| json!({ "Name": m.name, "Unit": m.unit })).collect();
     let mut line = Map::new();
-    let directive =
-        json!({ "Namespace": NAMESPACE, "Dimensions": [["database"], ["database", "operation"]], "Metrics": named });
+    let dimensions = match database {
+        Some(_) => json!([["database"], ["database", "operation"]]),
+        None => json!([["operation"]]),
+    };
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": named });
     line.insert("_aws".to_owned(), json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": [directive] }));
-    line.insert("database".to_owned(), json!(database));
+    if let Some(database) = database {
+        line.insert("database".to_owned(), json!(database));
+    }
     line.insert("operation".to_owned(), json!(operation));
     line.insert("run_id".to_owned(), json!(run_id));
     for metric in metrics {
@@ -158,7 +174,7 @@ mod tests {
 
     fn made(metrics: &[Metric]) -> Value {
         let at = "2026-11-20T02:00:00.25Z".parse().unwrap();
-        line(at, "dump", &"orders".parse().unwrap(), &RunId::new(7), metrics)
+        line(at, "dump", Some(&"orders".parse().unwrap()), &RunId::new(7), metrics)
     }
 
     #[test]
@@ -179,6 +195,15 @@ mod tests {
         }
         assert_eq!(line["Duration"], 1.5);
         assert!(!line.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn an_invocation_counts_for_its_operation_and_for_no_database() {
+        let at = "2026-11-20T02:00:00Z".parse().unwrap();
+        let line = line(at, "alert", None, &RunId::new(7), &[Metric::seconds("Duration", 1.5)]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["operation"]]));
+        assert_eq!((&line["operation"], &line["Duration"]), (&json!("alert"), &json!(1.5)));
+        assert_eq!(line.get("database"), None);
     }
 
     #[test]

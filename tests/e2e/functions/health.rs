@@ -42,7 +42,10 @@ async fn health_answers_with_what_it_found_writes_the_page_and_its_figures() -> 
     let (page, _) = inside.read(".control/status/index.html", 4 << 20).await?;
     ensure!(String::from_utf8(page.to_vec())?.contains("The database is well"));
 
-    let lines = figures(&functions.log("health-0.log"));
+    let (lines, invocations): (Vec<Value>, Vec<Value>) =
+        figures(&functions.log("health-0.log")).into_iter().partition(|line| line["database"].is_string());
+    ensure!(invocations.len() == 4, "one for each invocation: {invocations:#?}");
+    ensure!(invocations.iter().all(|line| line["Success"] == 1.0 && line["operation"] == "health"), "{invocations:#?}");
     let (first, last) = (lines.first().context("figures")?, lines.last().context("figures")?);
     ensure!(first["CriticalFindings"] == 1.0 && first.get("BackupAge").is_none(), "{first:#}");
     ensure!(last["Findings"] == 0.0 && last["BackupAge"].as_f64().is_some_and(|age| age < 3600.0), "{last:#}");
