@@ -100,11 +100,16 @@ fn a_backup_is_told_on_the_bus_and_its_event_makes_it_verified() -> Result<()> {
     let listed = store.lifeboat(["list", "orders"]).json()?;
     ensure!(listed["backups"][0]["rung"] == "verified", "{listed:#}");
 
-    // Every line of the log says which run of which database it belongs to; one of them holds the run's metrics.
+    // Every line of the log says which run of which database it belongs to; one of them holds the run's metrics, and one the
+    // invocation's.
     let lines = lines(&functions, "dump-0.log");
     let (metrics, log): (Vec<&Value>, Vec<&Value>) = lines.iter().partition(|line| line.get("_aws").is_some());
-    ensure!(metrics.len() == 1 && metrics[0]["Rows"].as_f64() == dumped["rows"].as_f64(), "{metrics:#?}");
-    ensure!(metrics[0]["Success"] == 1.0 && metrics[0]["operation"] == "dump", "{metrics:#?}");
+    ensure!(metrics.len() == 2 && metrics[0]["Rows"].as_f64() == dumped["rows"].as_f64(), "{metrics:#?}");
+    ensure!(metrics[0]["database"] == "orders" && metrics[1].get("database").is_none(), "{metrics:#?}");
+    for line in metrics {
+        ensure!(line["Success"] == 1.0 && line["operation"] == "dump", "{line:#}");
+        ensure!(line["run_id"] == dumped["run_id"] && line["Duration"].as_f64() > Some(0.0), "{line:#}");
+    }
     ensure!(log.len() > 3, "{}", functions.log("dump-0.log"));
     for line in log {
         for field in ["operation", "run_id", "database", "request_id", "level", "message", "timestamp"] {
