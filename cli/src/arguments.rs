@@ -370,7 +370,8 @@ pub(crate) struct Preflight {
 #[command(after_help = "Examples:
   lifeboat alert test
   lifeboat alert digest
-  lifeboat alert list")]
+  lifeboat alert list
+  lifeboat alert close orders backup")]
 pub(crate) enum Alert {
     /// Send one message, marked as a test, to the topic and to every channel
     #[command(after_help = "Example:
@@ -387,6 +388,21 @@ Exit code 6 if one of them did not take it.")]
   lifeboat alert list
   lifeboat alert list orders --output json")]
     List(OneDatabase),
+    /// End an incident that nothing else will end, such as of a database that is no longer backed up
+    #[command(after_help = "Examples:
+  lifeboat alert close orders
+  lifeboat alert close orders health:backup_too_old
+
+People are told that it was closed. If it happens again, they are told of that too.")]
+    Close(AlertClose),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlertClose {
+    /// The database, configured or not
+    pub(crate) database: DatabaseSlug,
+    /// Only the incident of this kind, as `lifeboat alert list` names it
+    pub(crate) kind: Option<lifeboat_core::messages::Kind>,
 }
 
 #[derive(Debug, Subcommand)]

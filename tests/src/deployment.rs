@@ -19,13 +19,15 @@ use crate::{
 pub const FUNCTIONS: [&str; 8] = ["dump", "verify", "retention", "drill", "health", "maintenance", "alert", "notify"];
 
 /// When each scheduled function runs, and with which request. The rules are made disabled.
-const SCHEDULES: [(&str, &str, &str); 6] = [
+const SCHEDULES: [(&str, &str, &str); 8] = [
     ("dump", "cron(0 2 * * ? *)", r#"{"database":"orders","scheduled_at":<time>}"#),
     ("verify", "cron(0 6 ? * 1 *)", r#"{"database":"orders","backup":"older","scheduled_at":<time>}"#),
     ("retention", "cron(0 5 * * ? *)", r#"{"database":"orders","dry_run":false,"scheduled_at":<time>}"#),
     ("drill", "cron(0 4 ? * 1#1 *)", r#"{"database":"orders","select":"rotate","scheduled_at":<time>}"#),
     ("health", "rate(1 hour)", r#"{"database":"orders","scheduled_at":<time>}"#),
     ("maintenance", "cron(0 3 ? * 7 *)", r#"{"database":"orders","scheduled_at":<time>}"#),
+    ("alert", "rate(1 hour)", r#"{"remind":true}"#),
+    ("notify", "rate(1 hour)", r#"{"deliver":true}"#),
 ];
 
 /// How long a batch of events for `alert` is collected. A minute on AWS; here somebody waits for it.

@@ -1,9 +1,10 @@
 //! `alert test`: whether messages arrive. `alert digest`: the digest, now. `alert list`: what lasts, and what did not arrive.
+//! `alert close`: ends what nothing else will end.
 
 use lifeboat_core::{
     ErrorKind, Result,
     digest::DigestOutcome,
-    incidents::{Overview, Policy, overview},
+    incidents::{Overview, Policy, close, overview, remind},
     messages::of_test,
 };
 use lifeboat_runtime::{Patience, error_document};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::Answer,
     app::App,
-    arguments::{Alert, OneDatabase},
+    arguments::{Alert, AlertClose, OneDatabase},
     table::{Align, table},
 };
 
@@ -22,9 +23,36 @@ pub(crate) async fn run(app: &App, command: &Alert) -> Result<Answer> {
         Alert::Digest => digest(app).await,
         Alert::List(OneDatabase { database }) => {
             let control = app.setup.open_control().await?;
-            list(&app.context.cancel.race(overview(&*control, database.as_ref())).await?)
+            list(&app.context.cancel.race(overview(&*control, database.as_ref(), app.context.clock.now())).await?)
         }
+        Alert::Close(close) => app.context.cancel.race(Box::pin(close_incidents(app, close))).await,
     }
+}
+
+async fn close_incidents(app: &App, wanted: &AlertClose) -> Result<Answer> {
+    let (setup, context) = (&app.setup, &app.context);
+    let policy = Policy::of_config(&setup.config);
+    let control = setup.open_control().await?;
+    let closed = close(&*control, &policy, &wanted.database, wanted.kind.as_ref(), context).await?;
+    let told = if setup.config.alerts.reach_somebody() {
+        let ports = setup.alert_ports(Patience::default(), None).await?;
+        let outcome = remind(&ports, &policy, context).await;
+        outcome.error.map_or(Ok(outcome.message_id), Err)
+    } else {
+        Ok(None)
+    };
+    let noun = if closed == 1 { "incident" } else { "incidents" };
+    let mut text = format!("{closed} {noun} of {} closed.\n", wanted.database);
+    text.push_str(match &told {
+        Ok(Some(_)) => "People were told.\n",
+        Ok(None) => "Nobody was told here: the next run that alerts tells whoever knew of it.\n",
+        Err(_) => "People could not be told yet: the next run that alerts tells them.\n",
+    });
+    if let Err(error) = &told {
+        app.context.progress.note(&format!("{error}; {}", error.hint()));
+    }
+    let document = json!({ "database": wanted.database, "closed": closed, "message_id": told.ok().flatten() });
+    Answer::new(&document, text)
 }
 
 /// One message for each way, each of its own: the topic's goes on to the channels, as alerts do.

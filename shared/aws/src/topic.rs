@@ -16,7 +16,7 @@ use crate::client::{Aws, failed};
 /// SNS takes 256 KiB, attributes included; these need some of it.
 const MOST_BYTES: usize = 256 * 1024;
 const FOR_SUBJECT: usize = 256;
-/// The most values in an attribute: beyond, filter policies would have to be read as "too many to tell".
+/// The most values in an attribute: a message of more databases is divided.
 const MOST_VALUES: usize = 500;
 
 /// A topic of SNS, by its ARN.
@@ -43,15 +43,21 @@ struct Publication {
     attributes: Vec<(&'static str, Vec<String>)>,
 }
 
-fn values<T: Ord + ToString>(of: impl Iterator<Item = T>) -> Vec<String> {
-    let sorted: BTreeSet<T> = of.collect();
-    sorted.iter().take(MOST_VALUES).map(ToString::to_string).collect()
+impl Publication {
+    /// Whether SNS takes it, and filter policies see everything in it.
+    fn fits(&self) -> bool {
+        self.bytes() <= MOST_BYTES && self.attributes.iter().all(|(_, values)| values.len() <= MOST_VALUES)
+    }
+
+    fn bytes(&self) -> usize {
+        let of = |(name, values): &(&str, Vec<String>)| name.len() + values.iter().map(|v| v.len() + 3).sum::<usize>();
+        FOR_SUBJECT + self.body.len() + self.attributes.iter().map(of).sum::<usize>()
+    }
 }
 
-fn encode(message: &Message) -> Result<String> {
-    let document = serde_json::to_string(message).or_error(ErrorKind::Unexpected, "write a message")?;
-    let structure = json!({ "default": document, "email": to_text(message), "sms": to_sms(message) });
-    Ok(structure.to_string())
+fn values<T: Ord + ToString>(of: impl Iterator<Item = T>) -> Vec<String> {
+    let sorted: BTreeSet<T> = of.collect();
+    sorted.iter().map(ToString::to_string).collect()
 }
 
 fn publication(message: &Message) -> Result<Publication> {
@@ -65,17 +71,43 @@ fn publication(message: &Message) -> Result<Publication> {
     .into_iter()
     .filter(|(_, values)| !values.is_empty())
     .collect();
-    let of_attributes: usize =
-        attributes.iter().map(|(name, values)| name.len() + values.iter().map(|v| v.len() + 3).sum::<usize>()).sum();
-    let most = MOST_BYTES - FOR_SUBJECT - of_attributes;
-    let mut shown = message.entries.len();
-    let mut body = encode(message)?;
-    while body.len() > most && shown > 0 {
-        // In proportion, and a little less.
-        shown = (shown * most / body.len()).min(shown - 1);
-        body = encode(&message.shortened(shown))?;
-    }
+    let document = serde_json::to_string(message).or_error(ErrorKind::Unexpected, "write a message")?;
+    let body = json!({ "default": document, "email": to_text(message), "sms": to_sms(message) }).to_string();
     Ok(Publication { subject: message.subject.clone(), body, attributes })
+}
+
+/// What is published for a message: as few publications as SNS takes. Pagers, and channels of some databases, act on each
+/// entry, so that none may be left out; a digest is for reading, and is shortened.
+fn publications(message: &Message) -> Result<Vec<Publication>> {
+    if message.digest.is_some() {
+        return Ok(vec![shortened(message)?]);
+    }
+    let most = message.entries.len();
+    let mut parts = 1;
+    loop {
+        let all: Vec<Publication> = message.parts(parts).iter().map(publication).collect::<Result<_>>()?;
+        if all.iter().all(Publication::fits) {
+            return Ok(all);
+        }
+        if parts >= most {
+            return message.parts(parts).iter().map(|part| publication(&part.cut())).collect();
+        }
+        let largest = all.iter().map(Publication::bytes).max().unwrap_or_default();
+        parts = (parts * largest).div_ceil(MOST_BYTES).max(parts + 1).min(most);
+    }
+}
+
+fn shortened(message: &Message) -> Result<Publication> {
+    let mut publication = publication(message)?;
+    let rows = |message: &Message| message.digest.as_ref().map_or((0, 0), |d| (d.databases.len(), d.open.len()));
+    let (mut databases, mut open) = rows(message);
+    while !publication.fits() && (databases, open) != (0, 0) {
+        // In proportion, and a little less.
+        let less = |rows: usize| (rows * MOST_BYTES / publication.bytes()).min(rows.saturating_sub(1));
+        (databases, open) = (less(databases), less(open));
+        publication = self::publication(&message.with_fewer_rows(databases, open))?;
+    }
+    Ok(publication)
 }
 
 fn purpose(message: &Message) -> String {
@@ -101,7 +133,15 @@ impl Topic for SnsTopic {
     }
 
     async fn publish(&self, message: &Message) -> Result<()> {
-        let publication = publication(message)?;
+        for publication in publications(message)? {
+            self.publish_one(&publication).await?;
+        }
+        Ok(())
+    }
+}
+
+impl SnsTopic {
+    async fn publish_one(&self, publication: &Publication) -> Result<()> {
         let mut attributes = HashMap::new();
         for (name, values) in &publication.attributes {
             attributes.insert((*name).to_owned(), attribute(values)?);
@@ -166,7 +206,11 @@ mod tests {
     use jiff::Timestamp;
     use lifeboat_core::{
         events::Severity,
-        messages::{Change, Entry, Kind, Signature, of_entries},
+        ids::BackupId,
+        messages::{
+            Change, Digest, DigestDatabase, DigestIncident, Entry, Kind, Protection, Signature, StorageShare,
+            of_digest, of_entries,
+        },
     };
     use serde_json::Value;
 
@@ -221,16 +265,94 @@ mod tests {
         assert!(publication.body.contains("shop-0000") && publication.body.contains("shop-0099"));
     }
 
-    #[test]
-    fn what_is_too_long_for_sns_is_shortened_and_says_so() {
-        let publication = publication(&message(1000, &"x".repeat(900))).unwrap();
-        let of_attributes: usize = publication.attributes.iter().flat_map(|(_, v)| v).map(|v| v.len() + 3).sum();
-        assert!(publication.body.len() + of_attributes < MOST_BYTES, "{}", publication.body.len());
+    fn back(publication: &Publication) -> (Message, Value) {
         let body: Value = serde_json::from_str(&publication.body).unwrap();
-        let back: Message = serde_json::from_str(body["default"].as_str().unwrap()).unwrap();
-        assert_eq!(back.entries.len() as u64 + back.left_out, 1000);
-        assert!(back.entries.len() > 50, "{}", back.entries.len());
-        assert!(body["email"].as_str().unwrap().contains("further incidents are left out"));
+        (serde_json::from_str(body["default"].as_str().unwrap()).unwrap(), body)
+    }
+
+    #[test]
+    fn an_outage_that_is_too_long_for_sns_is_told_in_parts_and_nobody_is_left_out() {
+        for (databases, what) in [(1000, "x".repeat(900)), (1000, "refused".to_owned()), (3, "ü".repeat(90_000))] {
+            let message = message(databases, &what);
+            let all = publications(&message).unwrap();
+            assert!(all.len() > 1 && all.len() < 20, "{}", all.len());
+            let (mut told, mut ids) = (BTreeSet::new(), BTreeSet::new());
+            for publication in &all {
+                assert!(publication.fits() && publication.bytes() <= MOST_BYTES, "{}", publication.bytes());
+                let (part, _) = back(publication);
+                // Those who filter by database get the part that names it.
+                let named: Vec<String> = part.entries.iter().map(|e| e.database.to_string()).collect();
+                assert_eq!(publication.attributes[0], ("database", named.clone()));
+                assert!(
+                    part.subject.len() < 100 && part.subject.contains(&format!("/{})", all.len())),
+                    "{}",
+                    part.subject
+                );
+                told.extend(named);
+                ids.insert(part.id);
+            }
+            assert_eq!((told.len(), ids.len()), (databases, all.len()));
+            // Published once more, it is the same news.
+            let again: BTreeSet<String> = publications(&message).unwrap().iter().map(|p| back(p).0.id).collect();
+            assert_eq!(again, ids);
+        }
+    }
+
+    #[test]
+    fn a_digest_of_a_thousand_databases_is_shortened_says_so_and_keeps_its_sums() {
+        let at: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
+        let good = Protection { backup_id: BackupId::new(at, 1), snapshot_at: at, restored: false };
+        let database = |n: usize| DigestDatabase {
+            database: format!("shop-{n:04}").parse().unwrap(),
+            made: 7,
+            verified: 7,
+            drills: 1,
+            last_drill: Some("passed".to_owned()),
+            // One that must not be overlooked stands at the end.
+            newest_good: (n != 999).then(|| good.clone()),
+            raw_bytes: 1 << 30,
+            stored_bytes: 1 << 20,
+            growth_bytes: Some(10),
+            storage: vec![StorageShare {
+                tier: "daily".to_owned(),
+                storage_class: "STANDARD".to_owned(),
+                bytes: 1 << 20,
+                usd_per_month: 0.1,
+            }],
+            usd_per_month: 0.1,
+            upcoming: vec!["backups cron(0 2 * * ? *)".to_owned()],
+        };
+        let open = |n: usize| DigestIncident {
+            database: format!("shop-{n:04}").parse().unwrap(),
+            kind: Kind::Backup,
+            severity: Severity::Critical,
+            since: at,
+            what: "x".repeat(2000),
+        };
+        let digest = Digest {
+            from: at,
+            to: at,
+            databases: (0..1000).map(database).collect(),
+            open: (0..500).map(open).collect(),
+            undelivered: 0,
+            problems: vec!["y".repeat(300); 1000],
+            usd_per_month: 100.0,
+            prices: "list prices".to_owned(),
+            left_out: None,
+        };
+        let all = publications(&of_digest(digest, at, &Signature::default(), at)).unwrap();
+        assert!(all.len() == 1 && all[0].fits(), "{}", all[0].bytes());
+        let (message, body) = back(&all[0]);
+        assert!(message.subject.contains("1000 databases"), "{}", message.subject);
+        let digest = message.digest.unwrap();
+        let left = digest.left_out.unwrap();
+        assert_eq!(digest.databases.len() as u64 + left.databases, 1000);
+        assert_eq!(digest.open.len() as u64 + left.open, 500);
+        assert!(digest.databases.len() > 20, "{}", digest.databases.len());
+        assert_eq!(digest.databases[0].database.as_str(), "shop-0999");
+        let text = body["email"].as_str().unwrap();
+        assert!(text.contains("7,000 made, 7,000 of them verified"), "{}", &text[..2000]);
+        assert!(text.contains("are left out here") && text.contains("lifeboat status"));
     }
 
     #[test]

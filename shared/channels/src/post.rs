@@ -33,6 +33,12 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// The same with one attempt only.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { attempts: 1, ..self }
+    }
+
     /// The pause after so many failed attempts, or as long as the server asked for.
     pub(crate) fn pause_after(&self, failed: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.pause.saturating_mul(1 << failed.saturating_sub(1).min(16));

@@ -3,8 +3,10 @@
 //! `messages/<id>.json` in the control store says which channels have a message; `messages/unsent/<id>.json` holds the
 //! message itself until all have it.
 
+mod again;
 mod record;
 mod run;
 
+pub use again::{Again, deliver_again, forget, undelivered};
 pub use record::{Delivered, Undelivered};
-pub use run::{Delivery, Target, deliver, deliver_again, forget, undelivered};
+pub use run::{Delivery, Target, deliver};

@@ -9,6 +9,7 @@ mod html;
 mod kind;
 mod model;
 mod pagerduty;
+mod parts;
 mod slack;
 mod text;
 mod view;
@@ -16,7 +17,7 @@ mod words;
 
 pub use audience::Audience;
 pub use compose::{Signature, of_digest, of_entries, of_test};
-pub use digest::{Digest, DigestDatabase, DigestIncident, StorageShare};
+pub use digest::{Digest, DigestDatabase, DigestIncident, DigestLeftOut, StorageShare};
 pub use foreign::of_foreign;
 pub use html::to_html;
 pub use kind::Kind;
@@ -24,7 +25,7 @@ pub use model::{Change, Entry, FORMAT_VERSION, Message, Note, Protection, Purpos
 pub use pagerduty::to_pagerduty;
 pub use slack::to_slack;
 pub use text::{to_sms, to_text};
-pub(crate) use words::{Told, tell};
+pub(crate) use words::{Told, closed, tell};
 
 /// The longest subject that SNS puts on a mail; it must be ASCII.
 pub const LONGEST_SUBJECT: usize = 99;

@@ -5,20 +5,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::SignedDuration;
 use lifeboat_core::{
     ErrorKind,
     config::Span,
+    deliveries::Target,
     events::{BackupVerified, Body, Event, FORMAT_VERSION, Failure, Severity},
     ids::{BackupId, RunId},
-    incidents::{AlertPorts, Outlet, Policy, Received, Terms, overview, remind, run},
-    messages::{Change, Message, Signature},
+    incidents::{AlertPorts, Outlet, Policy, Received, Terms, close, overview, remind, run},
+    messages::{Audience, Change, Kind, Message, Signature},
     ports::{Clock, Entropy, Removal, RunContext},
 };
 use lifeboat_testkit::{
-    Action, BackupBuilder, Fault, FixedEntropy, ManualClock, MemoryPeople, MemoryStore, Operation, context,
+    Action, BackupBuilder, Fault, FixedEntropy, Gate, ManualClock, MemoryPeople, MemoryStore, Operation, context,
 };
 
 struct Bench {
@@ -47,6 +49,7 @@ impl Bench {
             store: Some(Arc::new(self.store.clone())),
             outlet: Outlet::Topic(Arc::new(self.topic.clone())),
             blind: Arc::default(),
+            patience: None,
         }
     }
 
@@ -144,7 +147,7 @@ async fn what_the_topic_does_not_take_stays_marked_is_seen_and_is_sent_later_onc
     // The queue delivers them again, and after some time puts them aside.
     let failed: BTreeSet<&String> = outcome.failed.iter().collect();
     assert_eq!(failed, batch.iter().map(|r| &r.id).collect());
-    let seen = overview(&bench.control, None).await.unwrap();
+    let seen = overview(&bench.control, None, bench.clock.now()).await.unwrap();
     assert_eq!((seen.open.len(), seen.unsent.len()), (2, 2));
     assert!(seen.unsent[0].last_error.as_ref().unwrap().contains("topic is away"));
     // The second delivery fails too; the third succeeds.
@@ -153,7 +156,7 @@ async fn what_the_topic_does_not_take_stays_marked_is_seen_and_is_sent_later_onc
     let outcome = run(&bench.ports(), &policy(), &batch, &bench.context()).await;
     assert_eq!((outcome.failed.len(), outcome.told), (0, 2));
     assert_eq!(bench.told().len(), 1);
-    let seen = overview(&bench.control, None).await.unwrap();
+    let seen = overview(&bench.control, None, bench.clock.now()).await.unwrap();
     assert_eq!((seen.open.len(), seen.unsent.len()), (2, 0));
 }
 
@@ -266,4 +269,112 @@ async fn what_a_verify_told_is_remembered_as_protection() {
     run(&bench.ports(), &policy(), &[bench.failed("orders")], &bench.context()).await;
     let told = bench.told();
     assert_eq!(told[0].entries[0].protection.as_ref().unwrap().backup_id, backup_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_store_that_hangs_keeps_nobody_from_being_told_in_time() {
+    let bench = Bench::new();
+    bench.control.fault(Fault::on([Operation::Open], Action::Hold(Gate::new())).always());
+    let (away, there) = (MemoryPeople::new("away"), MemoryPeople::new("there"));
+    away.fail(1);
+    let target = |people: &MemoryPeople| Target { channel: Arc::new(people.clone()), audience: Audience::default() };
+    let ports = AlertPorts {
+        outlet: Outlet::Channels(vec![target(&away), target(&there)]),
+        patience: Some(Duration::from_secs(3)),
+        ..bench.ports()
+    };
+    let batch = [bench.failed("orders")];
+    let began = tokio::time::Instant::now();
+    let outcome = run(&ports, &policy(), &batch, &bench.context()).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(outcome.failed, ["orders/BackupFailed"]);
+    assert_eq!((away.told().len(), there.told().len()), (0, 1));
+    // The queue delivers it again: who has it does not hear it twice, who does not have it hears it now.
+    run(&ports, &policy(), &batch, &bench.context()).await;
+    assert_eq!((away.told().len(), there.told().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_topic_did_not_take_without_the_control_store_is_told_by_the_next_delivery() {
+    let bench = Bench::new();
+    bench.control.fault(Fault::on([Operation::Open], Action::Reject(ErrorKind::Store)).always());
+    bench.topic.fail(1);
+    let (ports, batch) = (bench.ports(), [bench.failed("orders")]);
+    run(&ports, &policy(), &batch, &bench.context()).await;
+    assert!(bench.told().is_empty());
+    run(&ports, &policy(), &batch, &bench.context()).await;
+    assert_eq!(bench.told().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lasts_while_the_control_store_is_away_is_told_once_and_again_as_a_reminder() {
+    let bench = Bench::new();
+    bench.control.fault(Fault::on([Operation::Open], Action::Reject(ErrorKind::Store)).always());
+    let ports = bench.ports();
+    // Every hour there is a new event of the same trouble.
+    for _ in 0..12 {
+        run(&ports, &policy(), &[bench.failed("orders"), bench.failed("billing")], &bench.context()).await;
+        bench.clock.advance(SignedDuration::from_hours(1));
+    }
+    assert_eq!(bench.told().len(), 1);
+    bench.clock.advance(SignedDuration::from_hours(13));
+    run(&ports, &policy(), &[bench.failed("orders")], &bench.context()).await;
+    assert_eq!(bench.told().len(), 2);
+    // Once the store was back, what happens when it is away again is news.
+    bench.control.clear_faults();
+    run(&ports, &policy(), &[bench.failed("orders")], &bench.context()).await;
+    let before = bench.told().len();
+    bench.control.fault(Fault::on([Operation::Open], Action::Reject(ErrorKind::Store)).always());
+    bench.clock.advance(SignedDuration::from_hours(1));
+    run(&ports, &policy(), &[bench.failed("orders")], &bench.context()).await;
+    assert_eq!(bench.told().len(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_that_is_closed_by_hand_is_told_once_and_opens_again_if_it_happens_again() {
+    let bench = Bench::new();
+    run(&bench.ports(), &policy(), &[bench.failed("orders"), bench.failed("billing")], &bench.context()).await;
+    let late = bench.failed("orders");
+    bench.clock.advance(SignedDuration::from_hours(1));
+    let (orders, context) = ("orders".parse().unwrap(), bench.context());
+    let wrong = close(&bench.control, &policy(), &orders, Some(&Kind::Drill), &context).await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::NotFound);
+    assert_eq!(close(&bench.control, &policy(), &orders, Some(&Kind::Backup), &context).await.unwrap(), 1);
+    remind(&bench.ports(), &policy(), &bench.context()).await;
+    let told = bench.told();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].subject, "[lifeboat] CLOSED orders: backup failed (closed)");
+    assert_eq!((told[1].entries.len(), told[1].entries[0].change), (1, Change::Closed));
+    let open = overview(&bench.control, None, bench.clock.now()).await.unwrap().open;
+    assert_eq!(open.iter().map(|o| o.database.as_str()).collect::<Vec<_>>(), ["billing"]);
+    // What is older than its end does not open it again, and nobody is reminded; what is newer does.
+    bench.clock.advance(SignedDuration::from_hours(48));
+    run(&bench.ports(), &policy(), &[late], &bench.context()).await;
+    let told = bench.told();
+    assert!(told[2..].iter().flat_map(|m| &m.entries).all(|e| e.database.as_str() == "billing"), "{told:?}");
+    run(&bench.ports(), &policy(), &[bench.failed("orders")], &bench.context()).await;
+    assert_eq!(bench.told().last().unwrap().entries[0].change, Change::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_reminded_for_ever_of_a_database_that_is_gone() {
+    let bench = Bench::new();
+    BackupBuilder::new("stored", "2026-11-20T02:00:00Z").store_verified(&bench.store).await.unwrap();
+    let mut policy = policy();
+    policy.databases.insert("configured".parse().unwrap(), policy.terms.clone());
+    let batch = [bench.failed("gone"), bench.failed("stored"), bench.failed("configured")];
+    run(&bench.ports(), &policy, &batch, &bench.context()).await;
+    // While the store does not answer, nothing is taken for gone.
+    for _ in 0..8 {
+        bench.clock.advance(SignedDuration::from_hours(24));
+        bench.store.fault(Fault::on([Operation::Folders], Action::Reject(ErrorKind::Store)));
+        remind(&bench.ports(), &policy, &bench.context()).await;
+    }
+    assert_eq!(overview(&bench.control, None, bench.clock.now()).await.unwrap().open.len(), 3);
+    remind(&bench.ports(), &policy, &bench.context()).await;
+    let told = bench.told();
+    let last = told.last().unwrap();
+    assert_eq!((last.entries.len(), last.entries[0].database.as_str()), (1, "gone"));
+    assert_eq!(last.entries[0].change, Change::Closed);
+    assert_eq!(overview(&bench.control, None, bench.clock.now()).await.unwrap().open.len(), 2);
 }

@@ -101,7 +101,9 @@ fn an_alarm_of_cloudwatch_on_the_same_topic_is_passed_on() {
 
 #[test]
 fn every_form_keeps_to_the_limits_of_where_it_goes() {
-    for message in all() {
+    // A document in one line, without a subject, of somebody who uses the same topic.
+    let line = format!("{{\"words\":\"{}\"}}", "<&ü>".repeat(5000));
+    for message in all().into_iter().chain([of_foreign(None, &line, "1", at(0))]) {
         assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
         assert!(!message.subject.contains(|c: char| c.is_control()));
         let sms = to_sms(&message);
@@ -117,7 +119,7 @@ fn every_form_keeps_to_the_limits_of_where_it_goes() {
         }
         for event in to_pagerduty(&message) {
             assert!(event["payload"]["summary"].as_str().unwrap().chars().count() <= 1024);
-            assert!(event["dedup_key"].as_str().unwrap().len() <= 255);
+            assert!(event["dedup_key"].as_str().unwrap().chars().count() <= 255);
             assert!(["critical", "warning", "info", "error"].contains(&event["payload"]["severity"].as_str().unwrap()));
         }
     }

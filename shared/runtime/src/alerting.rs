@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -13,15 +13,17 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
     config::{ChannelConfig, ChannelTo},
-    deliveries::Target,
+    deliveries::{self, Again, Target},
     digest::{self, DigestPorts},
     events::Event,
-    incidents::{self, AlertPorts, Outlet, Policy, Received},
+    incidents::{self, AlertPorts, Blind, Outlet, Policy, Received},
     messages::Audience,
     ports::{Channel, EventBus, RunContext, Topic, Unwatched},
 };
 
-use crate::setup::Setup;
+use tokio::time::Instant;
+
+use crate::{setup::Setup, telling::PATIENCE};
 
 /// How patient a run at the command line is with its channels: what fails is tried again by the next run.
 const AT_ONCE: Patience = Patience {
@@ -31,8 +33,15 @@ const AT_ONCE: Patience = Patience {
     attempt: Duration::from_secs(5),
 };
 
-/// How long a run at the command line works on a digest that is due.
-const FOR_DIGEST: Duration = Duration::from_secs(8);
+/// How long a run at the command line works on what is not new: messages that did not arrive, and a digest that is due.
+const FOR_FURTHER: Duration = Duration::from_secs(11);
+
+/// How long a run at the command line works on messages that did not arrive before.
+const FOR_AGAIN: Duration = Duration::from_secs(3);
+
+/// How long the control store may take at the command line before people are told without it: [`AT_ONCE`] comes after it,
+/// and all of it must be over before the run gives up telling.
+const FOR_CONTROL: Duration = Duration::from_secs(3);
 
 /// A channel that is configured, opened or not: one that is wrong must not silence the others.
 pub struct Opened {
@@ -137,8 +146,8 @@ impl Setup {
         Ok(Outlet::Channels(self.open_targets(patience).await?))
     }
 
-    /// What alerts need.
-    pub async fn alert_ports(&self, patience: Patience) -> Result<AlertPorts> {
+    /// What alerts need. `control`: how long the control store may take for one answer before people are told without it.
+    pub async fn alert_ports(&self, patience: Patience, control: Option<Duration>) -> Result<AlertPorts> {
         Ok(AlertPorts {
             control: self.open_control().await?,
             // Backups only help to say what still protects a database.
@@ -149,7 +158,21 @@ impl Setup {
                 .ok(),
             outlet: Box::pin(self.open_outlet(patience)).await?,
             blind: told_blindly(),
+            patience: control,
         })
+    }
+
+    /// Tries again what did not reach every channel: each message once on each channel, but for those in `but`.
+    pub async fn deliver_again(
+        &self,
+        but: &BTreeSet<String>,
+        patience: Patience,
+        budget: Duration,
+        context: &RunContext,
+    ) -> Result<Again> {
+        let targets = Box::pin(self.open_targets(patience.once())).await?;
+        let control = self.open_control().await?;
+        deliveries::deliver_again(&*control, &targets, but, budget, context).await
     }
 
     /// The bus of a process that alerts by itself.
@@ -174,8 +197,8 @@ impl Setup {
 }
 
 /// What this process has told while the control store could not be reached: a function's process lives on.
-fn told_blindly() -> Arc<Mutex<BTreeSet<String>>> {
-    static TOLD: std::sync::OnceLock<Arc<Mutex<BTreeSet<String>>>> = std::sync::OnceLock::new();
+fn told_blindly() -> Arc<Blind> {
+    static TOLD: OnceLock<Arc<Blind>> = OnceLock::new();
     Arc::clone(TOLD.get_or_init(Arc::default))
 }
 
@@ -208,23 +231,35 @@ struct OwnBus {
 #[async_trait]
 impl EventBus for OwnBus {
     async fn publish(&self, events: &[Event]) -> Result<()> {
+        let began = Instant::now();
         let context = self.setup.context(Arc::new(Unwatched), Cancel::never());
-        let ports = self.setup.alert_ports(AT_ONCE).await?;
+        let ports = self.setup.alert_ports(AT_ONCE, Some(FOR_CONTROL)).await?;
         let received: Vec<Received> =
             events.iter().enumerate().map(|(n, event)| Received { id: n.to_string(), event: event.clone() }).collect();
         let outcome = incidents::run(&ports, &Policy::of_config(&self.setup.config), &received, &context).await;
         if let Some(error) = outcome.error {
             return Err(error.context("tell people"));
         }
-        // The run that tells of its outcome must not wait for long: a large store is for `lifeboat alert digest`.
-        let sending = self.setup.send_digest(false, AT_ONCE, &context);
-        match tokio::time::timeout(FOR_DIGEST, sending).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the digest was not sent; a later run tries again"),
-            Err(_) => {
-                tracing::warn!("the digest takes too long beside a run: have `lifeboat alert digest` run by itself");
-            }
+        // What is new has been told: what follows is for later runs, if there is no time now.
+        let further = Box::pin(self.further(outcome.failed_channels, &context));
+        let until = (Instant::now() + FOR_FURTHER).min(began + PATIENCE.saturating_sub(Duration::from_secs(1)));
+        if tokio::time::timeout_at(until, further).await.is_err() {
+            tracing::warn!("the digest takes too long beside a run: have `lifeboat alert digest` run by itself");
         }
         Ok(())
+    }
+}
+
+impl OwnBus {
+    /// What did not arrive before, where this process delivers, and the digest, if it is due.
+    async fn further(&self, failed: BTreeSet<String>, context: &RunContext) {
+        if self.setup.config.alerts.topic.is_none()
+            && let Err(error) = self.setup.deliver_again(&failed, AT_ONCE, FOR_AGAIN, context).await
+        {
+            tracing::warn!(%error, "what did not arrive before was not tried again");
+        }
+        if let Err(error) = self.setup.send_digest(false, AT_ONCE, context).await {
+            tracing::warn!(%error, "the digest was not sent; a later run tries again");
+        }
     }
 }

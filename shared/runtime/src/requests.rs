@@ -12,7 +12,8 @@ use lifeboat_core::manifest::PhaseDuration;
 use serde::{Deserialize, Serialize};
 
 pub use alert::{
-    AlertAnswer, AlertRequest, AlertWish, Batch, Notified, NotifyAnswer, NotifyRequest, SqsFailure, SqsFailures,
+    AlertAnswer, AlertRequest, AlertWish, Batch, Notified, NotifyAnswer, NotifyRequest, NotifyWish, SqsFailure,
+    SqsFailures,
 };
 pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};

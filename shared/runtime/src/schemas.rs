@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::requests::{
-    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, RetentionRequest, VerifyRequest,
+    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest, VerifyRequest,
 };
 
 /// Every schema with the name of its file below `events/schema/`.
@@ -14,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("event.json", of::<Event>()),
         ("message.json", of::<Message>()),
         ("alert-wish.json", of::<AlertWish>()),
+        ("notify-wish.json", of::<NotifyWish>()),
         ("dump-request.json", of::<DumpRequest>()),
         ("verify-request.json", of::<VerifyRequest>()),
         ("retention-request.json", of::<RetentionRequest>()),

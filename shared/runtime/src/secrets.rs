@@ -1,6 +1,6 @@
-//! Secrets that settings point to: read when they are needed, those of Secrets Manager once per process.
+//! Secrets that settings point to: read when they are needed, those of Secrets Manager at most once a minute.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use lifeboat_aws::{Aws, AwsSettings, EventBridge, SecretsManager};
 use lifeboat_core::{
@@ -9,9 +9,16 @@ use lifeboat_core::{
     ports::{EventBus, Secrets},
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::Instant,
+};
 
 use crate::environment::Environment;
+
+/// How long a secret is taken for what it was: it may be rotated while a function's process lives on, and Lambda's first
+/// retry of what failed for that comes after a minute.
+const FRESH: Duration = Duration::from_secs(50);
 
 /// What one process keeps from run to run: a function is invoked many times.
 #[derive(Default)]
@@ -19,7 +26,7 @@ pub struct Kept {
     aws: OnceCell<Aws>,
     bus: OnceCell<Arc<dyn EventBus>>,
     manager: OnceCell<Arc<dyn Secrets>>,
-    secrets: Mutex<BTreeMap<String, SecretString>>,
+    secrets: Mutex<BTreeMap<String, (Instant, SecretString)>>,
 }
 
 /// Nothing of it: secrets are in it.
@@ -61,18 +68,26 @@ impl Kept {
         self.manager.get_or_try_init(make).await
     }
 
-    /// A secret of Secrets Manager, as it was when it was first asked for.
+    /// A secret of Secrets Manager, as it was within the last minute; an older one where it cannot be asked for now.
     pub async fn secret(&self, name: &str) -> Result<SecretString> {
-        if let Some(known) = self.secrets.lock().await.get(name) {
-            return Ok(known.clone());
+        let known = self.secrets.lock().await.get(name).cloned();
+        let Some((at, known)) = known else { return self.fetch_again(name).await };
+        if at.elapsed() < FRESH {
+            return Ok(known);
         }
-        self.fetch_again(name).await
+        match self.fetch_again(name).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, secret = name, "a secret could not be fetched again; the one known before is used");
+                Ok(known)
+            }
+            other => other,
+        }
     }
 
     /// The same as it is now: it may have been rotated.
     pub async fn fetch_again(&self, name: &str) -> Result<SecretString> {
         let found = self.manager().await?.fetch(name).await?;
-        self.secrets.lock().await.insert(name.to_owned(), found.clone());
+        self.secrets.lock().await.insert(name.to_owned(), (Instant::now(), found.clone()));
         Ok(found)
     }
 }
@@ -159,6 +174,16 @@ mod tests {
         secrets.set("plain", "hunter1");
         kept.fetch_again("plain").await.unwrap();
         assert_eq!(value(&secret("plain", None), &kept).await.unwrap(), "hunter1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_was_rotated_is_used_by_a_process_that_lives_on() {
+        let (kept, secrets) = kept();
+        assert_eq!(value(&secret("plain", None), &kept).await.unwrap(), "hunter0");
+        secrets.set("plain", "hunter1");
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(value(&secret("plain", None), &kept).await.unwrap(), "hunter1");
+        assert_eq!(secrets.fetched(), 2);
     }
 
     #[tokio::test]

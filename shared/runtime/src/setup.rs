@@ -85,7 +85,7 @@ impl Setup {
         self.kept.aws().await
     }
 
-    /// The value of a secret setting. One of Secrets Manager is fetched once per process.
+    /// The value of a secret setting. One of Secrets Manager is fetched at most once a minute.
     pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString> {
         secrets::resolve(secret, &self.environment, &self.kept).await
     }

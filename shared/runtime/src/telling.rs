@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long the bus, and then the control store, have to take events: a run that tells of its deadline has a minute.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a run came to, and what there is to tell of it.
 #[derive(Debug, Clone, PartialEq)]

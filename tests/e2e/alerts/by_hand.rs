@@ -58,3 +58,22 @@ fn a_test_goes_to_every_channel_and_says_which_failed() -> Result<()> {
     ensure!(nobody.stderr.contains("alerts.topic"), "{}", nobody.stderr);
     Ok(())
 }
+
+#[test]
+fn an_incident_of_a_database_that_is_gone_is_closed_by_hand_and_people_hear_it() -> Result<()> {
+    let (store, ends, folder) = (StoreUnderTest::folder()?, Ends::of("closed"), tempfile::tempdir()?);
+    with_channels(call(&store, "alerts_closed_none", &["dump", "orders"])?, &ends, folder.path())?.run()?.expect(4)?;
+    let close = |kind: &[&str]| {
+        let arguments = ["alert", "close", "orders"].iter().chain(kind).copied();
+        with_channels(store.lifeboat(arguments), &ends, folder.path())
+    };
+    let wrong = close(&["drill"])?.run()?;
+    ensure!(wrong.stderr.contains("no open incident") && wrong.stderr.contains("alert list"), "{}", wrong.stderr);
+    let done = close(&["backup"])?.run()?.expect(0)?;
+    ensure!(done.stdout.contains("1 incident of orders closed") && done.stdout.contains("told"), "{}", done.stdout);
+    let mail = ends.mail()?;
+    ensure!(mail.len() == 2 && mail[1]["subject"] == "[lifeboat] CLOSED orders: backup failed (closed)", "{mail:#?}");
+    let listed = with_channels(store.lifeboat(["alert", "list"]), &ends, folder.path())?.run()?.expect(0)?;
+    ensure!(listed.stdout.contains("No incident is open"), "{}", listed.stdout);
+    Ok(())
+}

@@ -157,3 +157,26 @@ fn a_channel_that_fails_is_tried_again_and_the_other_is_not_told_twice() -> Resu
     ensure!(mail.len() == 2 && mail[1]["subject"].as_str().is_some_and(|s| s.contains("lifeboat-orders-backup-age")));
     Ok(())
 }
+
+#[test]
+fn a_channel_that_is_away_holds_up_no_new_message_and_gets_all_by_the_hourly_wish() -> Result<()> {
+    let (store, ends) = (StoreUnderTest::minio()?, Ends::of("hourly-wish"));
+    let stack = stack(&store, &ends)?;
+    stack.deploy(&["notify"])?;
+    let sample = |name: &str| -> Result<Value> {
+        Ok(serde_json::from_slice(&std::fs::read(repository().join("events/notify").join(name))?)?)
+    };
+    // Four attempts of the incident, and four of the alarm: what waits is not tried before what is new.
+    fail_posts_to(&ends.slack, 8, 503)?;
+    stack.invoke("notify", &sample("incident.json")?)?.error()?;
+    stack.invoke("notify", &sample("alarm.json")?)?.error()?;
+    ensure!(ends.counts()? == (0, 2), "{:?}", ends.counts()?);
+    let listed = store.lifeboat(["alert", "list"]).json()?;
+    ensure!(listed["undelivered"].as_array().is_some_and(|left| left.len() == 2), "{listed:#}");
+    let answer = stack.invoke("notify", &sample("deliver.json")?)?.answer()?;
+    ensure!(answer["delivered"] == 2 && answer["undelivered"] == 0, "{answer:#}");
+    ensure!(ends.counts()? == (2, 2), "{:?}", ends.counts()?);
+    let again = stack.invoke("notify", &sample("deliver.json")?)?.answer()?;
+    ensure!(again["delivered"] == 0 && ends.counts()? == (2, 2), "{again:#}");
+    Ok(())
+}

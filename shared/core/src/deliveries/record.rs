@@ -1,11 +1,11 @@
 //! What is on record of a message's way to the channels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::incidents::Claim;
+use crate::{ids::DatabaseSlug, incidents::Claim};
 
 /// The version of the record's format.
 pub(super) const FORMAT_VERSION: u32 = 1;
@@ -17,6 +17,9 @@ pub(super) struct Record {
     pub(super) message_id: String,
     pub(super) subject: String,
     pub(super) at: Timestamp,
+    /// The databases that it tells of; none: it is about all, or about none of ours.
+    #[serde(default)]
+    pub(super) databases: BTreeSet<DatabaseSlug>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claim: Option<Claim>,
     #[serde(default)]
@@ -46,6 +49,8 @@ pub struct Undelivered {
     pub subject: String,
     /// When it was written.
     pub at: Timestamp,
-    /// The channels that do not have it, and why.
+    /// The databases that it tells of; none: it is about all, or about none of ours.
+    pub databases: BTreeSet<DatabaseSlug>,
+    /// The channels that do not have it, and why; `all` where nobody knows which.
     pub channels: BTreeMap<String, String>,
 }

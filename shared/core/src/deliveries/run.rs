@@ -1,12 +1,16 @@
 //! Delivers messages to channels, once each.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::record::{Delivered, FORMAT_VERSION, Record, Undelivered};
+use super::record::{Delivered, FORMAT_VERSION, Record};
 use crate::{
     Error, ErrorKind, Result, ResultExt,
     ids::RunId,
@@ -15,16 +19,12 @@ use crate::{
     ports::{Channel, RunContext, Store, Swap},
 };
 
-const FOLDER: &str = "messages/";
-const UNSENT: &str = "messages/unsent/";
+pub(super) const FOLDER: &str = "messages/";
+pub(super) const UNSENT: &str = "messages/unsent/";
 /// The most bytes that a message or its record may have.
-const LIMIT: u64 = 16 << 20;
+pub(super) const LIMIT: u64 = 16 << 20;
 /// How long a delivery may take before another may take it over.
-const CLAIM: SignedDuration = SignedDuration::from_mins(5);
-/// What is older is not tried again: it stays to be seen.
-const TRIED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// What is older is forgotten.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const CLAIM: SignedDuration = SignedDuration::from_mins(5);
 /// Attempts to save a record.
 const ATTEMPTS: u32 = 8;
 const PAUSE_MS: u64 = 100;
@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// How a delivery went.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Delivery {
     /// Channels that have the message now.
     pub sent: Vec<String>,
@@ -49,6 +49,17 @@ pub struct Delivery {
     pub skipped: Vec<String>,
     /// Channels that do not have it, and why.
     pub failed: BTreeMap<String, String>,
+    /// Channels that do not have it, and were not to be tried now.
+    pub left: Vec<String>,
+    /// Why that is not on record: what was sent may be sent once more.
+    pub unrecorded: Option<Error>,
+}
+
+impl Delivery {
+    /// Whether every channel has it for which something in it is meant.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.left.is_empty()
+    }
 }
 
 fn record_key(id: &str) -> String {
@@ -60,10 +71,21 @@ fn unsent_key(id: &str) -> String {
 }
 
 /// Delivers a message to every channel that does not have it. `AlreadyRunning` while another run delivers it. Channels
-/// that fail are in the answer and on record; an error means that nothing was sent, or that it is not on record.
+/// that fail are in the answer and on record; an error means that nothing was sent.
 pub async fn deliver(
     control: &dyn Store,
     targets: &[Target],
+    message: &Message,
+    context: &RunContext,
+) -> Result<Delivery> {
+    deliver_but(control, targets, &BTreeSet::new(), message, context).await
+}
+
+/// The same, but without trying these channels now.
+pub(super) async fn deliver_but(
+    control: &dyn Store,
+    targets: &[Target],
+    but: &BTreeSet<String>,
     message: &Message,
     context: &RunContext,
 ) -> Result<Delivery> {
@@ -75,6 +97,8 @@ pub async fn deliver(
         Err(e) => return Err(e.context("put a message on record")),
     }
     let mut record = claimed(control, message, context).await?;
+    // Nobody waits on a channel that is not configured any more.
+    record.channels.retain(|name, d| d.sent_at.is_some() || targets.iter().any(|t| t.channel.name() == name));
     let mut delivery = Delivery::default();
     let now = context.clock.now();
     let mut sending = Vec::new();
@@ -85,8 +109,12 @@ pub async fn deliver(
             continue;
         }
         match target.audience.of(message) {
+            None => {
+                record.channels.remove(name);
+                delivery.skipped.push(name.to_owned());
+            }
+            Some(_) if but.contains(name) => delivery.left.push(name.to_owned()),
             Some(theirs) => sending.push(async move { (name, target.channel.send(&theirs).await) }),
-            None => delivery.skipped.push(name.to_owned()),
         }
     }
     for (name, result) in join_all(sending).await {
@@ -107,8 +135,11 @@ pub async fn deliver(
             }
         }
     }
-    save(control, &record, context).await?;
-    if delivery.failed.is_empty()
+    if let Err(error) = save(control, &record, context).await {
+        tracing::warn!(%error, message = message.id, "what was sent is not on record");
+        delivery.unrecorded = Some(error);
+    }
+    if delivery.is_complete()
         && let Err(error) = control.delete(&unsent_key(&message.id)).await
     {
         tracing::warn!(%error, message = message.id, "a message that was delivered is still listed as unsent");
@@ -120,10 +151,11 @@ fn free(claim: Option<&Claim>, run_id: &RunId, now: Timestamp) -> bool {
     claim.is_none_or(|claim| claim.run_id == *run_id || claim.until <= now)
 }
 
-async fn read(control: &dyn Store, id: &str) -> Result<Option<(Record, Option<String>)>> {
+/// A message's record, or why it cannot be understood (`Corrupt`), and its etag; none where there is no record.
+pub(super) async fn read(control: &dyn Store, id: &str) -> Result<Option<(Result<Record>, Option<String>)>> {
     match control.read(&record_key(id), LIMIT).await {
         Ok((bytes, stored)) => {
-            let record = serde_json::from_slice(&bytes).or_error(ErrorKind::Corrupt, "read a message's record")?;
+            let record = serde_json::from_slice(&bytes).or_error(ErrorKind::Corrupt, "read a message's record");
             Ok(Some((record, stored.etag)))
         }
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -131,21 +163,30 @@ async fn read(control: &dyn Store, id: &str) -> Result<Option<(Record, Option<St
     }
 }
 
-/// The record with our claim on it.
+fn begun(message: &Message) -> Record {
+    Record {
+        format_version: FORMAT_VERSION,
+        message_id: message.id.clone(),
+        subject: message.subject.clone(),
+        at: message.at,
+        databases: message.entries.iter().map(|entry| entry.database.clone()).collect(),
+        claim: None,
+        channels: BTreeMap::new(),
+    }
+}
+
+/// The record with our claim on it. One that cannot be read is begun anew: silence would be worse than saying twice.
 async fn claimed(control: &dyn Store, message: &Message, context: &RunContext) -> Result<Record> {
     let now = context.clock.now();
     for _ in 0..ATTEMPTS {
-        let (mut record, etag) = read(control, &message.id).await?.unwrap_or_else(|| {
-            let record = Record {
-                format_version: FORMAT_VERSION,
-                message_id: message.id.clone(),
-                subject: message.subject.clone(),
-                at: message.at,
-                claim: None,
-                channels: BTreeMap::new(),
-            };
-            (record, None)
-        });
+        let (mut record, etag) = match read(control, &message.id).await? {
+            Some((Ok(record), etag)) => (record, etag),
+            Some((Err(error), etag)) => {
+                tracing::error!(%error, message = message.id, "a message's record is unreadable and is begun anew");
+                (begun(message), etag)
+            }
+            None => (begun(message), None),
+        };
         if !free(record.claim.as_ref(), &context.run_id, now) {
             return Err(Error::new(
                 ErrorKind::AlreadyRunning,
@@ -160,7 +201,7 @@ async fn claimed(control: &dyn Store, message: &Message, context: &RunContext) -
             Ok(Swap::Done(_)) => return Ok(record),
             Ok(Swap::Lost) => {}
             Err(error) => match read(control, &message.id).await? {
-                Some((there, _)) if there == record => return Ok(record),
+                Some((Ok(there), _)) if there == record => return Ok(record),
                 _ => return Err(error.context("claim a message")),
             },
         }
@@ -178,8 +219,8 @@ async fn save(control: &dyn Store, record: &Record, context: &RunContext) -> Res
     let mut last = Error::new(ErrorKind::Store, "another run took the message over");
     for _ in 0..ATTEMPTS {
         match read(control, &record.message_id).await {
-            Ok(Some((there, _))) if there == done => return Ok(()),
-            Ok(Some((there, etag))) if there.claim == record.claim => {
+            Ok(Some((Ok(there), _))) if there == done => return Ok(()),
+            Ok(Some((Ok(there), etag))) if there.claim == record.claim => {
                 match control.swap(&record_key(&record.message_id), etag.as_deref(), body.clone()).await {
                     Ok(Swap::Done(_)) => return Ok(()),
                     Ok(Swap::Lost) => {}
@@ -192,54 +233,4 @@ async fn save(control: &dyn Store, record: &Record, context: &RunContext) -> Res
         context.cancel.pause(Duration::from_millis(5 + context.entropy.next() % PAUSE_MS)).await?;
     }
     Err(last.context(format!("write down that message {} was delivered", record.message_id)))
-}
-
-/// Tries again what did not reach every channel, for a week. Failures are on record.
-pub async fn deliver_again(control: &dyn Store, targets: &[Target], context: &RunContext) -> Result<()> {
-    let now = context.clock.now();
-    for listed in control.list(UNSENT).await? {
-        if now.duration_since(listed.modified) > TRIED_FOR {
-            continue;
-        }
-        let tried = async {
-            let (bytes, _) = control.read(&listed.key, LIMIT).await?;
-            let message: Message = serde_json::from_slice(&bytes).or_error(ErrorKind::Corrupt, "read a message")?;
-            deliver(control, targets, &message, context).await
-        };
-        match tried.await {
-            Ok(delivery) => tracing::info!(key = listed.key, failed = delivery.failed.len(), "tried a message again"),
-            Err(e) if matches!(e.kind(), ErrorKind::AlreadyRunning | ErrorKind::NotFound) => {}
-            Err(error) => tracing::warn!(%error, key = listed.key, "a message could not be tried again"),
-        }
-    }
-    Ok(())
-}
-
-/// Messages that have not reached every channel, oldest first.
-pub async fn undelivered(control: &dyn Store) -> Result<Vec<Undelivered>> {
-    let mut found = Vec::new();
-    for listed in control.list(UNSENT).await? {
-        let Some(id) = listed.key.strip_prefix(UNSENT).and_then(|name| name.strip_suffix(".json")) else { continue };
-        let Some((record, _)) = read(control, id).await? else { continue };
-        let failed = record.channels.iter().filter(|(_, d)| d.sent_at.is_none());
-        let channels: BTreeMap<String, String> =
-            failed.map(|(name, d)| (name.clone(), d.last_error.clone().unwrap_or_default())).collect();
-        if !channels.is_empty() {
-            found.push(Undelivered { message_id: record.message_id, subject: record.subject, at: record.at, channels });
-        }
-    }
-    found.sort_by_key(|message| message.at);
-    Ok(found)
-}
-
-/// Forgets what is older than a month, delivered or not.
-pub async fn forget(control: &dyn Store, now: Timestamp) -> Result<u64> {
-    let mut forgotten = 0;
-    for listed in control.list(FOLDER).await? {
-        if now.duration_since(listed.modified) > KEPT_FOR {
-            control.delete(&listed.key).await?;
-            forgotten += 1;
-        }
-    }
-    Ok(forgotten)
 }

@@ -49,7 +49,7 @@ pub(super) async fn gather(
             Err(error) => problems.push(format!("{slug} could not be looked at: {error}")),
         }
     }
-    let overview = incidents::overview(control, None).await.unwrap_or_else(|error| {
+    let overview = incidents::overview(control, None, to).await.unwrap_or_else(|error| {
         problems.push(format!("open incidents could not be read: {error}"));
         incidents::Overview::default()
     });
@@ -69,6 +69,7 @@ pub(super) async fn gather(
         usd_per_month: databases.iter().fold(0.0, |sum, d| sum + d.usd_per_month),
         databases,
         prices: PRICES_OF.to_owned(),
+        left_out: None,
     }
 }
 

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     ErrorKind, Result, ResultExt,
     config::Config,
-    deliveries,
     incidents::{Claim, Outlet, Policy},
     messages::of_digest,
     ports::{RunContext, Store, Swap},
@@ -82,9 +81,6 @@ pub async fn run(ports: &DigestPorts, config: &Config, asked: bool, context: &Ru
         Ok((message_id, stored_bytes)) => {
             let done = LastDigest { sent_at: Some(now), claim: None, stored_bytes, ..claimed };
             swap(control, Some(&etag), &done).await?;
-            if let Err(error) = deliveries::forget(control, now).await {
-                tracing::warn!(%error, "records of old messages were not removed");
-            }
             Ok(DigestOutcome::Sent(message_id))
         }
         Err(error) => {

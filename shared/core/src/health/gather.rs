@@ -231,7 +231,8 @@ pub(super) async fn control(
             Err(failure) => facts.undelivered_trouble = Some(failure),
         }
     }
-    let overview = patiently("the control store", incidents::overview(control, Some(about.database))).await?;
+    let overview =
+        patiently("the control store", incidents::overview(control, Some(about.database), about.now)).await?;
     facts.incidents = overview.open.len() as u64;
     let unsent = overview.unsent.iter().map(|unsent| {
         (unsent.title.clone(), unsent.last_error.clone().unwrap_or_else(|| "it was not handed on".to_owned()))

@@ -49,7 +49,7 @@ pub struct Page {
 impl Page {
     /// Reads what the control store knows.
     pub async fn read(control: &dyn Store, at: Timestamp) -> Result<Self> {
-        let (incidents, undelivered) = incidents::read(control).await?;
+        let (incidents, undelivered) = incidents::read(control, at).await?;
         Ok(Self {
             at,
             states: state::all(control).await?,

@@ -10,8 +10,12 @@ const LOOKED_AT: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The newest good backup; `None` where there is none, or the store does not say in time.
-pub(super) async fn newest_good(store: &dyn Store, database: &DatabaseSlug) -> Option<Protection> {
-    tokio::time::timeout(PATIENCE, look(store, database)).await.unwrap_or_else(|_| {
+pub(super) async fn newest_good(
+    store: &dyn Store,
+    database: &DatabaseSlug,
+    patience: Option<Duration>,
+) -> Option<Protection> {
+    tokio::time::timeout(patience.unwrap_or(PATIENCE).min(PATIENCE), look(store, database)).await.unwrap_or_else(|_| {
         tracing::warn!(%database, "the store did not say in time what protects the database");
         None
     })

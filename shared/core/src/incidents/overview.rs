@@ -62,8 +62,8 @@ pub struct Overview {
     pub undelivered: Vec<Undelivered>,
 }
 
-/// Reads what lasts of all databases, or of one.
-pub async fn overview(control: &dyn Store, database: Option<&DatabaseSlug>) -> Result<Overview> {
+/// Reads what lasts of all databases, or of one, as of now.
+pub async fn overview(control: &dyn Store, database: Option<&DatabaseSlug>, now: Timestamp) -> Result<Overview> {
     let databases = match database {
         Some(one) => vec![one.clone()],
         None => databases(control).await?,
@@ -71,7 +71,11 @@ pub async fn overview(control: &dyn Store, database: Option<&DatabaseSlug>) -> R
     // Of owned names: a closure over borrowed ones makes the whole future one that no task can be spawned with.
     let reads = databases.into_iter().map(|database| async move { read(control, &database).await });
     let ledgers: Vec<_> = stream::iter(reads).buffered(AT_ONCE).map_ok(|(ledger, _)| ledger).try_collect().await?;
-    let mut overview = Overview { undelivered: deliveries::undelivered(control).await?, ..Overview::default() };
+    let mut undelivered = deliveries::undelivered(control, now).await?;
+    undelivered.retain(|message| {
+        message.databases.is_empty() || database.is_none_or(|database| message.databases.contains(database))
+    });
+    let mut overview = Overview { undelivered, ..Overview::default() };
     for ledger in &ledgers {
         overview.open.extend(ledger.open().map(|(kind, incident)| OpenIncident {
             database: ledger.database.clone(),

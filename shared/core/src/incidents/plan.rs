@@ -12,7 +12,7 @@ use crate::{
     config::Span,
     events::{Event, Severity},
     ids::BackupId,
-    messages::{Change, Entry, Kind, Protection, Told, tell},
+    messages::{Change, Entry, Kind, Protection, Told, closed as closed_words, tell},
 };
 
 /// Good and damaged backups that a ledger remembers.
@@ -72,6 +72,22 @@ pub fn plan(ledger: &Ledger, events: &[&Event], terms: &Terms, known: Option<&Pr
     }
     work.lasting();
     Planned { ledger: work.ledger, opened: work.opened, resolved: work.resolved }
+}
+
+/// A ledger whose open incidents of this kind (none: of every kind) are closed, whatever events say of what was before.
+pub(super) fn closed(ledger: &Ledger, kind: Option<&Kind>, why: &str, terms: &Terms, now: Timestamp) -> Planned {
+    let mut work = Work { ledger: ledger.clone(), terms, now, opened: 0, resolved: 0 };
+    let open = ledger.open().map(|(open, _)| open).filter(|open| kind.is_none_or(|kind| kind == *open));
+    for kind in open {
+        work.is_news(&stream_of(kind), now);
+        work.end(kind, Change::Closed, why, now);
+    }
+    Planned { ledger: work.ledger, opened: work.opened, resolved: work.resolved }
+}
+
+/// The stream of events that tells of a kind: all that health finds is told together.
+fn stream_of(kind: &Kind) -> String {
+    if matches!(kind, Kind::Health(_)) { "health".to_owned() } else { kind.to_string() }
 }
 
 impl Work<'_> {
@@ -240,8 +256,12 @@ impl Work<'_> {
         }
     }
 
-    /// Whether there was an incident to end.
     fn resolve(&mut self, kind: &Kind, why: &str, at: Timestamp) -> bool {
+        self.end(kind, Change::Resolved, why, at)
+    }
+
+    /// Whether there was an incident to end.
+    fn end(&mut self, kind: &Kind, how: Change, why: &str, at: Timestamp) -> bool {
         let Some(incident) = self.ledger.incidents.get_mut(kind).filter(|i| i.state == State::Open) else {
             return false;
         };
@@ -253,7 +273,7 @@ impl Work<'_> {
         (incident.remedy, incident.report) = (None, None);
         self.resolved += 1;
         if incident.told.is_some() {
-            self.notice(kind, Change::Resolved, at);
+            self.notice(kind, how, at);
         }
         true
     }
@@ -327,8 +347,9 @@ impl Work<'_> {
         let database = &self.ledger.database;
         let protection = self.ledger.protection().cloned();
         let told = Told { database, kind, backup: incident.backup.as_ref(), protection: protection.as_ref() };
-        let words = tell(&told, change == Change::Resolved);
-        let id = format!("{database}/{kind}/{}/{}/{at}", name(change), incident.opened_at);
+        let words =
+            if change == Change::Closed { closed_words(&told) } else { tell(&told, change == Change::Resolved) };
+        let id = format!("{database}/{kind}/{}/{}/{at}", change.name(), incident.opened_at);
         let entry = Entry {
             database: database.clone(),
             kind: kind.clone(),
@@ -371,17 +392,5 @@ fn raised(severity: Severity) -> Severity {
     match severity {
         Severity::Info => Severity::Warning,
         Severity::Warning | Severity::Critical => Severity::Critical,
-    }
-}
-
-fn name(change: Change) -> &'static str {
-    match change {
-        Change::Escalated => "escalated",
-        Change::Opened => "opened",
-        Change::Worsened => "worsened",
-        Change::Reminder => "reminder",
-        Change::Brief => "brief",
-        Change::Resolved => "resolved",
-        Change::Succeeded => "succeeded",
     }
 }

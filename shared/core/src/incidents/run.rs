@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,7 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    blind::{Blind, tell_blindly},
     claims::{claim, release, settle},
+    close::{forsaken, gone},
     known,
     ledger::{FOLDER, LIMIT, Ledger, Notice, ledger_key},
     plan::{Planned, plan},
@@ -23,7 +25,7 @@ use super::{
     send::{Outlet, entries},
 };
 use crate::{
-    Error, ErrorKind, Result, deliveries,
+    Error, ErrorKind, Result,
     events::{Body, Event},
     ids::DatabaseSlug,
     messages::of_entries,
@@ -55,7 +57,9 @@ pub struct AlertPorts {
     /// Where messages go.
     pub outlet: Outlet,
     /// What this process has told while the control store could not be reached.
-    pub blind: Arc<Mutex<BTreeSet<String>>>,
+    pub blind: Arc<Blind>,
+    /// How long the control store may take for one answer before people are told without it; none: as long as it takes.
+    pub patience: Option<Duration>,
 }
 
 /// One event as it was received.
@@ -80,6 +84,8 @@ pub struct BatchOutcome {
     pub told: u64,
     /// The message, if one was handed on.
     pub message_id: Option<String>,
+    /// Channels that did not take it: it is on record for them.
+    pub failed_channels: BTreeSet<String>,
     /// The first thing that went wrong.
     pub error: Option<Error>,
 }
@@ -101,7 +107,7 @@ pub async fn run(ports: &AlertPorts, policy: &Policy, batch: &[Received], contex
     for (database, received) in &of {
         let events: Vec<&Event> = received.iter().map(|r| &r.event).collect();
         let (asked, database) = (&asked, *database);
-        work.push(async move { (database, fold(ports, policy, database, &events, asked, context).await) });
+        work.push(async move { (database, fold(ports, policy, (database, false), &events, asked, context).await) });
     }
     let folded: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
     let mut outcome = BatchOutcome::default();
@@ -124,6 +130,9 @@ pub async fn run(ports: &AlertPorts, policy: &Policy, batch: &[Received], contex
     if lost && !batch.is_empty() {
         tell_blindly(ports, policy, batch, context).await;
         return outcome;
+    }
+    if !batch.is_empty() {
+        ports.blind.forget();
     }
     claimed.extend(look_around(ports, policy, &of.keys().copied().collect(), false, context).await);
     tell(ports, policy, claimed, &of, &mut outcome, context).await;
@@ -157,9 +166,10 @@ async fn tell(
     }
     stream::iter(afterwards).buffer_unordered(AT_ONCE).collect::<()>().await;
     match result {
-        Ok(()) => {
+        Ok(failed) => {
             outcome.told = message.entries.len() as u64;
             outcome.message_id = Some(message.id);
+            outcome.failed_channels = failed;
         }
         Err(error) => {
             tracing::error!(%error, hint = error.hint(), "people could not be told; it stays to be sent");
@@ -191,11 +201,20 @@ async fn after(ports: &AlertPorts, database: &DatabaseSlug, error: Option<&str>,
     }
 }
 
+/// An answer of the control store, or an error if it takes longer than people can wait.
+async fn patiently<T>(ports: &AlertPorts, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(patience) = ports.patience else { return work.await };
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
+        let waited = patience.as_secs();
+        Err(Error::new(ErrorKind::Store, format!("the control store gave no answer within {waited} s")))
+    })
+}
+
 /// Saves what becomes of a database, with a claim on all that is to be told.
 async fn fold(
     ports: &AlertPorts,
     policy: &Policy,
-    database: &DatabaseSlug,
+    (database, gone): (&DatabaseSlug, bool),
     events: &[&Event],
     asked: &AtomicUsize,
     context: &RunContext,
@@ -206,19 +225,22 @@ async fn fold(
     };
     let grave = events.iter().any(|e| asks(&e.body));
     if let (true, Some(store)) = (grave, &ports.store)
-        && read(&*ports.control, database).await?.0.protection().is_none()
+        && patiently(ports, read(&*ports.control, database)).await?.0.protection().is_none()
         && asked.fetch_add(1, Ordering::Relaxed) < ASKED
     {
-        known = known::newest_good(&**store, database).await;
+        known = known::newest_good(&**store, database, ports.patience).await;
     }
     let now = context.clock.now();
-    change(&*ports.control, database, context, |ledger| {
+    let changing = change(&*ports.control, database, context, |ledger| {
+        if gone {
+            *ledger = forsaken(ledger, policy, now);
+        }
         let mut planned = plan(ledger, events, policy.of(database), known.as_ref(), now);
         let notices = claim(&mut planned.ledger, &context.run_id, now);
         ledger.clone_from(&planned.ledger);
         Ok((planned, notices))
-    })
-    .await
+    });
+    patiently(ports, changing).await
 }
 
 /// Looks at the databases that are not in the batch, if that is due, and claims what is to be told of them.
@@ -233,22 +255,18 @@ async fn look_around(
         if !now && !is_due(ports, policy, context).await? {
             return Ok(Vec::new());
         }
-        if let Outlet::Channels(targets) = &ports.outlet {
-            deliveries::deliver_again(&*ports.control, targets, context).await?;
-        }
         databases(&*ports.control).await
     };
-    let databases: Vec<DatabaseSlug> = looked.await.unwrap_or_else(|error: Error| {
+    let databases: Vec<DatabaseSlug> = patiently(ports, looked).await.unwrap_or_else(|error: Error| {
         tracing::warn!(%error, "reminders may be late: the incidents could not be listed");
         Vec::new()
     });
+    let gone = gone(ports, policy, &databases).await;
     let asked = AtomicUsize::new(ASKED);
     let mut work = Vec::new();
-    for database in &databases {
-        let asked = &asked;
-        if !but.contains(database) {
-            work.push(async move { (database, fold(ports, policy, database, &[], asked, context).await) });
-        }
+    for database in databases.iter().filter(|database| !but.contains(database)) {
+        let (asked, of) = (&asked, (database, gone.contains(database)));
+        work.push(async move { (database, fold(ports, policy, of, &[], asked, context).await) });
     }
     let folded: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
     let mut claimed = Vec::new();
@@ -301,7 +319,7 @@ pub(super) async fn read(control: &dyn Store, database: &DatabaseSlug) -> Result
 }
 
 /// Changes a ledger by compare-and-swap, again where others were faster. Nothing is written where nothing changes.
-async fn change<T>(
+pub(super) async fn change<T>(
     control: &dyn Store,
     database: &DatabaseSlug,
     context: &RunContext,
@@ -329,49 +347,4 @@ async fn change<T>(
         context.cancel.pause(Duration::from_millis(10 + context.entropy.next() % PAUSE_MS)).await?;
     }
     Err(Error::new(ErrorKind::Store, format!("save the incidents of {database}: others kept changing them")))
-}
-
-/// The control store cannot be reached: people are told all the same, as far as events alone say. This process tells the
-/// same news once; when the store is back, the queue delivers the events again, and they may be told once more.
-async fn tell_blindly(ports: &AlertPorts, policy: &Policy, batch: &[Received], context: &RunContext) {
-    let Outlet::Topic(topic) = &ports.outlet else {
-        return tell_channels_blindly(ports, policy, batch, context).await;
-    };
-    let Some(message) = blind_message(ports, policy, batch, context) else { return };
-    match topic.publish(&message).await {
-        Ok(()) => tracing::warn!(message = message.id, "told without the control store"),
-        Err(error) => tracing::error!(%error, "neither the control store nor the topic can be reached"),
-    }
-}
-
-async fn tell_channels_blindly(ports: &AlertPorts, policy: &Policy, batch: &[Received], context: &RunContext) {
-    let Outlet::Channels(targets) = &ports.outlet else { return };
-    let Some(message) = blind_message(ports, policy, batch, context) else { return };
-    for target in targets {
-        if let Some(theirs) = target.audience.of(&message)
-            && let Err(error) = target.channel.send(&theirs).await
-        {
-            tracing::error!(%error, channel = target.channel.name(), "a message was not delivered");
-        }
-    }
-}
-
-fn blind_message(
-    ports: &AlertPorts,
-    policy: &Policy,
-    batch: &[Received],
-    context: &RunContext,
-) -> Option<crate::messages::Message> {
-    let now = context.clock.now();
-    let mut ledgers: BTreeMap<&DatabaseSlug, Vec<&Event>> = BTreeMap::new();
-    for received in batch {
-        ledgers.entry(&received.event.database).or_default().push(&received.event);
-    }
-    let notices = ledgers.into_iter().flat_map(|(database, events)| {
-        plan(&Ledger::new(database), &events, policy.of(database), None, now).ledger.notices
-    });
-    let mut told = ports.blind.lock().unwrap_or_else(PoisonError::into_inner);
-    let news: Vec<Notice> = notices.filter(|notice| told.insert(notice.id.clone())).collect();
-    let ids: Vec<String> = news.iter().map(|n| n.id.clone()).collect();
-    of_entries(entries(&news), &ids, &policy.signature, now)
 }

@@ -1,6 +1,9 @@
 //! Makes one message of the notices that a run has claimed, and hands it on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     Error, ErrorKind, Result, deliveries,
@@ -21,11 +24,16 @@ pub enum Outlet {
 }
 
 impl Outlet {
-    /// Hands a message on. With channels, what cannot be delivered now is on record and is tried again by later runs, so
-    /// that an error means that not even that could be written.
-    pub async fn hand_on(&self, control: &dyn Store, message: &Message, context: &RunContext) -> Result<()> {
+    /// Hands a message on, and names the channels that did not take it: for them it is on record and is tried again by
+    /// later runs, so that an error means that not even that could be written.
+    pub async fn hand_on(
+        &self,
+        control: &dyn Store,
+        message: &Message,
+        context: &RunContext,
+    ) -> Result<BTreeSet<String>> {
         match self {
-            Self::Topic(topic) => topic.publish(message).await,
+            Self::Topic(topic) => topic.publish(message).await.map(|()| BTreeSet::new()),
             Self::Channels(targets) if targets.is_empty() => {
                 Err(Error::new(ErrorKind::Config, "no topic and no channel is configured, so that nobody can be told")
                     .with_hint("set alerts.topic or write an [alerts.channels.NAME] section: see docs/ALERTS.md"))
@@ -35,7 +43,7 @@ impl Outlet {
                 for (channel, error) in &delivered.failed {
                     tracing::error!(channel, error, message = message.id, "a message was not delivered");
                 }
-                Ok(())
+                Ok(delivered.failed.into_keys().collect())
             }
         }
     }
@@ -60,6 +68,9 @@ fn together(told: &[&Entry]) -> Option<Entry> {
     let (first, last) = (told.first()?, told.last()?);
     let mut entry = (*last).clone();
     let any = |change: Change| told.iter().any(|e| e.change == change);
+    if last.change == Change::Closed {
+        return Some(entry);
+    }
     if last.change == Change::Resolved {
         if first.change == Change::Opened {
             entry.change = Change::Brief;

@@ -90,7 +90,6 @@ pub(super) fn blank(purpose: Purpose, severity: Severity, now: Timestamp) -> Mes
         subject: String::new(),
         escalated: false,
         entries: Vec::new(),
-        left_out: 0,
         note: None,
         digest: None,
         contacts: Vec::new(),
@@ -116,28 +115,26 @@ impl Message {
         let of = if open.is_empty() { self.entries.iter().collect() } else { open };
         self.severity = of.iter().map(|e| e.severity).max().unwrap_or(Severity::Info);
         self.escalated = self.entries.iter().any(|e| e.escalated);
-        self.subject = ascii(&subject(&self.entries, self.left_out));
-    }
-
-    /// The same with fewer entries, for a place that takes no more.
-    #[must_use]
-    pub fn shortened(&self, entries: usize) -> Self {
-        let mut shorter = self.clone();
-        shorter.entries.truncate(entries);
-        shorter.left_out = self.left_out + (self.entries.len() - shorter.entries.len()) as u64;
-        shorter
+        self.subject = ascii(&subject(&self.entries));
     }
 }
 
 /// The subject: how grave, whose, what.
-fn subject(entries: &[Entry], left_out: u64) -> String {
+fn subject(entries: &[Entry]) -> String {
     let open: Vec<&Entry> = entries.iter().filter(|e| e.change.is_open()).collect();
     let over = entries.len() - open.len();
     let of: Vec<&Entry> = if open.is_empty() { entries.iter().collect() } else { open.clone() };
     let severity = of.iter().map(|e| e.severity).max().unwrap_or(Severity::Info).name().to_uppercase();
     let all = |change: Change| of.iter().all(|e| e.change == change);
     let word = if open.is_empty() {
-        if all(Change::Succeeded) { "OK".to_owned() } else { "RESOLVED".to_owned() }
+        let word = if all(Change::Succeeded) {
+            "OK"
+        } else if all(Change::Closed) {
+            "CLOSED"
+        } else {
+            "RESOLVED"
+        };
+        word.to_owned()
     } else if of.iter().any(|e| e.change == Change::Escalated) {
         format!("ESCALATED {severity}")
     } else if all(Change::Reminder) {
@@ -149,8 +146,8 @@ fn subject(entries: &[Entry], left_out: u64) -> String {
     databases.sort_unstable();
     databases.dedup();
     let whose = match databases[..] {
-        [one] if left_out == 0 => one.to_owned(),
-        _ => format!("{} databases", count(databases.len() as u64 + left_out)),
+        [one] => one.to_owned(),
+        _ => format!("{} databases", count(databases.len() as u64)),
     };
     let mut titles: Vec<&str> = of.iter().map(|e| e.title.as_str()).collect();
     titles.dedup();

@@ -26,6 +26,26 @@ pub struct Digest {
     pub usd_per_month: f64,
     /// What the prices are.
     pub prices: String,
+    /// What is left out because the digest would have been too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<DigestLeftOut>,
+}
+
+/// What is left out of a digest, in sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DigestLeftOut {
+    /// Databases.
+    pub databases: u64,
+    /// Incidents that last.
+    pub open: u64,
+    /// Backups made since the last digest, of these databases.
+    pub made: u64,
+    /// Of these, verified or higher.
+    pub verified: u64,
+    /// Drills that ended since the last digest, of these databases.
+    pub drills: u64,
+    /// Bytes stored now, of these databases.
+    pub stored_bytes: u64,
 }
 
 /// How one database fared.

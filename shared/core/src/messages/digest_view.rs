@@ -27,14 +27,23 @@ pub(super) fn of_digest(digest: &Digest, now: Timestamp) -> Vec<Section> {
         open.rows = digest.open.iter().map(of_incident).collect();
         sections.push(open);
     }
-    let sum = |of: fn(&DigestDatabase) -> u64| count(digest.databases.iter().map(of).sum());
-    let stored: u64 = digest.databases.iter().map(|d| d.stored_bytes).sum();
-    let noun = if digest.databases.len() == 1 { "database" } else { "databases" };
-    let mut whole = section("Digest", Tone::Info, format!("{} {noun}", count(digest.databases.len() as u64)));
+    let left = digest.left_out.unwrap_or_default();
+    let sum = |of: fn(&DigestDatabase) -> u64, left: u64| digest.databases.iter().map(of).sum::<u64>() + left;
+    let stored = sum(|d| d.stored_bytes, left.stored_bytes);
+    let databases = digest.databases.len() as u64 + left.databases;
+    let noun = if databases == 1 { "database" } else { "databases" };
+    let mut whole = section("Digest", Tone::Info, format!("{} {noun}", count(databases)));
     whole.facts = vec![
         ("Period", format!("{} to {}", words::moment(digest.from), words::moment(digest.to))),
-        ("Backups", format!("{} made, {} of them verified", sum(|d| d.made), sum(|d| d.verified))),
-        ("Drills", sum(|d| d.drills)),
+        (
+            "Backups",
+            format!(
+                "{} made, {} of them verified",
+                count(sum(|d| d.made, left.made)),
+                count(sum(|d| d.verified, left.verified))
+            ),
+        ),
+        ("Drills", count(sum(|d| d.drills, left.drills))),
         ("Stored", format!("{}, about ${:.2} a month ({})", bytes(stored), digest.usd_per_month, digest.prices)),
     ];
     if digest.undelivered > 0 {
@@ -59,6 +68,13 @@ pub(super) fn of_digest(digest: &Digest, now: Timestamp) -> Vec<Section> {
                 if d.newest_good.is_some() { ("Good", Tone::Good) } else { ("No good backup", Tone::Critical) };
             Section { facts: facts(d, now), ..section(label, tone, d.database.to_string()) }
         }));
+    }
+    if digest.left_out.is_some() {
+        let (databases, open) = (count(left.databases), count(left.open));
+        let what = format!("{databases} further databases and {open} open incidents are left out here");
+        let mut more = section("More", Tone::Info, what);
+        more.commands = vec!["lifeboat status".to_owned(), "lifeboat alert list".to_owned()];
+        sections.push(more);
     }
     sections
 }

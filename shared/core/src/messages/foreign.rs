@@ -6,16 +6,20 @@ use serde_json::Value;
 use super::{
     Message, Note, Purpose,
     compose::{ascii, blank, id_of},
+    words::cut,
 };
 use crate::events::Severity;
+
+/// The most characters of a title: where a message has no subject, its first line may be all of it.
+const LONGEST_TITLE: usize = 200;
 
 /// A message of what is not ours; `id` names it. An alarm of CloudWatch is told as an alarm.
 pub fn of_foreign(subject: Option<&str>, body: &str, id: &str, now: Timestamp) -> Message {
     let (note, severity) = alarm(body).unwrap_or_else(|| {
         let first = body.lines().next().unwrap_or_default();
-        let title = subject.filter(|s| !s.is_empty()).unwrap_or(first);
+        let title = cut(subject.filter(|s| !s.is_empty()).unwrap_or(first), LONGEST_TITLE);
         let key = format!("lifeboat/foreign/{title}");
-        (Note { title: title.to_owned(), text: body.to_owned(), key, over: false }, Severity::Warning)
+        (Note { title, text: body.to_owned(), key, over: false }, Severity::Warning)
     });
     let word = if note.over { "RESOLVED" } else { severity_word(severity) };
     Message {

@@ -32,9 +32,6 @@ pub struct Message {
     pub escalated: bool,
     /// What began, lasts or ended; gravest first.
     pub entries: Vec<Entry>,
-    /// Entries that were left out because the message would have been too long.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub left_out: u64,
     /// Free words: of a test, or of somebody else's message that is passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
@@ -47,11 +44,6 @@ pub struct Message {
     /// Where the backups are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// Why a message was written.
@@ -84,6 +76,8 @@ pub enum Change {
     Brief,
     /// It ended.
     Resolved,
+    /// It was closed: nobody is told of it any more, whether it is over or not.
+    Closed,
     /// A run succeeded, of a database whose every run is to be told.
     Succeeded,
 }
@@ -92,6 +86,20 @@ impl Change {
     /// Whether the incident lasts.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Escalated | Self::Opened | Self::Worsened | Self::Reminder)
+    }
+
+    /// As in the message's JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Escalated => "escalated",
+            Self::Opened => "opened",
+            Self::Worsened => "worsened",
+            Self::Reminder => "reminder",
+            Self::Brief => "brief",
+            Self::Resolved => "resolved",
+            Self::Closed => "closed",
+            Self::Succeeded => "succeeded",
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use super::{
 const BLOCKS: usize = 50;
 const SECTION: usize = 3000;
 const HEADER: usize = 150;
+/// The most characters of a section's heading, so that something of the section follows it.
+const HEADING: usize = 500;
 /// Blocks at the end: what is left out, contacts, footer.
 const LAST: usize = 3;
 
@@ -63,7 +65,8 @@ fn section(text: &str) -> Value {
 
 /// One section of ours as the texts of one or more of Slack's.
 fn texts(part: &Section) -> Vec<String> {
-    let mut lines = vec![format!("{} *{}*  {}", sign(part.tone), escape(&part.heading), escape(&part.label))];
+    let heading = escape(&cut(&part.heading, HEADING));
+    let mut lines = vec![format!("{} *{heading}*  {}", sign(part.tone), escape(&part.label))];
     for (name, value) in &part.facts {
         lines.push(cut(&format!("*{name}:* {}", escape(value)), SECTION - 100));
     }

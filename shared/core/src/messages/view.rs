@@ -73,7 +73,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(message: &Message) -> Self {
-        let mut sections = match (&message.digest, &message.note) {
+        let sections = match (&message.digest, &message.note) {
             (Some(digest), _) => of_digest(digest, message.at),
             (_, Some(note)) => vec![Section {
                 label: match (message.purpose, note.over) {
@@ -89,16 +89,6 @@ impl View {
             }],
             _ => of_entries(&message.entries, message.at),
         };
-        if message.left_out > 0 {
-            sections.push(Section {
-                label: "More".to_owned(),
-                tone: Tone::Info,
-                heading: format!("{} further incidents are left out here", count(message.left_out)),
-                facts: Vec::new(),
-                commands: vec!["lifeboat alert list".to_owned()],
-                rows: Vec::new(),
-            });
-        }
         let open = message.entries.iter().any(|e| e.change.is_open());
         let tone = match message.purpose {
             Purpose::Incidents if !open => Tone::Good,
@@ -131,6 +121,7 @@ fn label(change: Change, severity: Severity) -> String {
         Change::Escalated => format!("{severity}, escalated"),
         Change::Brief => "Over already".to_owned(),
         Change::Resolved => "Resolved".to_owned(),
+        Change::Closed => "Closed".to_owned(),
         Change::Succeeded => "Done".to_owned(),
     }
 }

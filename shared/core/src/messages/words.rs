@@ -101,6 +101,15 @@ fn ended(told: &Told<'_>) -> Words {
     Words { title, meaning: meaning.to_owned(), commands: Vec::new() }
 }
 
+/// The words of an incident that was closed.
+pub(crate) fn closed(told: &Told<'_>) -> Words {
+    Words {
+        title: format!("{} (closed)", lasting(told).title),
+        meaning: "Nobody is told of it any more, unless it happens again.".to_owned(),
+        commands: Vec::new(),
+    }
+}
+
 /// What still protects, in a sentence.
 pub(super) fn protection(protection: Option<&Protection>, now: Timestamp) -> String {
     match protection {

@@ -213,6 +213,7 @@ pub(crate) fn digest() -> Message {
         problems: Vec::new(),
         usd_per_month: 1.12,
         prices: "list prices of us-east-1, November 2026, storage only".to_owned(),
+        left_out: None,
     };
     of_digest(digest, at(300), &signature(), at(300))
 }

@@ -1,6 +1,6 @@
 //! `alert`: events become incidents, and what is new about them one message.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lifeboat_channels::Patience;
 use lifeboat_core::{
@@ -15,6 +15,9 @@ use crate::{
     setup::Setup,
 };
 
+/// How long it works on messages that did not arrive before.
+const FOR_AGAIN: Duration = Duration::from_secs(30);
+
 /// `alert`: takes a batch of a queue, one event, or a wish. Messages of the queue that could not be worked off are in the
 /// answer, for SQS to deliver again; an error where none could be.
 pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext) -> Result<AlertAnswer> {
@@ -24,13 +27,20 @@ pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext
         AlertRequest::Event(event) => (Batch::of_event(&event)?, AlertWish::default()),
         AlertRequest::Wish(wish) => (Batch::default(), wish),
     };
-    let ports = Box::pin(setup.alert_ports(patience)).await?;
+    let ports = Box::pin(setup.alert_ports(patience, None)).await?;
     let policy = Policy::of_config(&setup.config);
     let mut outcome = if wish.remind && batch.received.is_empty() {
         Box::pin(incidents::remind(&ports, &policy, &context)).await
     } else {
         Box::pin(incidents::run(&ports, &policy, &batch.received, &context)).await
     };
+    if setup.config.alerts.topic.is_none() {
+        // Without a topic there is no `notify` that would do it.
+        let again = Box::pin(setup.deliver_again(&outcome.failed_channels, patience, FOR_AGAIN, &context)).await;
+        if let Err(error) = again {
+            tracing::warn!(%error, "what did not arrive before was not tried again");
+        }
+    }
     for (id, error) in &batch.unreadable {
         tracing::error!(message = id, %error, "a message of the queue holds no event of ours");
     }

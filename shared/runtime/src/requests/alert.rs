@@ -123,16 +123,43 @@ impl SqsFailures {
     }
 }
 
-/// What `notify` is given: messages of SNS.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub struct NotifyRequest(pub SnsEvent);
+/// What `notify` is given: messages of SNS, or a wish.
+#[derive(Debug, Clone)]
+pub enum NotifyRequest {
+    /// SNS: every message is one of ours, or somebody else's on the same topic.
+    Messages(Box<SnsEvent>),
+    /// A wish.
+    Wish(NotifyWish),
+}
+
+/// What can be asked of `notify` without a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyWish {
+    /// Try again what did not reach every channel. What the hourly rule asks.
+    pub deliver: bool,
+}
+
+impl<'de> Deserialize<'de> for NotifyRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let wrong = serde::de::Error::custom;
+        if value.get("Records").is_some() {
+            return serde_json::from_value(value).map(|event| Self::Messages(Box::new(event))).map_err(wrong);
+        }
+        serde_json::from_value(value).map(Self::Wish).map_err(wrong)
+    }
+}
 
 /// What `notify` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifyAnswer {
     /// What became of each message.
     pub messages: Vec<Notified>,
+    /// Earlier messages that every channel has now.
+    pub delivered: u64,
+    /// Earlier messages that some channel still does not have.
+    pub undelivered: u64,
 }
 
 /// What became of one message.
@@ -196,11 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_messages_of_sns_are_read() {
-        let NotifyRequest(event) = read(include_str!("../../../../events/notify/incident.json"));
+    fn the_sample_messages_of_sns_and_the_wish_are_read() {
+        let messages = |text| match read(text) {
+            NotifyRequest::Messages(event) => event,
+            other @ NotifyRequest::Wish(_) => panic!("not messages: {other:?}"),
+        };
+        let event = messages(include_str!("../../../../events/notify/incident.json"));
         let message: Message = serde_json::from_str(&event.records[0].sns.message).unwrap();
         assert_eq!((message.id.as_str(), message.entries.len()), ("bb088d684e223814dd8f1ef0", 1));
-        let NotifyRequest(event) = read(include_str!("../../../../events/notify/alarm.json"));
+        let NotifyRequest::Wish(wish) = read(include_str!("../../../../events/notify/deliver.json")) else {
+            panic!("not a wish")
+        };
+        assert!(wish.deliver);
+        assert!(serde_json::from_str::<NotifyRequest>(r#"{"delivr":true}"#).is_err());
+        let event = messages(include_str!("../../../../events/notify/alarm.json"));
         assert!(serde_json::from_str::<Message>(&event.records[0].sns.message).is_err());
     }
 

@@ -1,5 +1,7 @@
 //! Open incidents and undelivered alerts, as the status page lists them.
 
+use jiff::Timestamp;
+
 use crate::{
     Result,
     health::words::moment,
@@ -34,8 +36,8 @@ pub struct UndeliveredRow {
 }
 
 /// What the control store knows of incidents and of alerts on their way.
-pub(super) async fn read(control: &dyn Store) -> Result<(Vec<IncidentRow>, Vec<UndeliveredRow>)> {
-    let overview = overview(control, None).await?;
+pub(super) async fn read(control: &dyn Store, now: Timestamp) -> Result<(Vec<IncidentRow>, Vec<UndeliveredRow>)> {
+    let overview = overview(control, None, now).await?;
     let open = |open: &OpenIncident| IncidentRow {
         database: open.database.to_string(),
         kind: open.kind.to_string(),
