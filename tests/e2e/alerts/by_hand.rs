@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use lifeboat_tests::{Lifeboat, StoreUnderTest, sinks::fail_posts_to};
+use anyhow::{Context, Result, ensure};
+use lifeboat_tests::{
+    Lifeboat, StoreUnderTest,
+    proxy::{Mode, Proxy},
+    sinks::fail_posts_to,
+    stores::minio,
+};
 
 use super::Ends;
 use crate::shared::{call, fifteen};
@@ -75,5 +80,21 @@ fn an_incident_of_a_database_that_is_gone_is_closed_by_hand_and_people_hear_it()
     ensure!(mail.len() == 2 && mail[1]["subject"] == "[lifeboat] CLOSED orders: backup failed (closed)", "{mail:#?}");
     let listed = with_channels(store.lifeboat(["alert", "list"]), &ends, folder.path())?.run()?.expect(0)?;
     ensure!(listed.stdout.contains("No incident is open"), "{}", listed.stdout);
+    Ok(())
+}
+
+#[test]
+fn while_the_store_hangs_people_are_told_all_the_same() -> Result<()> {
+    let (mut store, ends, folder) = (StoreUnderTest::minio()?, Ends::of("store-hangs"), tempfile::tempdir()?);
+    let minio = minio()?.endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).context("MinIO's port")?;
+    let proxy = Proxy::start(minio, Mode::HoldAfter(0))?;
+    store.reach_through(&format!("http://127.0.0.1:{}", proxy.port));
+    // The database is not there either: it is that of which they are told.
+    let dump = call(&store, "alerts_store_hangs_none", &["dump", "orders"])?;
+    let failed = with_channels(dump, &ends, folder.path())?.run()?;
+    ensure!(failed.code != 0, "{}", failed.stderr);
+    ensure!(ends.counts()? == (1, 1), "{:?}: {}", ends.counts()?, failed.stderr);
+    let subject = &ends.mail()?[0]["subject"];
+    ensure!(*subject == "[lifeboat] CRITICAL orders: backup failed", "{subject}");
     Ok(())
 }

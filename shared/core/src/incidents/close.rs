@@ -64,7 +64,7 @@ pub(super) async fn gone(ports: &AlertPorts, policy: &Policy, databases: &[Datab
 /// The ledger of a database that is gone: its incidents end once nothing has been heard of them for long.
 pub(super) fn forsaken(ledger: &Ledger, policy: &Policy, now: Timestamp) -> Ledger {
     let old = |at: Timestamp| now.duration_since(at) >= FORSAKEN;
-    if ledger.open().all(|(_, incident)| old(incident.last_at)) {
+    if ledger.open().all(|(_, incident)| old(incident.heard_at.unwrap_or(incident.last_at))) {
         return closed(ledger, None, GONE, policy.of(&ledger.database), now).ledger;
     }
     ledger.clone()

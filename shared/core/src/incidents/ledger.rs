@@ -82,6 +82,9 @@ pub struct Incident {
     pub opened_at: Timestamp,
     /// Its newest event.
     pub last_at: Timestamp,
+    /// When an event of it was last taken, however old that was; none in ledgers of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,

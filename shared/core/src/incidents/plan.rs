@@ -224,6 +224,7 @@ impl Work<'_> {
             severity,
             opened_at: at,
             last_at: at,
+            heard_at: None,
             resolved_at: None,
             times: 0,
             what: String::new(),
@@ -235,7 +236,7 @@ impl Work<'_> {
             escalated_at: None,
         });
         incident.times += 1;
-        incident.last_at = incident.last_at.max(at);
+        (incident.last_at, incident.heard_at) = (incident.last_at.max(at), Some(self.now));
         incident.severity = if incident.escalated_at.is_some() { raised(severity) } else { severity };
         incident.what.clone_from(&trouble.what);
         incident.remedy.clone_from(&trouble.remedy);
