@@ -5,7 +5,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::requests::{
-    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest, VerifyRequest,
+    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest,
+    VerifyRequest,
 };
 
 /// Every schema with the name of its file below `events/schema/`.

@@ -88,7 +88,7 @@ fn while_the_store_hangs_people_are_told_all_the_same() -> Result<()> {
     let (mut store, ends, folder) = (StoreUnderTest::minio()?, Ends::of("store-hangs"), tempfile::tempdir()?);
     let minio = minio()?.endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).context("MinIO's port")?;
     let proxy = Proxy::start(minio, Mode::HoldAfter(0))?;
-    store.reach_through(&format!("http://127.0.0.1:{}", proxy.port));
+    store.reach_through(&format!("http://127.0.0.1:{}", proxy.port()));
     // The database is not there either: it is that of which they are told.
     let dump = call(&store, "alerts_store_hangs_none", &["dump", "orders"])?;
     let failed = with_channels(dump, &ends, folder.path())?.run()?;
