@@ -1,5 +1,6 @@
 //! How to reach one database: parsed from a URL, pinned to one address, handed on to client tools by environment only.
 
+mod rds;
 mod tls;
 
 use std::{
@@ -15,11 +16,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::Host;
 
+use self::rds::RdsRoots;
 use crate::credentials::{CredentialSource, Credentials};
-
-/// Where distributions keep the system's trusted certificates in one file, for client tools older than 16.
-const SYSTEM_CA_FILES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// By which a client notices a server that is gone without having closed its socket.
 pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -54,6 +52,8 @@ pub struct ConnectionTarget {
     database: String,
     tls: Tls,
     root_cert: Option<PathBuf>,
+    /// What servers of RDS are checked with where no file is named.
+    rds: Option<RdsRoots>,
     connect_timeout: Duration,
 }
 
@@ -122,6 +122,7 @@ impl ConnectionTarget {
             }
         }
         Ok(Self {
+            rds: RdsRoots::of_host(&host),
             host,
             address: config.get_hostaddrs().first().copied(),
             port: config.get_ports().first().copied().unwrap_or(5432),
@@ -167,6 +168,7 @@ impl ConnectionTarget {
             database: database.to_owned(),
             tls: Tls::Disable,
             root_cert: None,
+            rds: None,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -225,10 +227,11 @@ impl ConnectionTarget {
         self
     }
 
-    /// The same, encrypted and checked wherever the server is.
+    /// The same as a server of RDS, whatever its name: always encrypted and checked, by the packaged certificates where no
+    /// file is named.
     #[must_use]
-    pub fn verified(self) -> Self {
-        Self { tls: Tls::VerifyFull, ..self }
+    pub fn of_rds(self) -> Self {
+        Self { tls: Tls::VerifyFull, rds: Some(self.rds.unwrap_or_default()), ..self }
     }
 
     /// Whether a password is known.
@@ -305,10 +308,6 @@ impl ConnectionTarget {
         Some(SocketAddr::new(address, self.port))
     }
 
-    fn ca_file(&self) -> Option<PathBuf> {
-        self.root_cert.clone().or_else(|| SYSTEM_CA_FILES.iter().map(PathBuf::from).find(|p| p.exists()))
-    }
-
     /// What libpq needs to connect to the same database on the same address, as environment of a child process that
     /// starts now: credentials may be valid for minutes only.
     pub async fn tool_environment(&self, application_name: &str) -> Result<Vec<(String, String)>> {
@@ -336,7 +335,7 @@ impl ConnectionTarget {
             Tls::Disable => env.push(("PGSSLMODE".to_owned(), "disable".to_owned())),
             Tls::VerifyFull => {
                 env.push(("PGSSLMODE".to_owned(), "verify-full".to_owned()));
-                if let Some(file) = self.ca_file() {
+                if let Some(file) = self.ca_file()? {
                     env.push(("PGSSLROOTCERT".to_owned(), file.to_string_lossy().into_owned()));
                 }
             }

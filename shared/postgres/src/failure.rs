@@ -52,7 +52,7 @@ pub(crate) fn connect_error(doing: &str, error: &dyn Failure) -> Error {
             "connect by TLS (?sslmode=verify-full), or let pg_hba.conf on the server ask for scram-sha-256"
         }
         None if reason.contains("TLS") => {
-            "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE, or, on a trusted network, sslmode=disable"
+            "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE or tls.root_cert, or, on a trusted network, sslmode=disable"
         }
         None if reason.contains("password") => {
             "give the password through PGPASSWORD, PGPASSFILE, or a URL in a variable named with env:NAME"

@@ -153,7 +153,12 @@ impl ConnectionTarget {
             _ => (login, refused),
         };
         let (database, server) = (self.database(), self.server_label());
-        Err(connect_error(&format!("connect to database '{database}' on {server} as '{}'", login.0), &refused))
+        let error = connect_error(&format!("connect to database '{database}' on {server} as '{}'", login.0), &refused);
+        let distrusted = refused.sql_state().is_none() && refused.reason().contains("TLS");
+        Err(match self.trust_hint().filter(|_| distrusted) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        })
     }
 
     /// Gives an attempt to connect up after a while. TLS and the password's exchange take more round trips than the

@@ -45,7 +45,7 @@ pub(crate) async fn of_secret(kept: &Arc<Kept>, name: &str, server: Option<&str>
 
 /// A connection whose password is a token of IAM. Always encrypted and checked.
 pub(crate) async fn of_iam(kept: &Kept, url: &str) -> Result<ConnectionTarget> {
-    let target = ConnectionTarget::parse(url)?.verified();
+    let target = ConnectionTarget::parse(url)?.of_rds();
     let tokens = RdsTokens::new(kept.aws().await?, target.host(), target.port(), target.user())?;
     let source = Minted { tokens, user: target.user().to_owned() };
     Ok(target.with_credentials(Arc::new(source)))

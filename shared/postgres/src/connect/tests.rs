@@ -34,7 +34,7 @@ async fn certificates_of_the_configuration_serve_where_the_url_names_none() {
     assert_eq!(file("postgres://a@h/d?sslrootcert=/own.pem").await.as_deref(), Some("/own.pem"));
     assert_eq!(file("postgres://a@localhost/d").await, None);
     assert_eq!(
-        ConnectionTarget::parse("postgres://a@localhost/d?sslmode=disable").unwrap().verified().tls,
+        ConnectionTarget::parse("postgres://a@localhost/d?sslmode=disable").unwrap().of_rds().tls,
         Tls::VerifyFull
     );
 }

@@ -83,6 +83,20 @@ async fn a_certificate_of_another_host_or_authority_is_refused() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_calls_itself_one_of_rds_is_refused_and_told_apart_from_one_in_a_newer_region() {
+    let cluster = cluster(15).await;
+    with_tls_and_roles(&cluster).await;
+    for (region, hint) in [("eu-central-1", "sslrootcert"), ("il-central-1", "download https://truststore.pki.rds")] {
+        let host = format!("orders.abc.{region}.rds.amazonaws.com");
+        let url = format!("postgres://scram_role:x@{host}:{}/postgres?hostaddr=127.0.0.1", cluster.port());
+        let target = ConnectionTarget::parse(&url).unwrap();
+        for refused in [target.connect_wire("test").await.err().unwrap(), target.connect("test").await.err().unwrap()] {
+            assert!(refused.to_string().contains("UnknownIssuer") && refused.hint().contains(hint), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn both_clients_have_the_same_settings() {
     let settings = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> 'client_encoding' ORDER BY 1";
     for major in MAJORS {
