@@ -241,6 +241,16 @@ fn what_lasts_is_raised_and_told_to_further_people_once() {
 }
 
 #[test]
+fn what_comes_to_be_known_late_is_told_once_and_raised_only_after_people_could_act() {
+    let mut story = Story::new(Terms { escalate_after: Some(Span(6 * 3600)), ..terms() });
+    let late = 9 * 24 * 60;
+    let failed = event(0, Body::RetentionFailed(failure("denied")));
+    assert_eq!(story.batch(late, &[failed]), news("retention", Change::Opened));
+    assert_eq!(story.batch(late + 359, &[]), []);
+    assert_eq!(story.batch(late + 360, &[]), news("retention", Change::Escalated));
+}
+
+#[test]
 fn what_matters_too_little_is_told_to_nobody_until_it_matters_more() {
     let mut story = Story::new(Terms { severity: Severity::Warning, ..terms() });
     assert_eq!(story.batch(0, &[degraded(0, &[("old_client", Severity::Info)])]), []);

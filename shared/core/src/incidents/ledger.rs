@@ -80,6 +80,9 @@ pub struct Incident {
     pub severity: Severity,
     /// When it began: the time of its first event.
     pub opened_at: Timestamp,
+    /// When its first event was taken, which may have been on its way for long: nobody could act before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_at: Option<Timestamp>,
     /// Its newest event.
     pub last_at: Timestamp,
     /// When an event of it was last taken, however old that was; none in ledgers of before.

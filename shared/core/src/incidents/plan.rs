@@ -223,6 +223,7 @@ impl Work<'_> {
             state: State::Open,
             severity,
             opened_at: at,
+            known_at: Some(self.now),
             last_at: at,
             heard_at: None,
             resolved_at: None,
@@ -322,7 +323,8 @@ impl Work<'_> {
             if incident.state != State::Open {
                 continue;
             }
-            let escalates = self.terms.escalate_after.is_some_and(|after| longer(incident.opened_at, after));
+            let known_at = incident.known_at.unwrap_or(incident.opened_at);
+            let escalates = self.terms.escalate_after.is_some_and(|after| longer(known_at, after));
             let raised = raised(incident.severity);
             if escalates && incident.escalated_at.is_none() && raised.max(incident.severity) >= self.terms.severity {
                 incident.escalated_at = Some(now);
