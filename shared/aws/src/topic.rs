@@ -3,9 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use aws_sdk_sns::{Client, types::MessageAttributeValue};
+use aws_sdk_sns::{
+    Client, error::SdkError, operation::list_subscriptions_by_topic::ListSubscriptionsByTopicError,
+    types::MessageAttributeValue,
+};
 use lifeboat_core::{
-    ErrorKind, Result, ResultExt,
+    Error, ErrorKind, Result, ResultExt,
     messages::{Message, to_sms, to_text},
     ports::{Subscriptions, Topic},
 };
@@ -170,7 +173,7 @@ impl Subscriptions for SnsTopic {
         let mut pages = self.client.list_subscriptions_by_topic().topic_arn(&self.arn).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| failed(&doing, e))?;
+            let page = page.map_err(|e| unlisted(&doing, &self.arn, e))?;
             for subscription in page.subscriptions() {
                 if subscription.subscription_arn() == Some("PendingConfirmation") {
                     let protocol = subscription.protocol().unwrap_or("unknown");
@@ -181,6 +184,26 @@ impl Subscriptions for SnsTopic {
         found.sort();
         Ok(found)
     }
+}
+
+/// Why subscriptions could not be listed, and what to do about it.
+fn unlisted(doing: &str, arn: &str, error: SdkError<ListSubscriptionsByTopicError>) -> Error {
+    use ListSubscriptionsByTopicError::{AuthorizationErrorException, InvalidParameterException, NotFoundException};
+    let (kind, hint) = match error.as_service_error() {
+        Some(NotFoundException(_)) => (
+            ErrorKind::NotFound,
+            format!("there is no topic {arn}: make it, or set alerts.topic to the one that there is"),
+        ),
+        Some(InvalidParameterException(_)) => {
+            (ErrorKind::Config, "alerts.topic must be the ARN of an SNS topic in this region".to_owned())
+        }
+        Some(AuthorizationErrorException(_)) => {
+            (ErrorKind::Store, format!("the role needs sns:ListSubscriptionsByTopic and sns:Publish on {arn}"))
+        }
+        _ => return failed(doing, error),
+    };
+    let failed = failed(doing, error);
+    Error::new(kind, failed.to_string()).with_source(failed).with_hint(hint)
 }
 
 /// An address that its owner recognises, and nobody else can use: a webhook's path is a secret, a telephone is private.

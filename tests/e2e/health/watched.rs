@@ -41,7 +41,7 @@ impl Watched {
         self.call(arguments)?.run()
     }
 
-    fn page(&self) -> Result<PathBuf> {
+    pub(super) fn page(&self) -> Result<PathBuf> {
         Ok(self.store.path().context("a folder")?.join(".control/status/index.html"))
     }
 }

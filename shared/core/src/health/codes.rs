@@ -38,7 +38,7 @@ const fn code(name: &'static str, kind: ErrorKind, part: Part) -> Code {
 }
 
 /// All of them. docs/HEALTH.md says what each means.
-pub const CODES: [Code; 49] = [
+pub const CODES: [Code; 50] = [
     code("no_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("no_good_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("backup_too_old", ErrorKind::ObjectiveMissed, Part::Backups),
@@ -65,6 +65,7 @@ pub const CODES: [Code; 49] = [
     code("run_died", ErrorKind::Unexpected, Part::Control),
     code("events_undelivered", ErrorKind::Store, Part::Control),
     code("alerts_undelivered", ErrorKind::Store, Part::Control),
+    code("topic_unreachable", ErrorKind::Store, Part::Control),
     code("subscription_unconfirmed", ErrorKind::Config, Part::Control),
     code("digest_overdue", ErrorKind::Store, Part::Control),
     code("source_unreachable", ErrorKind::Database, Part::Reach),

@@ -150,8 +150,8 @@ pub struct ControlFacts {
     pub last_digest_at: Option<Timestamp>,
     /// Subscriptions that nobody confirmed.
     pub unconfirmed: Vec<String>,
-    /// They could not be asked for.
-    pub subscriptions_trouble: Option<Failure>,
+    /// The topic could not be opened, or not be asked for them.
+    pub topic_trouble: Option<Failure>,
 }
 
 /// The server, as far as it could be asked.

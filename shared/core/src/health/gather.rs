@@ -1,6 +1,6 @@
 //! Gathers the facts from the store and the control store; what cannot be read becomes a fact too.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -211,7 +211,7 @@ async fn retention(store: &dyn Store, control: &dyn Store, about: About<'_>) -> 
 pub(super) async fn control(
     control: &dyn Store,
     outbox: Option<&dyn Outbox>,
-    subscriptions: Option<&dyn Subscriptions>,
+    subscriptions: Option<&Result<Arc<dyn Subscriptions>>>,
     about: About<'_>,
 ) -> Result<ControlFacts, Failure> {
     let mut facts = ControlFacts::default();
@@ -253,11 +253,13 @@ pub(super) async fn control(
     facts.last_digest_at = digest.map(|digest| digest.waiting_since());
     let undelivered = patiently("the control store", control.list("undelivered/")).await?;
     facts.undelivered = undelivered.len() as u64;
-    if let Some(subscriptions) = subscriptions {
-        match patiently("the topic", subscriptions.unconfirmed()).await {
+    match subscriptions {
+        None => {}
+        Some(Err(error)) => facts.topic_trouble = Some(Failure::of(error)),
+        Some(Ok(subscriptions)) => match patiently("the topic", subscriptions.unconfirmed()).await {
             Ok(unconfirmed) => facts.unconfirmed = unconfirmed,
-            Err(failure) => facts.subscriptions_trouble = Some(failure),
-        }
+            Err(failure) => facts.topic_trouble = Some(failure),
+        },
     }
     Ok(facts)
 }

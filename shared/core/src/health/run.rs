@@ -39,8 +39,8 @@ pub struct HealthPorts {
     pub tools: Arc<dyn ClientToolVersions>,
     /// Where scratch targets may be left.
     pub scratch: Vec<Result<Arc<dyn ScratchReaper>>>,
-    /// Who shall be told.
-    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    /// Who shall be told; none where there is no topic.
+    pub subscriptions: Option<Result<Arc<dyn Subscriptions>>>,
     /// What could not be told.
     pub outbox: Option<Arc<dyn Outbox>>,
 }
@@ -197,7 +197,7 @@ async fn control_part(
         Ok(stored) => stored,
         Err(failure) => return (place(control.url(), Some(failure)), None, None),
     };
-    match gather::control(control, ports.outbox.as_deref(), ports.subscriptions.as_deref(), about).await {
+    match gather::control(control, ports.outbox.as_deref(), ports.subscriptions.as_ref(), about).await {
         Ok(facts) => (place(control.url(), None), Some(stored), Some(facts)),
         Err(failure) => (place(control.url(), Some(failure)), Some(stored), None),
     }

@@ -297,10 +297,11 @@ pub trait ScratchReaper: Send + Sync {
     async fn remove(&self, left: &LeftScratch) -> Result<()>;
 }
 
-/// Who shall be told, and has not confirmed that they want to.
+/// Who shall be told, and has not confirmed that they want to. Asking changes nothing.
 #[async_trait]
 pub trait Subscriptions: Send + Sync {
     /// Subscriptions that wait for a confirmation, and so get nothing: their protocol and a part of their address.
+    /// `NotFound` where there is no such topic, `Config` where its name cannot be one's.
     async fn unconfirmed(&self) -> Result<Vec<String>>;
 }
 

@@ -159,7 +159,7 @@ async fn what_could_not_be_told_is_told_again_and_what_still_waits_is_found() {
     let broken = Arc::new(Mail(AtomicU32::new(0), false));
     let ports = health::HealthPorts {
         outbox: Some(Arc::clone(&broken) as _),
-        subscriptions: Some(Arc::new(Unconfirmed)),
+        subscriptions: Some(Ok(Arc::new(Unconfirmed))),
         ..world.ports()
     };
     let outcome = world.look_through(&ports).await;
@@ -172,6 +172,23 @@ async fn what_could_not_be_told_is_told_again_and_what_still_waits_is_found() {
     let outcome = world.look_through(&works).await;
     assert_eq!(codes(&outcome), Vec::<&str>::new());
     assert_eq!(outcome.state.facts.control.unwrap().told_again, 3);
+}
+
+#[tokio::test]
+async fn a_topic_that_cannot_be_opened_is_found_and_told_until_it_can() {
+    let world = World::new().await;
+    let nowhere = lifeboat_core::Error::new(lifeboat_core::ErrorKind::Config, "no AWS region is set");
+    let ports = health::HealthPorts { subscriptions: Some(Err(nowhere.with_hint("set AWS_REGION"))), ..world.ports() };
+    let outcome = world.look_through(&ports).await;
+    assert_eq!(told(&outcome), [("HealthDegraded", vec!["topic_unreachable".to_owned()])]);
+    let finding = &outcome.state.findings[0];
+    assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Critical, "set AWS_REGION"));
+    assert!(
+        finding.message.contains("reach nobody") && finding.message.contains("no AWS region"),
+        "{}",
+        finding.message
+    );
+    assert_eq!(told(&world.look().await), [("HealthRecovered", vec!["topic_unreachable".to_owned()])]);
 }
 
 #[tokio::test]

@@ -112,13 +112,11 @@ async fn ports(setup: &Setup, selected: &Selected, probe: &Arc<StoreProbe>, cont
         server,
         tools: Arc::new(setup.tools()),
         scratch,
-        subscriptions: match setup.open_topic().await {
-            Ok(topic) => topic.map(|topic| topic as Arc<dyn Subscriptions>),
-            Err(error) => {
-                tracing::warn!(%error, "nobody knows whether the topic's subscriptions are confirmed");
-                None
-            }
-        },
+        subscriptions: setup
+            .open_topic()
+            .await
+            .map(|topic| topic.map(|topic| topic as Arc<dyn Subscriptions>))
+            .transpose(),
         outbox,
     }
 }

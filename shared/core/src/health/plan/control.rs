@@ -1,6 +1,7 @@
 //! Findings about the stores, running and dead runs, alerts, and scratch targets.
 
 use crate::{
+    ErrorKind,
     events::{Failure, Severity},
     health::{
         ControlFacts, Place,
@@ -96,7 +97,7 @@ fn alerts(f: &mut Findings<'_>, control: &ControlFacts) {
             "alerts_undelivered",
             Severity::Warning,
             format!("{} did not arrive: {} ({why})", counted(titles.len(), "alert"), named(&titles, NAMED)),
-            "try the channels with: lifeboat alert test; what did not arrive is sent again by itself",
+            "lifeboat alert list shows all of them, lifeboat alert test tries the channels; messages are sent again by themselves",
         );
     }
     if !control.unconfirmed.is_empty() {
@@ -106,9 +107,16 @@ fn alerts(f: &mut Findings<'_>, control: &ControlFacts) {
             format!("nobody has confirmed {}: they get no alerts", named(&control.unconfirmed, NAMED)),
             "open the confirmation mail and follow its link; send it again with: lifeboat alert test",
         );
-    } else if let Some(failure) = &control.subscriptions_trouble {
-        let message = format!("nobody knows whether alerts arrive: {}", failure.message);
-        f.add("subscription_unconfirmed", Severity::Warning, message, remedy(failure));
+    }
+    if let Some(failure) = &control.topic_trouble {
+        // A topic that is wrong or gone takes no alert; one that only may not be asked may still take them.
+        let gone = [ErrorKind::NotFound, ErrorKind::Config].iter().any(|kind| kind.name() == failure.kind);
+        let (severity, so) = if gone {
+            (Severity::Critical, "alerts reach nobody through the topic")
+        } else {
+            (Severity::Warning, "nobody knows whether alerts arrive")
+        };
+        f.add("topic_unreachable", severity, format!("{so}: {}", failure.message), remedy(failure));
     }
     // Where nothing that sends digests ever ran, there is no record of one: then it counts since when they are wanted.
     let (last, wanted) = (control.last_digest_at, f.facts.digest_wanted_since);

@@ -142,6 +142,8 @@ fn cases_of_control() -> Vec<Case> {
             with_control(|control| control.alerts.push(("orders: backup failed".to_owned(), "refused".to_owned()))),
         ),
         ("subscription_unconfirmed", Warning, with_control(|control| control.unconfirmed.push("a@b".to_owned()))),
+        ("topic_unreachable", Warning, with_control(|control| control.topic_trouble = Some(failure("store")))),
+        ("topic_unreachable", Critical, with_control(|control| control.topic_trouble = Some(failure("not_found")))),
         ("digest_overdue", Warning, with_control(|control| control.last_digest_at = Some(hours_ago(24 * 8)))),
         ("scratch_left", Warning, after(|facts| facts.scratch.push(scratch(Some("1 session"), false)))),
         ("scratch_left", Info, after(|facts| facts.scratch.push(scratch(None, true)))),
