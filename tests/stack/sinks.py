@@ -12,6 +12,7 @@ HTTP records each POST to a path that is not its own, as a Slack hook would get 
     GET  /posts[?path=/x]      webhooks, oldest first: number, received, path, headers, body, status (what we answered)
     POST /fail?times=3         the next posts are answered with status=500; of one path only with path=/x;
                                retry_after=SECONDS sends that header; status=0 closes the connection without an answer
+                               times=0 takes back what was said for that path
     POST /fail-mail?times=3    the next messages are refused with code=451; of one recipient only with to=x@example.org
 """
 
@@ -186,7 +187,10 @@ class Http(BaseHTTPRequestHandler):
         except ValueError as error:
             return self.answer(400, f"{error}\n".encode())
         with self.box.lock:
-            failures.append(failure)
+            if times == 0:
+                failures[:] = [other for other in failures if other.place != failure.place]
+            else:
+                failures.append(failure)
         return self.json(asdict(failure))
 
     def json(self, value) -> None:

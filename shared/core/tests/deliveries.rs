@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use lifeboat_core::{
-    ErrorKind,
-    deliveries::{Again, Target, Undelivered, deliver, deliver_again, forget, undelivered},
+    Error, ErrorKind,
+    deliveries::{Again, Target, Undelivered, deliver, deliver_again, forget, note_unreadable, undelivered},
     events::Severity,
     incidents::overview,
     messages::Audience,
@@ -252,4 +252,25 @@ async fn a_lost_message_concerns_the_databases_that_it_tells_of() {
         let seen = overview(&bench.control, database.as_ref(), bench.clock.now()).await.unwrap();
         assert_eq!(seen.undelivered.len(), expected, "{database:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_event_is_seen_once_for_a_week_and_then_forgotten() {
+    let bench = Bench::new();
+    let error = Error::new(ErrorKind::Usage, "read an event's detail: missing field `run_id`");
+    for id in ["19dd0b57-b21e-4ac1-bd88-01bbb068cb04", "19dd0b57-b21e-4ac1-bd88-01bbb068cb04", "../made/up"] {
+        note_unreadable(&bench.control, id, &error, &bench.context()).await.unwrap();
+    }
+    let seen = bench.undelivered().await;
+    assert_eq!(seen.len(), 2, "{seen:#?}");
+    for part in ["missing field", "dead-letter queue"] {
+        assert!(seen[0].channels["alert"].contains(part), "{seen:#?}");
+    }
+    assert_eq!(bench.again().await, Again::default());
+    assert!(bench.team.told().is_empty());
+    bench.clock.advance(SignedDuration::from_hours(6 * 24));
+    assert_eq!(forget(&bench.control, bench.clock.now()).await.unwrap(), 0);
+    bench.clock.advance(SignedDuration::from_hours(2 * 24));
+    assert_eq!(forget(&bench.control, bench.clock.now()).await.unwrap(), 2);
+    assert!(bench.undelivered().await.is_empty());
 }

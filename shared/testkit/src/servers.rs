@@ -102,7 +102,7 @@ impl LocalStack {
                 .env("LAMBDA_RUNTIME_EXECUTOR", "process")
                 .env("PYTHONPATH", workspace().join("tests/stack/localstack-plugin"))
                 // A minute on AWS. An asynchronous invocation that failed is repeated after it.
-                .env("LAMBDA_RETRY_BASE_DELAY_SECONDS", "1")
+                .env("LAMBDA_RETRY_BASE_DELAY", "1")
                 .envs(
                     ["STRICT_SERVICE_LOADING", "SKIP_SSL_CERT_DOWNLOAD", "DISABLE_EVENTS", "PYTHONDONTWRITEBYTECODE"]
                         .map(|name| (name, "1")),
@@ -157,6 +157,36 @@ impl Sinks {
     /// Asks or tells the sinks something, such as `GET /messages?to=ann@example.org`, or `POST /fail?times=2`.
     pub fn ask(&self, method: &str, path: &str) -> io::Result<Answer> {
         request(self.address, method, path, &[], &[], Duration::from_secs(10))
+    }
+
+    /// What the server printed, for a test that failed.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+}
+
+/// SES, as moto has it: `LocalStack`'s community edition lacks its version 2. It takes mail of verified senders only, and
+/// sends nothing.
+#[derive(Debug)]
+pub struct Ses {
+    /// `http://127.0.0.1:<port>`.
+    pub endpoint: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: Server,
+}
+
+impl Ses {
+    /// Starts it and waits until it is ready. Fails, naming `make setup`, where it is not installed.
+    pub fn start() -> io::Result<Self> {
+        let program = tool("bin/moto-python")?;
+        let (server, address) = start(|home, address| {
+            let mut command = in_own_home(&program, home);
+            let (host, port) = (address.ip().to_string(), address.port().to_string());
+            command.args(["-m", "moto.server", "--host", &host, "--port", &port]);
+            (command, "/moto-api/data.json")
+        })?;
+        Ok(Self { endpoint: format!("http://{address}"), address, server })
     }
 
     /// What the server printed, for a test that failed.

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     record::Undelivered,
     run::{CLAIM, FOLDER, LIMIT, Target, UNSENT, deliver_but, read},
+    unreadable,
 };
 use crate::{
     Error, ErrorKind, Result, ResultExt,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// What is older is not tried again.
-const TRIED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub(super) const TRIED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What is older is forgotten.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -81,10 +82,10 @@ fn id_of(key: &str) -> Option<&str> {
     key.strip_prefix(UNSENT)?.strip_suffix(".json")
 }
 
-/// Messages that have not reached every channel and are still tried, oldest first. Those that a run is about to deliver
+/// Messages that have not reached every channel and are still tried, and what `alert` could not read, oldest first. Those that a run is about to deliver
 /// are not among them, those of a run that died are.
 pub async fn undelivered(control: &dyn Store, now: Timestamp) -> Result<Vec<Undelivered>> {
-    let mut found = Vec::new();
+    let mut found = unreadable::unreadable(control, now).await?;
     for listed in control.list(UNSENT).await? {
         let age = now.duration_since(listed.modified);
         let Some(id) = id_of(&listed.key).filter(|_| age <= TRIED_FOR) else { continue };
@@ -132,13 +133,14 @@ async fn unknown(control: &dyn Store, listed: &Listed, id: &str, why: &str) -> U
     }
 }
 
-/// Forgets what is older than a month, and gives up what did not arrive within a week.
+/// Forgets what is older than a month, what could not be read after a week, and gives up what did not arrive within one.
 pub async fn forget(control: &dyn Store, now: Timestamp) -> Result<u64> {
     let mut forgotten = 0;
     for listed in control.list(FOLDER).await? {
         let age = now.duration_since(listed.modified);
         let unsent = listed.key.starts_with(UNSENT);
-        if age > KEPT_FOR || (unsent && age > TRIED_FOR) {
+        let briefly = unsent || listed.key.starts_with(unreadable::FOLDER);
+        if age > KEPT_FOR || (briefly && age > TRIED_FOR) {
             control.delete(&listed.key).await?;
             forgotten += 1;
             if unsent {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use lifeboat_channels::Patience;
 use lifeboat_core::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, deliveries,
     digest::DigestOutcome,
     incidents::{self, BatchOutcome, Policy},
     ports::RunContext,
@@ -43,6 +43,9 @@ pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext
     }
     for (id, error) in &batch.unreadable {
         tracing::error!(message = id, %error, "a message of the queue holds no event of ours");
+        if let Err(error) = deliveries::note_unreadable(&*ports.control, id, error, &context).await {
+            tracing::error!(message = id, %error, "nobody can see that but in this log and in the dead-letter queue");
+        }
     }
     let digest = Box::pin(setup.send_digest(wish.digest, patience, &context)).await;
     let digest_id = match digest {
