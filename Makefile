@@ -26,8 +26,8 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 # All of the workspace in one go: built crate by crate, dependencies whose features differ would be compiled anew.
-test: ## Run every test, against real PostgreSQL, MinIO and LocalStack
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
+test: ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
 	cargo build --workspace --all-targets
 	cargo test --workspace
@@ -63,7 +63,7 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack sinks awscli cargo-lambda
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda
 	cargo build --release -p lifeboat-cli
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip ::browser::
 

@@ -2,6 +2,7 @@
 
 mod browser;
 mod by_hand;
+mod by_ses;
 mod dead_letters;
 mod on_the_bus;
 mod samples;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# AWS on this machine: LocalStack, the sinks for mail and webhooks, and the AWS command line. Sourced by setup.
+# AWS on this machine: LocalStack, moto, the sinks for mail and webhooks, and the AWS command line. Sourced by setup.
 
 # Kept by version, with a launcher in bin that leads to the right one: checkouts of different commits may share the
 # folder of tools.
@@ -38,6 +38,22 @@ install_sinks() {
     chmod 755 "$launcher"
     "$launcher" -c 'import aiosmtpd' || fail "load aiosmtpd" "run $launcher -c 'import aiosmtpd' to see why"
     stamp sinks "$pins"
+}
+
+# The RDS API, with tests/stack/rds on top of it; moto answers for other services too.
+install_moto() {
+    local requirements=$stack/moto-requirements.txt pins home=$tools/moto launcher=$tools/bin/moto-python
+    pins="$(sha256sum <"$requirements") $tools"
+    if installed moto "$pins" && "$launcher" -c '' 2>/dev/null; then
+        return
+    fi
+    say "installing moto"
+    make_environment "$home" 11 13
+    install_wheels "$home" moto "$requirements" --only-binary :all: --require-hashes
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$home/bin/python" >"$launcher"
+    chmod 755 "$launcher"
+    "$launcher" -c 'import moto.server, moto.rds' || fail "load moto" "run $launcher -m moto.server to see why"
+    stamp moto "$pins"
 }
 
 # What RESTORE.md calls for.
