@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Ends, detail, refused, stack};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Lets the queue deliver again after a second what was not worked off: nobody waits three times half a minute.
 fn deliver_again_at_once(stack: &Stack) -> Result<()> {

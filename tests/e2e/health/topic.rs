@@ -18,8 +18,8 @@ fn on(call: Lifeboat, endpoint: &str) -> Lifeboat {
 /// The finding about the topic, if there is one.
 fn finding(ended: &Ended) -> Result<Option<Value>> {
     let document: Value = serde_json::from_str(&ended.stdout)?;
-    let findings = document["databases"][0]["findings"].as_array().into_iter().flatten();
-    Ok(findings.filter(|finding| finding["code"] == "topic_unreachable").last().cloned())
+    let mut findings = document["databases"][0]["findings"].as_array().into_iter().flatten();
+    Ok(findings.find(|finding| finding["code"] == "topic_unreachable").cloned())
 }
 
 #[test]
