@@ -274,7 +274,8 @@ impl Deployment {
 #[cfg(test)]
 mod tests {
     use lifeboat_runtime::requests::{
-        DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, RetentionRequest, VerifyTrigger,
+        AlertRequest, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, NotifyRequest, RetentionRequest,
+        VerifyTrigger,
     };
 
     use super::*;
@@ -290,6 +291,8 @@ mod tests {
                 "drill" => serde_json::from_str::<DrillRequest>(&request).map(drop),
                 "health" => serde_json::from_str::<HealthRequest>(&request).map(drop),
                 "maintenance" => serde_json::from_str::<MaintenanceRequest>(&request).map(drop),
+                "alert" => serde_json::from_str::<AlertRequest>(&request).map(drop),
+                "notify" => serde_json::from_str::<NotifyRequest>(&request).map(drop),
                 other => panic!("{other} has a rule, and nobody knows what it is asked"),
             };
             read.unwrap_or_else(|e| panic!("{function}: {e}: {request}"));
