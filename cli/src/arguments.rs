@@ -388,7 +388,7 @@ Exit code 6 if one of them did not take it.")]
   lifeboat alert list
   lifeboat alert list orders --output json")]
     List(OneDatabase),
-    /// End an incident that nothing else will end, such as of a database that is no longer backed up
+    /// End an incident of a database that is no longer backed up
     #[command(after_help = "Examples:
   lifeboat alert close orders
   lifeboat alert close orders health:backup_too_old
