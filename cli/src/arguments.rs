@@ -348,10 +348,14 @@ pub(crate) enum StatusFormat {
 #[command(after_help = "Examples:
   lifeboat status
   lifeboat status --format prometheus > /var/lib/node_exporter/lifeboat.prom
-  lifeboat status --format html > status.html")]
+  lifeboat status --format html > status.html
+  lifeboat status orders --cost")]
 pub(crate) struct Status {
     /// Only this database
     pub(crate) database: Option<DatabaseSlug>,
+    /// Forecasts too: how long a restore will take, when the RTO will be missed, what a month costs, also by other policies
+    #[arg(long)]
+    pub(crate) cost: bool,
     /// How it is written [default: as --output says]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<StatusFormat>,

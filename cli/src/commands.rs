@@ -6,6 +6,7 @@ mod demo;
 mod drill;
 mod dump;
 mod fetch;
+mod forecast;
 mod health;
 mod hold;
 mod list;

@@ -2,5 +2,6 @@
 
 mod demo;
 mod fleet;
+mod forecast;
 mod help;
 mod origins;

@@ -1,12 +1,14 @@
-//! `status`: how every database stands.
+//! `status`: how every database stands, and what is to be expected of it.
 
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
+    forecast::{self, ForecastRequest},
     health::Page,
     status::{self, Watched},
 };
 use serde_json::json;
 
+use super::forecast::told;
 use crate::{
     answer::Answer,
     app::App,
@@ -21,6 +23,11 @@ pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
         return Err(Error::new(ErrorKind::Usage, format!("--output json contradicts --format {name}"))
             .with_hint("leave one of them out"));
     }
+    if let (true, Some(StatusFormat::Prometheus | StatusFormat::Html)) = (arguments.cost, arguments.format) {
+        return Err(Error::new(ErrorKind::Usage, "--cost is told as text or JSON only").with_hint(
+            "leave --format out; the status page shows costs anyhow, and to Prometheus they are no measurement",
+        ));
+    }
     if arguments.format == Some(StatusFormat::Html) {
         return page(app, arguments).await;
     }
@@ -30,11 +37,20 @@ pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
     // What restore targets held is no database under care; `list` shows it.
     databases.retain(|selected| arguments.database.is_some() || !selected.slug.is_safety());
     let watched: Vec<Watched> = databases
-        .into_iter()
-        .map(|selected| Watched { database: selected.slug, rpo: selected.config.rpo.map(|rpo| rpo.value) })
+        .iter()
+        .map(|selected| Watched {
+            database: selected.slug.clone(),
+            rpo: selected.config.rpo.as_ref().map(|rpo| rpo.value),
+        })
         .collect();
     let now = app.context.clock.now();
-    let status = app.context.cancel.race(status::status(&*store, &*control, &watched, now)).await?;
+    let mut status = app.context.cancel.race(status::status(&*store, &*control, &watched, now)).await?;
+    if arguments.cost {
+        for selected in databases {
+            let request = ForecastRequest::of(selected.slug, &selected.config);
+            status.forecasts.push(app.context.cancel.race(forecast::forecast(&*store, &request, now)).await?);
+        }
+    }
     let text = match arguments.format {
         Some(StatusFormat::Prometheus) => status.prometheus(),
         Some(StatusFormat::Json) => {
@@ -44,7 +60,9 @@ pub(crate) async fn run(app: &App, arguments: &Status) -> Result<Answer> {
         Some(StatusFormat::Text) | None if watched.is_empty() => {
             format!("There is no database in {} and none is configured.\n", store.url())
         }
-        Some(StatusFormat::Text | StatusFormat::Html) | None => status.to_string(),
+        Some(StatusFormat::Text | StatusFormat::Html) | None => {
+            format!("{status}{}", status.forecasts.iter().map(told).collect::<String>())
+        }
     };
     Answer::new(&status, text)
 }

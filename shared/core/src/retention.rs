@@ -12,6 +12,7 @@ mod storage_class;
 mod undo;
 mod verdict;
 
+pub(crate) use gather::movable;
 pub use gather::{Gathered, gather, storage};
 pub use lint::{LintInput, lint};
 pub use plan::{BackupFacts, Decision, Facts, LeftoverDecision, LeftoverFacts, Plan, Step, UploadSweep, plan};

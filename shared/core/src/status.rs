@@ -10,7 +10,9 @@ use crate::{
     attestation::Rung,
     catalog::{self, BackupState},
     config::Span,
-    drill, health,
+    drill,
+    forecast::DatabaseForecast,
+    health,
     ids::{BackupId, DatabaseSlug, DrillId},
     lease::{self, Lease},
     ports::Store,
@@ -156,6 +158,9 @@ pub struct Status {
     pub store: String,
     /// The databases, in the order asked for.
     pub databases: Vec<DatabaseStatus>,
+    /// Their forecasts, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forecasts: Vec<DatabaseForecast>,
 }
 
 impl Status {
@@ -180,7 +185,7 @@ pub async fn status(store: &dyn Store, control: &dyn Store, watched: &[Watched],
         found.health = health::last_look(control, database).await;
         databases.push(found);
     }
-    Ok(Status { at: now, store: store.url().to_owned(), databases })
+    Ok(Status { at: now, store: store.url().to_owned(), databases, forecasts: Vec::new() })
 }
 
 /// What the backups alone say; `states` are newest first.

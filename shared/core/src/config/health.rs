@@ -91,6 +91,8 @@ thresholds! {
     schedule_grace: Span(Span), ThresholdKind::Span, Span(3 * HOUR);
     /// The last drill may be so old, where no schedule is set.
     drill_age: Span(Span), ThresholdKind::Span, Span(35 * DAY);
+    /// A recovery time objective that will be missed within this time is told.
+    rto_missed_within: Span(Span), ThresholdKind::Span, Span(30 * DAY);
     /// A run may hold the lease so long.
     run_age: Span(Span), ThresholdKind::Span, Span(12 * HOUR);
     /// The server's certificate must be valid so long yet.

@@ -38,7 +38,7 @@ const fn code(name: &'static str, kind: ErrorKind, part: Part) -> Code {
 }
 
 /// All of them. docs/HEALTH.md says what each means.
-pub const CODES: [Code; 50] = [
+pub const CODES: [Code; 51] = [
     code("no_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("no_good_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("backup_too_old", ErrorKind::ObjectiveMissed, Part::Backups),
@@ -53,6 +53,7 @@ pub const CODES: [Code; 50] = [
     code("drill_overdue", ErrorKind::Corrupt, Part::Drills),
     code("drill_failed", ErrorKind::Corrupt, Part::Drills),
     code("drill_objective_missed", ErrorKind::ObjectiveMissed, Part::Drills),
+    code("rto_will_be_missed", ErrorKind::ObjectiveMissed, Part::Drills),
     code("retention_gap", ErrorKind::ObjectiveMissed, Part::Retention),
     code("retention_policy", ErrorKind::Config, Part::Retention),
     code("retention_stalled", ErrorKind::Store, Part::Retention),

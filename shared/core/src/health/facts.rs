@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attestation::Rung,
     events::Failure,
+    forecast::{CostForecast, RecoveryForecast},
     health::{RowDrop, codes::Part},
     ids::{BackupId, RunId},
     lease::Lease,
@@ -30,6 +31,9 @@ pub struct Wanted {
     pub drill_schedule: Option<String>,
     /// The longest pause that this schedule makes, seconds.
     pub drill_pause_seconds: Option<u64>,
+    /// Which backup drills take, where that is not `rotate`.
+    #[serde(default)]
+    pub drill_selection: Option<String>,
     /// Seconds between two digests, where digests are sent.
     #[serde(default)]
     pub digest_seconds: Option<u64>,
@@ -103,6 +107,9 @@ pub struct Retention {
     pub usd_per_month_now: f64,
     /// The same after the plan.
     pub usd_per_month_forecast: f64,
+    /// What a month will cost; none where there is no backup to go by.
+    #[serde(default)]
+    pub cost: Option<CostForecast>,
     /// Since when the longest overdue removal might have been made: retention does not run.
     pub removal_overdue_since: Option<Timestamp>,
     /// What the policy's lint warns of.
@@ -222,6 +229,9 @@ pub struct Facts {
     pub digest_wanted_since: Option<Timestamp>,
     /// The newest drills, newest first; none where the store could not be read.
     pub drills: Option<Vec<DrillSeen>>,
+    /// How long a restore would take, and whether the RTO will hold; none where the store could not be read.
+    #[serde(default)]
+    pub recovery: Option<RecoveryForecast>,
     /// What retention would say; none where the store could not be read.
     pub retention: Option<Retention>,
     /// Leftovers; none where the store could not be read.

@@ -8,16 +8,19 @@ use crate::{
     Error, ErrorKind, Result,
     catalog::{self, BackupState},
     config::{RetentionConfig, Thresholds},
-    digest, drill,
+    digest,
+    drill::{self, Selection},
     events::Failure,
+    forecast::{self, CostForecast, DRILLS, Dated, Extent, ForecastRequest, Growth, Measured, RecoveryForecast, Shape},
     health::{
-        Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, StoreProbe, Unfinished, drops, expire,
+        Backups, ControlFacts, DrillSeen, Place, Retention, SizePoint, StoreProbe, Unfinished, Wanted, drops, expire,
         words::{before, seconds_between},
     },
     ids::DatabaseSlug,
     incidents, lease,
-    manifest::{Manifest, Tier},
+    manifest::{Manifest, Tier, backup_folder},
     ports::{Outbox, RunContext, Store, Subscriptions},
+    report::DrillReport,
     retention::{self, LintInput, Step},
     status::{self, LastDrill},
 };
@@ -27,9 +30,6 @@ const MOST_POINTS: usize = 90;
 
 /// Earlier backups that the newest one's rows are compared with.
 const COMPARED: usize = 7;
-
-/// Drills that are shown.
-const DRILLS: usize = 6;
 
 /// Reasons that are kept of a drill.
 const REASONS: usize = 5;
@@ -67,8 +67,7 @@ pub(super) struct About<'a> {
     pub(super) database: &'a DatabaseSlug,
     pub(super) thresholds: &'a Thresholds,
     pub(super) retention: &'a RetentionConfig,
-    pub(super) schedule_pause_seconds: Option<u64>,
-    pub(super) rpo_seconds: Option<u64>,
+    pub(super) wanted: &'a Wanted,
     pub(super) context: &'a RunContext,
     pub(super) now: Timestamp,
 }
@@ -79,6 +78,7 @@ pub(super) struct StoreSeen {
     pub(super) place: Place,
     pub(super) backups: Option<Backups>,
     pub(super) drills: Option<Vec<DrillSeen>>,
+    pub(super) recovery: Option<RecoveryForecast>,
     pub(super) retention: Option<Retention>,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) not_asked: Vec<(String, Failure)>,
@@ -100,9 +100,14 @@ pub(super) async fn store(
         }
     }
     (seen.place.probed_at, seen.place.not_writable) = probe.look(store, control, about).await;
+    let mut past_drills = Vec::new();
     let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
-    match patiently("the store", drills(store, about.database)).await {
-        Ok(drills) => seen.drills = Some(drills),
+    match patiently("the store", drill::latest_reports(store, about.database, DRILLS)).await {
+        Ok(reports) => {
+            seen.recovery = seen.backups.as_ref().map(|backups| recovery(&reports, backups, about));
+            seen.drills = Some(reports.iter().map(drill_seen).collect());
+            past_drills = reports;
+        }
         Err(failure) => not_asked("the reports of drills", failure),
     }
     match patiently("the store", unfinished(store, about)).await {
@@ -114,6 +119,13 @@ pub(super) async fn store(
         match patiently("the store", retention(store, control, about)).await {
             Ok(retention) => seen.retention = Some(retention),
             Err(failure) => not_asked("retention's plan", failure),
+        }
+        let growth = seen.recovery.as_ref().and_then(|recovery| recovery.growth);
+        if let (Some(retention), Some(backups)) = (&mut seen.retention, &seen.backups) {
+            match patiently("the store", cost(store, backups, &past_drills, growth, about)).await {
+                Ok(cost) => retention.cost = cost,
+                Err(failure) => not_asked("the newest backup's objects", failure),
+            }
         }
     }
     seen
@@ -135,7 +147,7 @@ fn point(state: &BackupState) -> SizePoint {
 
 async fn backups(store: &dyn Store, about: About<'_>) -> Result<Backups> {
     let listed = catalog::list(store, Some(about.database)).await?;
-    let rpo = about.rpo_seconds.map(crate::config::Span);
+    let rpo = about.wanted.rpo_seconds.map(crate::config::Span);
     let status = status::status_of(about.database, rpo, &listed, about.now);
     let good = listed.iter().filter(|s| s.good && s.at() <= about.now).take(1 + COMPARED);
     let mut manifests: Vec<Manifest> = Vec::new();
@@ -157,15 +169,52 @@ async fn backups(store: &dyn Store, about: About<'_>) -> Result<Backups> {
     })
 }
 
-async fn drills(store: &dyn Store, database: &DatabaseSlug) -> Result<Vec<DrillSeen>> {
-    let reports = drill::latest_reports(store, database, DRILLS).await?;
-    let seen = |report: &crate::report::DrillReport| DrillSeen {
+fn drill_seen(report: &DrillReport) -> DrillSeen {
+    DrillSeen {
         drill: LastDrill::from(report),
         backup_id: report.backup.backup_id.clone(),
         rpo_seconds: report.rpo.actual_seconds.value,
         reasons: report.reasons.iter().take(REASONS).cloned().collect(),
+    }
+}
+
+/// How long a restore would take, and what becomes of the RTO.
+fn recovery(reports: &[DrillReport], backups: &Backups, about: About<'_>) -> RecoveryForecast {
+    let whole = |point: &&SizePoint| {
+        point.completed_at.is_some() && !matches!(point.standing.as_str(), "corrupt" | "damaged" | "expiring")
     };
-    Ok(reports.iter().map(seen).collect())
+    let dated = |point: &SizePoint| Dated {
+        at: point.at,
+        extent: Extent { stored_bytes: point.stored_bytes, rows: point.rows },
+    };
+    let past = backups.points.iter().filter(|point| point.at <= about.now).filter(whole).map(dated);
+    #[expect(clippy::cast_precision_loss, reason = "an objective in seconds")]
+    let objective = about.wanted.rto_seconds.map(|seconds| seconds as f64);
+    forecast::recovery(&Measured::all(reports), &past.collect::<Vec<_>>(), objective, about.now)
+}
+
+/// What a month will cost, judged by the newest good backup.
+async fn cost(
+    store: &dyn Store,
+    backups: &Backups,
+    past_drills: &[DrillReport],
+    growth: Option<Growth>,
+    about: About<'_>,
+) -> Result<Option<CostForecast>> {
+    let Some(newest) = &backups.status.newest_good else { return Ok(None) };
+    let folder = backup_folder(about.database, &newest.backup_id);
+    let shape = Shape::of(&folder, &store.list(&folder).await?);
+    let selection = about.wanted.drill_selection.as_ref().and_then(|selection| selection.parse().ok());
+    let request = ForecastRequest {
+        database: about.database.clone(),
+        policy: about.retention.policy(),
+        rto_seconds: about.wanted.rto_seconds,
+        dump_every_seconds: about.wanted.schedule_pause_seconds,
+        drill_every_seconds: about.wanted.drill_pause_seconds,
+        selection: selection.unwrap_or(Selection::Rotate),
+    };
+    let input = forecast::cost_input(&request, shape, past_drills, growth);
+    Ok(Some(forecast::cost_in_force(&request.policy, &input, about.now)))
 }
 
 async fn unfinished(store: &dyn Store, about: About<'_>) -> Result<Unfinished> {
@@ -190,7 +239,7 @@ async fn retention(store: &dyn Store, control: &dyn Store, about: About<'_>) -> 
         .filter(overdue)
         .min();
     #[expect(clippy::cast_precision_loss, reason = "hours between dumps")]
-    let schedule_hours = about.schedule_pause_seconds.map(|seconds| seconds as f64 / 3600.0);
+    let schedule_hours = about.wanted.schedule_pause_seconds.map(|seconds| seconds as f64 / 3600.0);
     let reach = policy.daily.reach_days(Tier::Daily).unwrap_or(7).min(31);
     let from = about.now.saturating_sub(SignedDuration::from_hours(i64::from(reach) * 24)).unwrap_or(Timestamp::MIN);
     let mut good: Vec<Timestamp> =
@@ -200,6 +249,7 @@ async fn retention(store: &dyn Store, control: &dyn Store, about: About<'_>) -> 
     Ok(Retention {
         lint: retention::lint(&policy, LintInput { schedule_hours, lock_days: None }),
         longest_gap: gaps.max_by_key(|(_, seconds)| *seconds),
+        cost: None,
         removal_overdue_since,
         usd_per_month_now: report.usd_per_month_now,
         usd_per_month_forecast: report.usd_per_month_forecast,

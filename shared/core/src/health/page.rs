@@ -2,6 +2,7 @@
 
 mod chart;
 mod incidents;
+mod trend;
 mod view;
 
 use askama::Template;

@@ -2,6 +2,7 @@
 
 mod backups;
 mod control;
+mod forecast;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ impl Findings<'_> {
 pub fn plan(database: &DatabaseSlug, facts: &Facts, config: &HealthConfig, now: Timestamp) -> Vec<HealthFinding> {
     let mut findings = Findings { database, facts, thresholds: &config.thresholds, now, found: Vec::new() };
     backups::look(&mut findings);
+    forecast::look(&mut findings);
     control::look(&mut findings);
     server::look(&mut findings);
     let mut found = merged(findings.found);

@@ -23,10 +23,13 @@ pub fn rows(state: &HealthState) -> Vec<Row> {
     backups(state, &mut rows);
     drills(facts, &mut rows);
     if let Some(retention) = &facts.retention {
+        let full = retention.cost.as_ref().map_or(String::new(), |cost| {
+            format!(", ${:.2} with everything once the policy has run for long enough", cost.bill.total_usd)
+        });
         rows.push(row(
             "cost",
             format!(
-                "${:.2} a month now, ${:.2} after retention's plan",
+                "${:.2} a month now, ${:.2} after retention's plan{full}",
                 retention.usd_per_month_now, retention.usd_per_month_forecast
             ),
         ));
@@ -84,6 +87,9 @@ fn drills(facts: &Facts, rows: &mut Vec<Row>) {
     });
     rows.push(row("last drill", last.unwrap_or_else(|| "none".to_owned())));
     rows.push(row("RTO", facts.wanted.rto_seconds.map_or("not set".to_owned(), span)));
+    if let Some(recovery) = &facts.recovery {
+        rows.push(row("recovery, forecast", recovery.to_string()));
+    }
 }
 
 fn tools(facts: &Facts, rows: &mut Vec<Row>) {

@@ -79,8 +79,7 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
         database: &request.database,
         thresholds: &request.config.thresholds,
         retention: &request.retention,
-        schedule_pause_seconds: request.wanted.schedule_pause_seconds,
-        rpo_seconds: request.wanted.rpo_seconds,
+        wanted: &request.wanted,
         context,
         now,
     };
@@ -90,7 +89,7 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
         tokio::join!(store(ports, control, about), server(ports, context), scratch(ports, about));
     let (mut control_store, before, control_facts) = control_part(ports, about).await;
     let earlier = before.as_ref().and_then(|stored| stored.state.as_ref());
-    let StoreSeen { place, backups, drills, retention, unfinished, mut not_asked } = seen;
+    let StoreSeen { place, backups, drills, recovery, retention, unfinished, mut not_asked } = seen;
     let (certificate, certificate_trouble) = match certificate {
         Ok(certificate) => (certificate, None),
         Err(failure) => (None, Some(failure)),
@@ -118,6 +117,7 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
             .or(request.wanted.digest_seconds.map(|_| now)),
         backups,
         drills,
+        recovery,
         retention,
         unfinished,
         control: control_facts,

@@ -94,7 +94,7 @@ async fn facts_of(store: &dyn Store, state: &BackupState, objects: &[Listed], po
 }
 
 /// Archive objects that are large enough to be moved to a colder class. In listing order: the last is tagged last.
-pub(super) fn movable<'a>(folder: &str, objects: &'a [Listed]) -> Vec<&'a Listed> {
+pub(crate) fn movable<'a>(folder: &str, objects: &'a [Listed]) -> Vec<&'a Listed> {
     let archive = format!("{folder}archive/");
     let toc = format!("{archive}toc.dat");
     objects

@@ -1,12 +1,12 @@
-//! S3's storage classes: order from warm to cold, shortest storage time, and price.
+//! S3's storage classes, from warm to cold.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, prices};
 
-/// What the prices are: list prices, an estimate without requests, retrieval and minimum object sizes.
+/// What estimates of storage alone are made of: [`prices::PRICES`], without requests, retrieval and minimum sizes.
 pub const PRICES_OF: &str = "list prices of us-east-1, November 2026, storage only";
 
 /// A storage class, warm to cold.
@@ -26,7 +26,8 @@ pub enum StorageClass {
 }
 
 impl StorageClass {
-    const ALL: [Self; 5] = [Self::Standard, Self::StandardIa, Self::GlacierIr, Self::Glacier, Self::DeepArchive];
+    /// All of them, warm to cold.
+    pub const ALL: [Self; 5] = [Self::Standard, Self::StandardIa, Self::GlacierIr, Self::Glacier, Self::DeepArchive];
 
     /// S3's name.
     pub fn name(self) -> &'static str {
@@ -41,29 +42,17 @@ impl StorageClass {
 
     /// Days that are billed even if the object goes earlier.
     pub fn minimum_days(self) -> u32 {
-        match self {
-            Self::Standard => 0,
-            Self::StandardIa => 30,
-            Self::GlacierIr | Self::Glacier => 90,
-            Self::DeepArchive => 180,
-        }
+        prices::of(self).minimum_days
     }
 
-    /// USD per GB (2^30 bytes) and month, see [`PRICES_OF`].
-    pub fn usd_per_gb_month(self) -> f64 {
-        match self {
-            Self::Standard => 0.023,
-            Self::StandardIa => 0.0125,
-            Self::GlacierIr => 0.004,
-            Self::Glacier => 0.0036,
-            Self::DeepArchive => 0.000_99,
-        }
+    /// Whether its objects must be thawed, for hours, before they can be read.
+    pub fn is_frozen(self) -> bool {
+        matches!(self, Self::Glacier | Self::DeepArchive)
     }
 
-    /// What so many bytes cost a month, USD.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate of cents needs no 53 bits")]
+    /// What so many bytes cost a month, USD, see [`PRICES_OF`].
     pub fn usd_per_month(self, bytes: u64) -> f64 {
-        bytes as f64 / f64::from(1 << 30) * self.usd_per_gb_month()
+        prices::gb(bytes) * prices::of(self).gb_month
     }
 }
 

@@ -3,7 +3,9 @@
 use lifeboat_core::{
     ErrorKind,
     events::{HealthFinding, Severity},
-    health::{HealthState, PAGE_KEY, Page, rows, write_page},
+    health::{DrillSeen, HealthState, PAGE_KEY, Page, rows, write_page},
+    report::Verdict,
+    status::LastDrill,
 };
 use lifeboat_testkit::{Action, Fault, Gate, Operation};
 
@@ -51,6 +53,33 @@ async fn every_database_is_shown_with_its_ladder_objectives_sizes_drills_storage
         assert!(html.contains(part), "{part} is missing");
     }
     assert_eq!(html.matches("class=\"good-bar\"").count(), 7);
+}
+
+#[tokio::test]
+async fn recovery_times_are_shown_over_the_drills_against_the_rto_each_had_and_with_the_forecast() {
+    let world = World::new().await;
+    world.look().await;
+    remember(&world, "orders", |state| {
+        let seen = |day: u32, seconds: f64| DrillSeen {
+            drill: LastDrill {
+                drill_id: format!("202611{day:02}T040000Z-aaaa").parse().unwrap(),
+                finished_at: format!("2026-11-{day:02}T05:00:00Z").parse().unwrap(),
+                verdict: Verdict::Passed,
+                rto_seconds: Some(seconds),
+                rto_objective_seconds: Some(600.0),
+            },
+            backup_id: "20261101T020000Z-aaaa".parse().unwrap(),
+            rpo_seconds: None,
+            reasons: Vec::new(),
+        };
+        state.facts.drills = Some(vec![seen(18, 660.0), seen(11, 300.0), seen(4, 240.0)]);
+    });
+    let html = page(&world).await;
+    let told = "3 drills from 4 Nov 2026 to 18 Nov 2026; the longest took 11 min, the newest 11 min, and 1 took longer";
+    assert!(html.contains(told), "{html}");
+    assert_eq!((html.matches("class=\"bad-bar\"").count(), html.matches("class=\"allowed\"").count()), (1, 3));
+    assert!(html.contains("nothing is known: no drill has measured a restore yet"), "the forecast is missing");
+    assert!(html.contains("Once the policy has run for long enough: $0.0"), "the bill is missing");
 }
 
 #[tokio::test]

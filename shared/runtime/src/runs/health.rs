@@ -141,6 +141,7 @@ fn request(setup: &Setup, selected: &Selected) -> HealthRequest {
             schedule_pause_seconds: dumps.map(|schedule| schedule.value.longest_pause_seconds()),
             drill_schedule: drills.map(|schedule| schedule.value.to_string()),
             drill_pause_seconds: drills.map(|schedule| schedule.value.longest_pause_seconds()),
+            drill_selection: Some(config.drill.select.value.to_string()),
             digest_seconds: digest_seconds(setup),
         },
         config: config.health.clone(),

@@ -2,6 +2,7 @@
 
 use crate::{
     events::{HealthFinding, Severity},
+    forecast::CostForecast,
     health::{
         HealthState,
         rows::{Row, rows},
@@ -14,6 +15,7 @@ use crate::{
 use super::{
     IncidentRow, Page, UndeliveredRow,
     chart::{Chart, Meter, long, meter, seconds, sizes},
+    trend::{Trend, trend},
 };
 
 /// A state older than this is no longer the truth: health looks every hour.
@@ -73,9 +75,12 @@ pub(super) struct Database {
     pub(super) others: Vec<String>,
     pub(super) meters: Vec<Meter>,
     pub(super) drills: Vec<Drill>,
+    pub(super) trend: Option<Trend>,
+    pub(super) forecast: Option<String>,
     pub(super) chart: Option<Chart>,
     pub(super) storage: Vec<Storage>,
     pub(super) cost: String,
+    pub(super) bill: String,
     pub(super) facts: Vec<Row>,
     pub(super) in_full: bool,
 }
@@ -206,6 +211,8 @@ fn database(page: &Page, rank: u8, state: &HealthState, in_full: bool) -> Databa
             ),
         ],
         drills: facts.drills.iter().flatten().map(drill).collect(),
+        trend: facts.drills.as_ref().and_then(|drills| trend(drills)),
+        forecast: facts.recovery.as_ref().map(ToString::to_string),
         chart: facts.backups.as_ref().and_then(|backups| sizes(&backups.points)),
         storage: retention.map_or_else(Vec::new, |retention| {
             let row = |row: &crate::retention::StorageRow| Storage {
@@ -223,9 +230,21 @@ fn database(page: &Page, rank: u8, state: &HealthState, in_full: bool) -> Databa
                 retention.usd_per_month_now, retention.usd_per_month_forecast
             )
         }),
+        bill: retention.and_then(|r| r.cost.as_ref()).map_or(String::new(), bill),
         facts: rows(state),
         in_full: in_full || rank > 0,
     }
+}
+
+fn bill(cost: &CostForecast) -> String {
+    let bill = &cost.bill;
+    let later =
+        cost.total_in_a_year_usd.map_or(String::new(), |usd| format!(", and ${usd:.2} in a year at this growth"));
+    format!(
+        "Once the policy has run for long enough: ${:.2} a month with requests, moves (${:.2}), early deletion (${:.2}) \
+         and drills (${:.2}){later}.",
+        bill.total_usd, bill.moves_usd, bill.early_deletion_usd, bill.drills_usd
+    )
 }
 
 fn finding(state: &HealthState, finding: &HealthFinding) -> Finding {

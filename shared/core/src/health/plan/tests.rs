@@ -2,12 +2,13 @@
 
 mod cases;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::date};
 
 use super::*;
 use crate::{
     attestation::Rung,
     events::Failure,
+    forecast::{self, Dated, Extent, Measured, Outlook, RecoveryForecast},
     health::{
         Backups, CODES, ControlFacts, DrillSeen, Place, Retention, RowDrop, ScratchSeen, ServerSeen, SizePoint,
         Unfinished, Wanted,
@@ -135,6 +136,7 @@ fn well() -> Facts {
         first_backup_at: None,
         digest_wanted_since: None,
         drills: Some(vec![drill(10, Verdict::Passed)]),
+        recovery: None,
         retention: Some(Retention::default()),
         unfinished: Some(Unfinished::default()),
         control: Some(ControlFacts { last_digest_at: Some(hours_ago(24)), ..ControlFacts::default() }),
@@ -180,6 +182,25 @@ fn with_points(change: impl FnOnce(&mut Vec<SizePoint>)) -> Vec<HealthFinding> {
 
 fn with_control(change: impl FnOnce(&mut ControlFacts)) -> Vec<HealthFinding> {
     after(|facts| change(facts.control.as_mut().unwrap()))
+}
+
+/// One drill that restored the newest backup in a minute, an RTO of half an hour, and this outlook.
+fn expected(outlook: Outlook) -> RecoveryForecast {
+    let extent = Extent { stored_bytes: 1000, rows: 1000 };
+    let measured = Measured {
+        at: hours_ago(24),
+        class: None,
+        extent,
+        recovery_seconds: 60.0,
+        restore_seconds: 60.0,
+        compare_seconds: None,
+    };
+    let backup = Dated { at: hours_ago(10), extent };
+    RecoveryForecast { outlook, ..forecast::recovery(&[measured], &[backup], Some(1800.0), now()) }
+}
+
+fn with_outlook(outlook: Outlook) -> Vec<HealthFinding> {
+    after(|facts| facts.recovery = Some(expected(outlook)))
 }
 
 fn transaction(application: &str, age: u64, idle: Option<u64>) -> OpenTransaction {
@@ -256,6 +277,20 @@ fn at_the_threshold_nothing_is_found() {
     );
     let few = RowDrop { table: "public.settings".to_owned(), rows: Some(0), usual: 99 };
     assert_eq!(after(|facts| facts.backups.as_mut().unwrap().drops.push(few)), Vec::new());
+}
+
+#[test]
+fn an_rto_that_holds_for_longer_than_a_month_or_was_missed_already_is_not_told_again() {
+    assert_eq!(with_outlook(Outlook::MissedFrom { date: date(2026, 12, 21), days: 31 }), Vec::new());
+    assert_eq!(with_outlook(Outlook::NotWithinAYear), Vec::new());
+    assert_eq!(with_outlook(Outlook::HoldsToday), Vec::new());
+    let found = after(|facts| {
+        facts.drills = Some(vec![drill(1, Verdict::ObjectiveMissed)]);
+        facts.recovery = Some(expected(Outlook::Missed));
+    });
+    assert_eq!(found.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["drill_objective_missed"]);
+    let told = &with_outlook(Outlook::MissedFrom { date: date(2026, 11, 30), days: 10 })[0];
+    assert!(told.message.starts_with("the RTO of 30 min will be missed from 2026-11-30 on, in 10 d"), "{told:?}");
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn cases_of_backups() -> Vec<Case> {
             Warning,
             after(|facts| facts.drills = Some(vec![drill(1, Verdict::ObjectiveMissed)])),
         ),
+        ("rto_will_be_missed", Warning, with_outlook(Outlook::MissedFrom { date: date(2026, 12, 20), days: 30 })),
+        ("rto_will_be_missed", Warning, with_outlook(Outlook::Missed)),
         (
             "retention_gap",
             Info,

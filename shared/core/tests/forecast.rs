@@ -1,0 +1,109 @@
+//! The forecasts over a store in memory: what its backups and the reports of its drills say, and what damage does to that.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat_core::{
+    drill::Selection,
+    forecast::{DatabaseForecast, ForecastRequest, Outlook, forecast, measured},
+    ids::DrillId,
+    ports::{Removal, Store},
+    report::{Cost, DrillReport, Fact},
+    retention::Policy,
+};
+use lifeboat_testkit::{BackupBuilder, MemoryStore};
+
+fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn request() -> ForecastRequest {
+    ForecastRequest {
+        database: "orders".parse().unwrap(),
+        policy: Policy::default(),
+        rto_seconds: Some(120),
+        dump_every_seconds: Some(86_400),
+        drill_every_seconds: Some(31 * 86_400),
+        selection: Selection::Latest,
+    }
+}
+
+/// Eight nights of a table that grows by 10,000 bytes each.
+async fn growing() -> MemoryStore {
+    let store = MemoryStore::new(Removal::TagForLifecycle);
+    for night in 0..8_u32 {
+        let at = now() - SignedDuration::from_hours(i64::from(24 * night) + 10);
+        let content = vec![b'x'; 300_000 - 10_000 * night as usize];
+        BackupBuilder::at("orders", at).table("events", 1000, &content).store_verified(&store).await.unwrap();
+    }
+    store
+}
+
+/// A report as a real drill wrote it, of a backup with so many bytes that took so long.
+async fn drilled(store: &MemoryStore, days_ago: i64, stored_bytes: u64, seconds: f64, usd: f64) {
+    let fixture = include_bytes!("fixtures/format-1/report.json");
+    let mut report = DrillReport::open(fixture).unwrap();
+    let at = now() - SignedDuration::from_hours(24 * days_ago);
+    report.drill_id = DrillId::new(at, 7);
+    (report.finished_at, report.backup.stored_bytes) = (at, stored_bytes);
+    let provisioned = report.phases.iter().find(|p| p.phase == "provision").unwrap().seconds;
+    report.phases.iter_mut().find(|p| p.phase == "restore").unwrap().seconds = seconds;
+    report.rto.actual_seconds = Fact::known(seconds + provisioned);
+    report.closure.cost =
+        Fact::known(Cost { amount: usd, currency: "USD".to_owned(), basis: "a scratch instance".to_owned() });
+    let (bytes, _) = report.seal().unwrap();
+    let key = format!("orders/drills/{}/report.json", report.drill_id);
+    store.put_new(&key, bytes.into(), &report.run_id).await.unwrap();
+}
+
+async fn look(store: &MemoryStore) -> DatabaseForecast {
+    forecast(store, &request(), now()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_store_without_backups_and_drills_says_that_nothing_is_known() {
+    let found = look(&MemoryStore::new(Removal::Delete)).await;
+    assert_eq!(found.recovery.outlook, Outlook::NothingMeasured);
+    assert_eq!((found.restore, found.compare, found.cost), (None, None, None));
+}
+
+#[tokio::test]
+async fn drills_and_growth_tell_the_day_on_which_the_rto_is_missed() {
+    let store = growing().await;
+    // A second for each 3,000 bytes.
+    for (days_ago, stored_bytes) in [(3, 270_000_u32), (33, 180_000), (64, 120_000)] {
+        drilled(&store, days_ago, u64::from(stored_bytes), f64::from(stored_bytes) / 3000.0, 0.0).await;
+    }
+    let found = look(&store).await;
+    let restore = found.restore.unwrap();
+    // The newest backup holds 300,000 bytes and a little beside them.
+    assert!((restore.seconds - 100.0).abs() < 0.5, "{restore:?}");
+    let Outlook::MissedFrom { days, .. } = found.recovery.outlook else { panic!("{:?}", found.recovery) };
+    // 20 s more are 60,000 bytes, six days of growth; providing the server took a part of that.
+    assert!((1..=6).contains(&days), "{days}");
+    assert!(found.compare.is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_report_hides_no_other() {
+    let store = growing().await;
+    drilled(&store, 3, 1000, 10.0, 0.0).await;
+    drilled(&store, 33, 1000, 10.0, 0.0).await;
+    let reports = store.list("orders/drills/").await.unwrap();
+    store.tamper(&reports[0].key, "{}");
+    assert_eq!(measured(&store, &request().database).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_bill_counts_what_the_newest_backup_holds_and_what_drills_cost() {
+    let store = growing().await;
+    let without = look(&store).await.cost.unwrap();
+    drilled(&store, 3, 1000, 10.0, 0.25).await;
+    let with = look(&store).await.cost.unwrap();
+    let more = with.bill.drills_usd - without.bill.drills_usd;
+    assert!((more - 0.25 * 365.0 / 12.0 / 31.0).abs() < 1e-9, "{more}");
+    // One object of 300,000 bytes moves, the rest is too small.
+    assert!(with.bill.moves_usd > 0.0);
+    assert!(with.prices.contains("us-east-1, November 2026"), "{}", with.prices);
+    assert!(with.total_in_a_year_usd.unwrap() > with.bill.total_usd);
+}
