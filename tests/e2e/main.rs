@@ -13,6 +13,7 @@ mod large;
 mod maintenance;
 mod operations;
 mod round_trip;
+mod runbook;
 mod shared;
 mod stack;
 mod stores;

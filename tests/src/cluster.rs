@@ -99,6 +99,11 @@ impl Cluster {
         self.server.port()
     }
 
+    /// The password of `postgres`.
+    pub fn password(&self) -> &'static str {
+        self.password
+    }
+
     /// A URL with the password in it: for environment variables, never for arguments.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", encoded(self.password), self.port())
