@@ -12,6 +12,7 @@ mod health;
 mod large;
 mod maintenance;
 mod operations;
+mod rds;
 mod round_trip;
 mod runbook;
 mod shared;

@@ -9,6 +9,7 @@ mod installation;
 pub mod library;
 pub mod program;
 pub mod proxy;
+pub mod rds;
 pub mod sinks;
 pub mod stack;
 pub mod stores;

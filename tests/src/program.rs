@@ -167,7 +167,17 @@ fn code(status: std::process::ExitStatus) -> i32 {
 }
 
 /// Waits until `condition` holds, looking every 50 ms; fails after `patience`, saying what did not come to be.
-pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_until(what: &str, patience: Duration, condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_looking_every(Duration::from_millis(50), what, patience, condition)
+}
+
+/// The same for what takes long and costs the servers something to be looked at.
+pub fn wait_looking_every(
+    pause: Duration,
+    what: &str,
+    patience: Duration,
+    mut condition: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let until = Instant::now() + patience;
     loop {
         if condition()? {
@@ -176,7 +186,7 @@ pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() ->
         if Instant::now() >= until {
             bail!("after {} s still not: {what}", patience.as_secs());
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(pause);
     }
 }
 

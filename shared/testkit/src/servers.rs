@@ -1,5 +1,7 @@
-//! Starts `MinIO`, `LocalStack` and the sinks for tests, on free ports of 127.0.0.1, and stops them with the test process at
-//! the latest.
+//! Starts `MinIO`, `LocalStack`, RDS and the sinks for tests, on free ports of 127.0.0.1, and stops them with the test
+//! process at the latest.
+
+mod rds;
 
 use std::{
     io,
@@ -11,6 +13,8 @@ use std::{
 };
 
 use crate::http::{Answer, request};
+
+pub use rds::Rds;
 
 /// `LocalStack` needs 15 seconds on busy cores the first time.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -74,7 +78,7 @@ impl Minio {
 
 /// The services of `LocalStack`; each is loaded by the first request to it, which takes a second or two.
 const SERVICES: &str =
-    "s3,sns,sqs,events,lambda,secretsmanager,iam,sts,logs,cloudwatch,stepfunctions,kms,ssm,cloudformation";
+    "s3,sns,sqs,events,lambda,secretsmanager,iam,sts,logs,cloudwatch,stepfunctions,kms,ssm,cloudformation,ec2";
 
 /// A `LocalStack` server of this test's own: it checks no signature, answers with S3's own error codes, and runs Lambda
 /// functions as processes of this machine, which end with it.
@@ -101,6 +105,7 @@ impl LocalStack {
                 .env("SERVICES", SERVICES)
                 .env("LAMBDA_RUNTIME_EXECUTOR", "process")
                 .env("PYTHONPATH", workspace().join("tests/stack/localstack-plugin"))
+                .env("LAMBDA_KILL_FOLDER", home.join("kills"))
                 // A minute on AWS. An asynchronous invocation that failed is repeated after it.
                 .env("LAMBDA_RETRY_BASE_DELAY", "1")
                 .envs(
@@ -111,6 +116,25 @@ impl LocalStack {
             (command, "/_localstack/health")
         })?;
         Ok(Self { endpoint: format!("http://{address}"), address, server })
+    }
+
+    /// Lets the next invocation be killed whose payload has all these texts: `"before"` it does anything, `"after"` it has
+    /// done everything but answer, or so many seconds after it began. `name` is the order's own.
+    pub fn kill_invocation(&self, name: &str, with: &[&str], when: &str) -> io::Result<()> {
+        let folder = self.server.home.join("kills");
+        std::fs::create_dir_all(&folder)?;
+        let quoted = |text: &&str| format!("{text:?}");
+        let texts = with.iter().map(quoted).collect::<Vec<_>>().join(", ");
+        let when = if when.parse::<f64>().is_ok() { when.to_owned() } else { quoted(&when) };
+        // Appears at once and whole.
+        let new = folder.join(format!("{name}.new"));
+        std::fs::write(&new, format!("{{\"with\": [{texts}], \"when\": {when}}}"))?;
+        std::fs::rename(new, folder.join(format!("{name}.json")))
+    }
+
+    /// Whether an order to kill has not been carried out yet.
+    pub fn kill_is_pending(&self, name: &str) -> bool {
+        self.server.home.join("kills").join(format!("{name}.json")).exists()
     }
 
     /// Makes a bucket. Asked again where a busy server closes the connection without an answer: a second PUT of one's

@@ -7,6 +7,10 @@ invocation at a time. LocalStack makes more of them where invocations overlap.
 Each executor serves Lambda's Runtime API to its process on a port of its own:
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
+Tests have processes killed: a file in the folder LAMBDA_KILL_FOLDER holds {"with": ["text", …], "when": …}, and the next
+invocation whose payload has all these texts is killed, "when" being "before" it does anything, "after" it has done its work
+and before it can say so, or so many seconds after its begin. The file is gone then.
+
 Not there: memory limits, layers, images, and every runtime but a native `bootstrap`.
 """
 
@@ -52,6 +56,23 @@ def error(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
+def kill_of(payload: str) -> str | float | None:
+    """When this invocation is to be killed. Whoever removes the file has the order."""
+    orders = sorted(Path(os.environ.get("LAMBDA_KILL_FOLDER", "/nowhere")).glob("*.json"))
+    if orders:
+        # Texts are written without spaces; senders do as they like.
+        payload = json.dumps(json.loads(payload), separators=(",", ":"))
+    for file in orders:
+        try:
+            order = json.loads(file.read_text())
+            if all(text in payload for text in order["with"]):
+                file.unlink()
+                return order["when"]
+        except FileNotFoundError:
+            continue
+    return None
+
+
 class RuntimeApi(BaseHTTPRequestHandler):
     """What the process speaks to. `server.life` is the process's life."""
 
@@ -75,6 +96,8 @@ class RuntimeApi(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.body()
+        if self.server.life.dies_answering:
+            return self.server.life.kill()
         self.answer(202, b'{"status":"OK"}')
         what = self.path.removeprefix(RUNTIME_API).split("/")
         outcomes = self.server.life.outcomes
@@ -114,6 +137,7 @@ class Life:
     def __init__(self, code: Path, env_vars: dict[str, str]):
         self.invocations: queue.Queue = queue.Queue()
         self.outcomes: queue.Queue[Outcome] = queue.Queue()
+        self.dies_answering = False
         self.folder = Path(tempfile.mkdtemp(prefix="lambda-"))
         self.log = self.folder / "log"
         self.api = ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
@@ -154,12 +178,15 @@ class Life:
     def goes_on(self) -> bool:
         return self.process.poll() is None
 
-    def end(self) -> None:
-        """Ends the process with all that it started. Lambda gives no notice either."""
+    def kill(self) -> None:
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+    def end(self) -> None:
+        """Ends the process with all that it started. Lambda gives no notice either."""
+        self.kill()
         self.process.stdin.close()
         self.process.wait()
         self.invocations.put(None)
@@ -195,6 +222,13 @@ class ProcessExecutor(RuntimeExecutor):
         life, request = self.life, payload["invoke-id"]
         limit = self.function_version.config.timeout
         said_before, began = life.log.stat().st_size, time.time()
+        match kill_of(payload["payload"]):
+            case "before":
+                life.kill()
+            case "after":
+                life.dies_answering = True
+            case float() | int() as seconds:
+                threading.Timer(seconds, life.kill).start()
         life.invocations.put((payload, began + limit))
         outcome = self.outcome(life, request, began + limit)
         took = (time.time() - began) * 1000
