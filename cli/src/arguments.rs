@@ -258,9 +258,13 @@ pub(crate) struct Drill {
     /// latest, oldest, random, rotate, or a backup's id [default: rotate]
     #[arg(long, value_name = "WHICH")]
     pub(crate) select: Option<Selection>,
-    /// `local`, or the URL of a server to make a database on [default: local]
+    /// `local`, `rds` for an instance as the configuration describes it, or the URL of a server to make a database on
+    /// [default: as configured, else local]
     #[arg(long, value_name = "WHERE")]
     pub(crate) scratch: Option<String>,
+    /// Thaw the backup from its archive storage class first, if need be, and wait for it: hours to days
+    #[arg(long)]
+    pub(crate) thaw: bool,
     /// Parallel sessions [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: Option<u32>,

@@ -13,8 +13,9 @@ use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt, catalog,
     config::{Origin, Setting, Span},
     drill::{Assertion, DrillOutcome, Selection},
+    ids::DrillId,
     manifest::Manifest,
-    ports::{RunContext, Scratch, Severity, Source, Store, Target},
+    ports::{RunContext, Scratch, ScratchWish, Severity, Source, Store, Target},
     reading,
     report::words::{bytes, count, duration},
     restore::{self, RestoreOutcome, RestorePorts, RestoreRequest},
@@ -214,7 +215,9 @@ async fn restore_step(
         context.progress.phase("start a cluster", None);
         let globals = reading::read_whole(&**store, &manifest.folder(), &manifest.globals).await?;
         let provider = stage.setup.scratch(&stage.selected, Some("local")).await?;
-        let scratch = provider.provision(&manifest.source, &globals, context).await?;
+        let drill = DrillId::new(context.clock.now(), context.entropy.next());
+        let wish = ScratchWish::of_backup(&drill, &manifest, &globals);
+        let scratch = provider.provision(&wish, context).await?;
         (scratch.target(), Some(scratch))
     };
     let ports = RestorePorts { store: Arc::clone(store), target };
@@ -249,6 +252,7 @@ async fn drill_step(app: &App, stage: &Stage, tale: &mut Story<'_>) -> Result<Dr
         trigger: "command line".to_owned(),
         operator: app.setup.environment().text("USER")?,
         jobs: None,
+        ..DrillOptions::default()
     };
     let outcome = runs::drill(&stage.setup, &stage.selected, &options, &app.context).await?;
     let phases: Vec<String> =

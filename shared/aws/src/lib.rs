@@ -3,6 +3,7 @@
 mod bus;
 mod client;
 mod email;
+mod instances;
 mod rds;
 mod secrets;
 mod topic;
@@ -10,6 +11,7 @@ mod topic;
 pub use bus::EventBridge;
 pub use client::{Aws, AwsSettings};
 pub use email::SesEmail;
+pub use instances::RdsInstances;
 pub use rds::RdsTokens;
 pub use secrets::SecretsManager;
 pub use topic::SnsTopic;

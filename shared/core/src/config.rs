@@ -18,6 +18,7 @@ pub mod keys;
 mod maintenance;
 mod retention;
 mod schedule;
+mod scratch;
 mod secret;
 mod units;
 
@@ -26,6 +27,7 @@ pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, Threshold
 pub use maintenance::MaintenanceConfig;
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
+pub use scratch::{InstanceTimes, RdsScratch, Runner, ScratchSetting};
 pub use secret::SecretRef;
 pub use units::{ParseUnitError, Size, Span};
 
@@ -124,33 +126,6 @@ impl Serialize for DatabaseUrl {
     }
 }
 
-/// Where drills restore.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ScratchSetting {
-    /// A throwaway cluster on this machine.
-    Local,
-    /// A database made on this server and dropped afterwards.
-    Server(DatabaseUrl),
-}
-
-impl Serialize for ScratchSetting {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Local => serializer.serialize_str("local"),
-            Self::Server(url) => json!({ "server": url }).serialize(serializer),
-        }
-    }
-}
-
-impl fmt::Display for ScratchSetting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("local"),
-            Self::Server(url) => write!(f, "{url}"),
-        }
-    }
-}
-
 /// How drills of one database go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillConfig {
@@ -162,6 +137,10 @@ pub struct DrillConfig {
     pub scratch: Setting<ScratchSetting>,
     /// The user's assertions.
     pub checks: Setting<Vec<Assertion>>,
+    /// How long a thaw from an archive storage class may take before a drill gives up.
+    pub thaw_within: Setting<Span>,
+    /// What restores and compares, where a state machine drills.
+    pub runner: Setting<Runner>,
 }
 
 /// Everything about one database.
@@ -279,6 +258,8 @@ impl DatabaseConfig {
                 select: Setting::default_of(Selection::Rotate),
                 scratch: Setting::default_of(ScratchSetting::Local),
                 checks: Setting::default_of(Vec::new()),
+                thaw_within: Setting::default_of(scratch::THAW_WITHIN),
+                runner: Setting::default_of(Runner::default()),
             },
             health: HealthConfig::default(),
             maintenance: MaintenanceConfig::default(),
@@ -363,6 +344,8 @@ impl DatabaseConfig {
         );
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
+        rows.set(format!("{path}.drill.thaw_within"), &self.drill.thaw_within);
+        rows.set(format!("{path}.drill.runner"), &self.drill.runner);
         self.health.in_force(&format!("{path}.health"), rows);
         self.maintenance.in_force(&format!("{path}.maintenance"), rows);
     }

@@ -3,13 +3,27 @@
 mod chain;
 mod compare;
 mod control;
+mod cost;
+mod evidence;
+pub mod instance;
+mod left;
+mod origin;
+mod phases;
+mod rehearsal;
 mod rehearse;
+mod rented;
 mod run;
 mod select;
+pub mod steps;
+mod thaw;
 
 pub use chain::{latest_report, latest_reports};
 pub use control::Damaged;
-pub use run::{DrillOutcome, DrillPorts, run};
+pub use evidence::DrillOutcome;
+pub use left::LeftInstances;
+pub use origin::Origin;
+pub use rented::RentedScratch;
+pub use run::{DrillPorts, run};
 pub use select::Selection;
 
 use crate::ids::DatabaseSlug;
@@ -42,4 +56,8 @@ pub struct DrillRequest {
     pub trigger: String,
     /// Who or what started it, where known.
     pub operator: Option<String>,
+    /// Seconds that a thaw from an archive storage class may take; without, frozen backups are passed over.
+    pub thaw_within: Option<u64>,
+    /// Another origin than a backup.
+    pub origin: Option<Origin>,
 }

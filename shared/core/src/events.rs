@@ -171,6 +171,9 @@ pub struct DrillEnded {
     /// Key of the HTML report in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
+    /// The first phase that failed, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// Why it did not pass, in sentences, at most [`MOST_NAMED`].
     pub reasons: Vec<String>,
     /// Seconds the restore took, ANALYZE included.

@@ -9,6 +9,7 @@ use crate::{cancel::Cancel, ids::RunId};
 
 mod bus;
 mod caretaker;
+mod instances;
 mod people;
 mod secrets;
 mod source;
@@ -18,15 +19,18 @@ mod watched;
 
 pub use bus::EventBus;
 pub use caretaker::{CareEnd, CareSession, Caretaker, InvalidIndex};
+pub use instances::{
+    Deletion, Instance, InstanceAddress, InstanceContent, InstanceDatabases, InstanceSnapshot, InstanceWish, Instances,
+};
 pub use people::{Channel, Topic};
 pub use secrets::Secrets;
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
 };
-pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap, Upload};
+pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload};
 pub use target::{
-    Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchProvider, Target,
-    TargetFacts, TargetWorker, ToolMessage,
+    Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchFacts, ScratchProvider,
+    ScratchWish, Target, TargetFacts, TargetWorker, ToolMessage,
 };
 pub use watched::{
     Archiver, Certificate, ClientToolVersions, Connections, Counters, Disk, Hidden, IdAges, LeftScratch,

@@ -5,6 +5,7 @@ mod html;
 mod judge;
 mod markdown;
 mod model;
+mod origin;
 mod proof;
 mod schema;
 mod sections;
@@ -18,6 +19,7 @@ pub use model::{
     BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity, Objective,
     OutOfScope, PhaseOutcome, PhaseTiming, PreviousReport, REPORT_FORMAT_VERSION, Scope, Verdict,
 };
+pub use origin::{OriginEvidence, TierProof};
 pub use proof::{CheckResult, NegativeControl, Proof, ToolRun};
 pub use schema::{InventoryDifference, KindCount, OrphanedRows, SchemaEvidence, SequenceBehind};
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     drill::{self, DrillOutcome, DrillPorts, DrillRequest, Selection},
-    manifest::{Manifest, SourceFacts},
-    ports::{Removal, RunContext, Scratch, ScratchProvider, Store},
+    manifest::Manifest,
+    ports::{Removal, RunContext, Scratch, ScratchProvider, ScratchWish, Store},
     report::Verdict,
 };
 use lifeboat_testkit::{BackupBuilder, MemoryStore, context};
@@ -23,14 +23,14 @@ impl ScratchProvider for Unreachable {
         "a server that is away".to_owned()
     }
 
-    async fn provision(&self, _: &SourceFacts, _: &[u8], _: &RunContext) -> Result<Box<dyn Scratch>> {
+    async fn provision(&self, _: &ScratchWish<'_>, _: &RunContext) -> Result<Box<dyn Scratch>> {
         Err(Error::new(ErrorKind::Database, "connect to scratch:5432: refused"))
     }
 }
 
 async fn freeze(store: &MemoryStore, manifest: &Manifest) {
     let tags = BTreeMap::from([("lifeboat-move".to_owned(), "GLACIER".to_owned())]);
-    for object in store.list(&manifest.folder()).await.unwrap() {
+    for object in store.list(&format!("{}archive/", manifest.folder())).await.unwrap() {
         store.set_tags(&object.key, &tags).await.unwrap();
     }
     store.run_lifecycle();
@@ -47,6 +47,8 @@ async fn drilled(store: &MemoryStore, selection: Selection) -> Result<DrillOutco
         jobs: 1,
         trigger: "request".to_owned(),
         operator: None,
+        thaw_within: None,
+        origin: None,
     };
     drill::run(&ports, &request, &context().build()).await
 }

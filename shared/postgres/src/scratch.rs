@@ -8,4 +8,4 @@ mod server;
 
 pub use left::LeftDatabases;
 pub use local::LocalScratch;
-pub use server::ServerScratch;
+pub use server::{ServerScratch, prepare};

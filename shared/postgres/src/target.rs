@@ -5,6 +5,7 @@ mod assert;
 mod checksum;
 mod contents;
 mod foreign_keys;
+mod indexes;
 mod large_objects;
 mod load;
 mod money;
@@ -162,6 +163,10 @@ impl Target for PgTarget {
 
     async fn orphans(&self) -> Result<Vec<(String, u64)>> {
         foreign_keys::orphans(&self.session().await?).await
+    }
+
+    async fn invalid_indexes(&self) -> Result<Vec<String>> {
+        indexes::invalid(&self.session().await?).await
     }
 
     async fn sequences_behind(&self) -> Result<Vec<(String, i64, i64)>> {

@@ -4,6 +4,7 @@ mod alerts;
 mod file;
 mod health;
 mod maintenance;
+mod scratch;
 mod section;
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,9 @@ where
 
 /// The database of a request, or of the event that stands for one.
 fn database_of(payload: &Value) -> Option<String> {
-    let named = payload.get("database").or_else(|| payload.get("detail")?.get("database"));
+    let within = |part: &str| payload.get(part)?.get("database");
+    let named =
+        payload.get("database").or_else(|| within("detail")).or_else(|| within("state")).or_else(|| within("request"));
     named.and_then(Value::as_str).map(str::to_owned)
 }
 

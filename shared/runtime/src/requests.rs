@@ -15,7 +15,7 @@ pub use alert::{
     AlertAnswer, AlertRequest, AlertWish, Batch, Notified, NotifyAnswer, NotifyRequest, NotifyWish, SqsFailure,
     SqsFailures,
 };
-pub use drill::{DrillAnswer, DrillRequest, ReportKeys};
+pub use drill::{DrillAnswer, DrillReply, DrillRequest, DrillStep, DrillTrigger, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
 pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};
 pub use maintenance::{MaintenanceAnswer, MaintenanceRequest};
@@ -44,6 +44,8 @@ pub fn total(phases: &[PhaseDuration]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use lifeboat_core::drill::steps::Step;
+
     use super::*;
 
     /// Every sample of a function, by its name.
@@ -65,8 +67,19 @@ mod tests {
             assert_eq!(dump.database.as_str(), "orders");
             assert_eq!(dump.scheduled_at, (name == "nightly").then(|| "2026-11-20T02:00:00Z".parse().unwrap()));
         }
-        for (_, drill) in samples::<DrillRequest>("drill") {
-            assert_eq!(drill.select.as_deref(), Some("rotate"));
+        for (name, trigger) in samples::<DrillTrigger>("drill") {
+            assert_eq!(trigger.database().unwrap().as_str(), "orders", "{name}");
+            match trigger {
+                DrillTrigger::Whole(request) => assert_eq!(request.select.as_deref(), Some("rotate")),
+                DrillTrigger::Step(step) if step.step == Step::Select => assert!(step.execution.is_some()),
+                DrillTrigger::Step(step) => {
+                    assert_eq!(name, format!("step-{}", step.step));
+                    assert!(step.drill_state().unwrap().execution.starts_with("arn:aws:states:"), "{name}");
+                }
+                DrillTrigger::Ended(ended) => {
+                    assert_eq!((name.as_str(), ended.status.as_str()), ("execution-aborted", "ABORTED"));
+                }
+            }
         }
         for (name, retention) in samples::<RetentionRequest>("retention") {
             assert_eq!((retention.dry_run, retention.scheduled_at.is_some()), (name == "plan", name == "daily"));

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::requests::{
-    AlertWish, DrillRequest, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest,
+    AlertWish, DrillRequest, DrillStep, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest,
     VerifyRequest,
 };
 
@@ -22,6 +22,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("health-request.json", of::<HealthRequest>()),
         ("maintenance-request.json", of::<MaintenanceRequest>()),
         ("drill-request.json", of::<DrillRequest>()),
+        ("drill-step.json", of::<DrillStep>()),
     ]
 }
 

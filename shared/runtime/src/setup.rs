@@ -2,13 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lifeboat_aws::Aws;
+use lifeboat_aws::{Aws, RdsInstances};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
-    config::{Config, DatabaseConfig, DatabaseUrl, Origin, ScratchSetting, SecretRef, Setting, control_url},
+    config::{
+        Config, DatabaseConfig, DatabaseUrl, Origin, RdsScratch, ScratchSetting, SecretRef, Setting, control_url,
+    },
+    drill::RentedScratch,
     ids::{DatabaseSlug, RunId},
-    ports::{Entropy, EventBus, Progress, RunContext, ScratchProvider, Store},
+    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store},
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgSource,
@@ -25,11 +28,18 @@ use crate::{
     config::{self, Flags, slug_of},
     connection::{check_url, resolve, resolve_here},
     environment::Environment,
+    instance_databases::RdsDatabases,
     secrets::{self, Kept},
 };
 
 /// The variable that names the one database of a call.
 const URL_OF_CALL: &str = "LIFEBOAT_DATABASE_URL";
+
+/// How everything is called that a deployment makes, unless it says otherwise.
+const PREFIX: &str = "lifeboat";
+
+/// The variable that names the deployment's state machine for drills.
+const STATE_MACHINE: &str = "LIFEBOAT_DRILL_STATE_MACHINE";
 
 /// The configuration in force and the environment it came from.
 #[derive(Debug, Clone)]
@@ -232,7 +242,7 @@ impl Setup {
         Ok(target.or_root_cert(self.root_cert()))
     }
 
-    fn root_cert(&self) -> Option<PathBuf> {
+    pub(crate) fn root_cert(&self) -> Option<PathBuf> {
         self.config.root_cert.as_ref().map(|file| file.value.clone())
     }
 
@@ -269,10 +279,50 @@ impl Setup {
         self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
+    /// How scratch instances are called, in the beginning: like the deployment, whose roles may make and remove no others.
+    pub(crate) fn prefix(&self) -> Result<String> {
+        let Some(machine) = self.environment.text(STATE_MACHINE)? else { return Ok(PREFIX.to_owned()) };
+        let name = machine.rsplit(':').next().and_then(|name| name.strip_suffix("-drill"));
+        name.filter(|name| !name.is_empty()).map(str::to_owned).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("{STATE_MACHINE}: {machine} is not the ARN of a state machine …-drill"),
+            )
+        })
+    }
+
+    /// RDS, where drills have their scratch instances made.
+    pub async fn open_instances(&self) -> Result<Arc<dyn Instances>> {
+        Ok(Arc::new(RdsInstances::new(self.aws().await?)))
+    }
+
+    /// The databases in scratch instances.
+    pub fn instance_databases(&self) -> Arc<dyn InstanceDatabases> {
+        Arc::new(RdsDatabases::new(self.clone()))
+    }
+
+    /// The instance that drills of a database make. `Config` where they restore elsewhere.
+    pub fn rds_scratch(&self, selected: &Selected) -> Result<RdsScratch> {
+        match &selected.config.drill.scratch.value {
+            ScratchSetting::Rds(rds) => Ok((**rds).clone()),
+            other => Err(Error::new(
+                ErrorKind::Config,
+                format!("databases.{}.drill.scratch is {other}, not an instance of RDS", selected.slug),
+            )
+            .with_hint("write scratch = { rds = { class = \"db.t4g.medium\" } }")),
+        }
+    }
+
+    /// What the process keeps.
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.kept
+    }
+
     /// Where a drill restores: the flag's word, else what is configured.
     pub async fn scratch(&self, selected: &Selected, flag: Option<&str>) -> Result<Arc<dyn ScratchProvider>> {
         let setting = match flag {
             Some("local") => ScratchSetting::Local,
+            Some("rds") => ScratchSetting::Rds(Box::new(self.rds_scratch(selected)?)),
             Some(url) => ScratchSetting::Server(check_url(url)?),
             None => selected.config.drill.scratch.value.clone(),
         };
@@ -283,6 +333,12 @@ impl Setup {
                 let server = self.resolve(&url).await?;
                 Arc::new(ServerScratch { server, search, work_folder })
             }
+            ScratchSetting::Rds(config) => Arc::new(RentedScratch {
+                instances: self.open_instances().await?,
+                databases: self.instance_databases(),
+                config: *config,
+                prefix: self.prefix()?,
+            }),
         })
     }
 }

@@ -12,7 +12,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::RunId,
     manifest::sha256_hex,
-    ports::{Clock, Listed, ObjectReader, Removal, Store, Stored, Swap, Upload},
+    ports::{Clock, Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload},
 };
 
 use crate::{
@@ -29,10 +29,16 @@ struct Object {
     run_id: Option<RunId>,
     modified: Timestamp,
     storage_class: String,
+    /// Whether a thaw was asked for, and has come to its end.
+    thaw: Option<bool>,
     tags: BTreeMap<String, String>,
 }
 
 impl Object {
+    fn readable(&self) -> bool {
+        !matches!(self.storage_class.as_str(), "GLACIER" | "DEEP_ARCHIVE") || self.thaw == Some(true)
+    }
+
     fn stored(&self) -> Stored {
         Stored { size: self.body.len() as u64, version_id: None, etag: Some(sha256_hex(&self.body)) }
     }
@@ -140,6 +146,13 @@ impl MemoryStore {
         before - contents.objects.len()
     }
 
+    /// What was asked for can be read now.
+    pub fn finish_thaws(&self) {
+        for object in self.contents().objects.values_mut().filter(|o| o.thaw.is_some()) {
+            object.thaw = Some(true);
+        }
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +175,7 @@ impl MemoryStore {
 
 impl Object {
     fn new(body: Bytes, run_id: Option<RunId>, modified: Timestamp) -> Self {
-        Self { body, run_id, modified, storage_class: "STANDARD".to_owned(), tags: BTreeMap::new() }
+        Self { body, run_id, modified, storage_class: "STANDARD".to_owned(), thaw: None, tags: BTreeMap::new() }
     }
 }
 
@@ -223,6 +236,9 @@ impl Store for MemoryStore {
         check_key(key)?;
         let lost = self.0.script.begin(Operation::Open, key).await?;
         let object = self.contents().objects.get(key).cloned().ok_or_else(|| missing(key))?;
+        if !object.readable() {
+            return Err(Error::new(ErrorKind::Store, format!("read {key}: it is in {}", object.storage_class)));
+        }
         let reader =
             MemoryReader { store: self.clone(), key: key.to_owned(), stored: object.stored(), rest: object.body };
         answer(lost, Box::new(reader) as Box<dyn ObjectReader>)
@@ -255,6 +271,19 @@ impl Store for MemoryStore {
             .collect();
         folders.dedup();
         answer(lost, folders)
+    }
+
+    async fn thaw(&self, key: &str, _days: u32) -> Result<Thaw> {
+        let mut contents = self.contents();
+        let object = contents.objects.get_mut(key).ok_or_else(|| missing(key))?;
+        if !object.readable() {
+            object.thaw.get_or_insert(false);
+        }
+        Ok(if object.readable() { Thaw::Readable } else { Thaw::Underway })
+    }
+
+    async fn is_readable(&self, key: &str) -> Result<bool> {
+        self.contents().objects.get(key).map(Object::readable).ok_or_else(|| missing(key))
     }
 
     async fn set_tags(&self, key: &str, tags: &BTreeMap<String, String>) -> Result<()> {

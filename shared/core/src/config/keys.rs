@@ -77,8 +77,10 @@ pub const RETENTION: Section = Section {
 pub const TIER: Section =
     Section { path: "databases.<name>.retention.<tier>", keys: &["keep", "max_age_days", "storage_class"] };
 /// `[databases.orders.drill]`
-pub const DRILL: Section =
-    Section { path: "databases.<name>.drill", keys: &["schedule", "select", "scratch", "checks"] };
+pub const DRILL: Section = Section {
+    path: "databases.<name>.drill",
+    keys: &["schedule", "select", "scratch", "checks", "thaw_within", "runner"],
+};
 /// `[databases.orders.health]`
 pub const HEALTH: Section = Section { path: "databases.<name>.health", keys: HEALTH_KEYS };
 /// `[health]`: the same for every database.
@@ -108,14 +110,32 @@ pub const MAINTENANCE: Section = Section {
 /// `checks = [{ … }]`
 pub const CHECK: Section = Section { path: "databases.<name>.drill.checks", keys: &["name", "sql"] };
 /// `scratch = { … }`
-pub const SCRATCH: Section = Section { path: "databases.<name>.drill.scratch", keys: &["server"] };
+pub const SCRATCH: Section = Section { path: "databases.<name>.drill.scratch", keys: &["server", "rds"] };
+/// `rds = { … }`
+pub const RDS: Section = Section {
+    path: "databases.<name>.drill.scratch.rds",
+    keys: &[
+        "class",
+        "storage_gb",
+        "engine_version",
+        "parameter_group",
+        "subnet_group",
+        "security_groups",
+        "kms_key",
+        "source_instance",
+        "ttl",
+        "available_within",
+        "gone_within",
+        "look_every",
+    ],
+};
 /// Where a database's URL is kept: `{ env = "NAME" }`, `{ file = "PATH" }`, `{ secret = "NAME" }` or `{ rds_iam = "URL" }`.
 pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret", "server", "rds_iam"] };
 /// Where a secret setting is kept: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ secret = "NAME" }`.
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 20] = [
+pub const SECTIONS: [Section; 21] = [
     TOP,
     STORE,
     CONTROL_STORE,
@@ -134,6 +154,7 @@ pub const SECTIONS: [Section; 20] = [
     MAINTENANCE,
     CHECK,
     SCRATCH,
+    RDS,
     URL,
     SECRET,
 ];

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A report is at most this large.
-const REPORT_LIMIT: u64 = 256 << 20;
+pub(super) const REPORT_LIMIT: u64 = 256 << 20;
 
 /// `<database>/drills/<drill id>/`
 pub(super) fn folder(database: &DatabaseSlug, drill: &DrillId) -> String {

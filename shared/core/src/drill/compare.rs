@@ -37,6 +37,7 @@ pub(super) async fn compare(
             before.0, before.1, after.0, after.1
         ));
     }
+    schema.invalid_indexes = target.invalid_indexes().await?;
     schema.orphans =
         target.orphans().await?.into_iter().map(|(foreign_key, rows)| OrphanedRows { foreign_key, rows }).collect();
     // Sequences whose value is not the archive's.

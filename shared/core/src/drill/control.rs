@@ -10,7 +10,7 @@ use crate::{
     ErrorKind, Result,
     ids::RunId,
     manifest::{MANIFEST_NAME, Manifest},
-    ports::{Listed, ObjectReader, Removal, Store, Stored, Swap, Upload},
+    ports::{Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload},
     report::NegativeControl,
     verify::{Check, check_object, checks},
 };
@@ -87,6 +87,12 @@ impl Store for Damaged {
     }
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
         self.inner.folders(prefix).await
+    }
+    async fn thaw(&self, key: &str, days: u32) -> Result<Thaw> {
+        self.inner.thaw(key, days).await
+    }
+    async fn is_readable(&self, key: &str) -> Result<bool> {
+        self.inner.is_readable(key).await
     }
     async fn set_tags(&self, key: &str, tags: &BTreeMap<String, String>) -> Result<()> {
         self.inner.set_tags(key, tags).await

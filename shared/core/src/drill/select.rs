@@ -69,7 +69,7 @@ pub(super) fn choose<'a>(
             .find(|s| s.backup_id == *id)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no backup {database}/{id}")));
     }
-    let usable: Vec<&BackupState> = states.iter().filter(|s| s.usable()).collect();
+    let usable = choosable(states);
     let chosen = match selection {
         Selection::Latest => usable.first(),
         Selection::Oldest => usable.last(),
@@ -88,13 +88,21 @@ pub(super) fn choose<'a>(
     chosen.copied().ok_or_else(none)
 }
 
+/// The backups that may be chosen without being named.
+pub(super) fn choosable(states: &[BackupState]) -> Vec<&BackupState> {
+    states.iter().filter(|s| s.usable()).collect()
+}
+
+/// The tiers that have backups.
+pub(super) fn tiers(usable: &[&BackupState]) -> impl Iterator<Item = Tier> {
+    let has = |tier: &Tier| usable.iter().any(|s| s.tier == *tier);
+    [Tier::Daily, Tier::Weekly, Tier::Monthly].into_iter().filter(has).collect::<Vec<_>>().into_iter()
+}
+
 /// The tier whose newest proof is oldest; a tier without any proof first.
 fn tier_due(usable: &[&BackupState]) -> Option<Tier> {
     let proven = |tier: Tier| -> Option<Timestamp> {
         usable.iter().filter(|s| s.tier == tier).filter_map(|s| s.restored_at()).max()
     };
-    [Tier::Daily, Tier::Weekly, Tier::Monthly]
-        .into_iter()
-        .filter(|tier| usable.iter().any(|s| s.tier == *tier))
-        .min_by_key(|tier| proven(*tier))
+    tiers(usable).min_by_key(|tier| proven(*tier))
 }

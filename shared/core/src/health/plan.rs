@@ -78,5 +78,8 @@ fn merged(found: Vec<HealthFinding>) -> Vec<HealthFinding> {
 
 /// The scratch targets that are past their time and may be removed, of all that were found.
 pub fn overdue_scratch<'a>(left: &'a [LeftScratch], thresholds: &Thresholds, now: Timestamp) -> Vec<&'a LeftScratch> {
-    left.iter().filter(|target| words::after(target.made_at, thresholds.scratch_age) < now).collect()
+    let expiry = |target: &LeftScratch| {
+        target.expires_at.unwrap_or_else(|| words::after(target.made_at, thresholds.scratch_age))
+    };
+    left.iter().filter(|target| expiry(target) < now).collect()
 }

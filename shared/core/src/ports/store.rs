@@ -50,6 +50,15 @@ pub enum Swap {
     Lost,
 }
 
+/// Whether an object in an archive storage class can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thaw {
+    /// It can be read, for now or always.
+    Readable,
+    /// It was asked for, now or before, and cannot be read yet.
+    Underway,
+}
+
 /// A store: keys are relative, `/`-separated, without `.` or `..` segments (refused with [`ErrorKind::Usage`]).
 ///
 /// Errors: [`ErrorKind::NotFound`] where an object or bucket is missing, [`ErrorKind::AlreadyExists`] where
@@ -99,6 +108,17 @@ pub trait Store: Send + Sync {
 
     /// The folder names directly below `prefix` (which is empty or ends with `/`), sorted.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Asks for an object in an archive storage class to be readable for so many days, and says whether it is. Idempotent:
+    /// what was asked for before is not asked for again. Where there are no such classes, everything is readable.
+    async fn thaw(&self, _key: &str, _days: u32) -> Result<Thaw> {
+        Ok(Thaw::Readable)
+    }
+
+    /// Whether an object can be read; asks for nothing.
+    async fn is_readable(&self, _key: &str) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Replaces the object's whole tag set. Does nothing on a store with [`Removal::Delete`].
     async fn set_tags(&self, key: &str, tags: &BTreeMap<String, String>) -> Result<()>;

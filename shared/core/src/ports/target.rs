@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    manifest::SourceFacts,
+    ids::{DatabaseSlug, DrillId},
+    manifest::{Manifest, SourceFacts},
     ports::{BlockSource, RunContext},
 };
 
@@ -172,6 +173,9 @@ pub trait Target: Send + Sync {
     /// Foreign keys with rows that refer to nothing: name and number of such rows.
     async fn orphans(&self) -> Result<Vec<(String, u64)>>;
 
+    /// Indexes that are there and not valid, but for those of partitioned tables themselves.
+    async fn invalid_indexes(&self) -> Result<Vec<String>>;
+
     /// Sequences that stand behind the largest value of a column they feed: name, last value, largest value.
     async fn sequences_behind(&self) -> Result<Vec<(String, i64, i64)>>;
 }
@@ -190,14 +194,58 @@ pub trait TargetWorker: Send {
     async fn large_object_digest(&mut self, oid: u32) -> Result<Option<(u64, String)>>;
 }
 
+/// The scratch target that a drill wishes for.
+#[derive(Debug, Clone, Copy)]
+pub struct ScratchWish<'a> {
+    /// The drill.
+    pub drill: &'a DrillId,
+    /// The database that is drilled.
+    pub of: &'a DatabaseSlug,
+    /// What the backup's source was: version, encoding, collation, settings.
+    pub source: &'a SourceFacts,
+    /// The roles, as a globals.sql.
+    pub globals: &'a [u8],
+    /// Bytes that will be restored, before compression.
+    pub raw_bytes: u64,
+}
+
+impl<'a> ScratchWish<'a> {
+    /// What this backup needs.
+    pub fn of_backup(drill: &'a DrillId, manifest: &'a Manifest, globals: &'a [u8]) -> Self {
+        let raw_bytes = manifest.totals.raw_bytes;
+        Self { drill, of: &manifest.database, source: &manifest.source, globals, raw_bytes }
+    }
+}
+
+/// What a scratch target is, for the report; no secret. What does not apply is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ScratchFacts {
+    /// In words.
+    pub description: String,
+    /// Its id.
+    pub id: Option<String>,
+    /// Its instance class.
+    pub class: Option<String>,
+    /// Where it lies.
+    pub network: Option<String>,
+    /// Its storage in GiB.
+    pub storage_gb: Option<u32>,
+}
+
+impl ScratchFacts {
+    /// Of a target that was there already.
+    pub fn described(description: String) -> Self {
+        Self { id: Some(description.clone()), description, ..Self::default() }
+    }
+}
+
 /// Makes scratch targets.
 #[async_trait]
 pub trait ScratchProvider: Send + Sync {
     /// What it makes, for people and reports: `local cluster`, `database on host:port`.
     fn describe(&self) -> String;
-    /// Makes one that fits the backup's source (version, encoding, collation, settings), with the roles that
-    /// `globals` (a globals.sql) creates, as far as the server allows; returns it with the messages of doing so.
-    async fn provision(&self, source: &SourceFacts, globals: &[u8], context: &RunContext) -> Result<Box<dyn Scratch>>;
+    /// Makes one that fits the wish, roles as far as the server allows; returns it with the messages of doing so.
+    async fn provision(&self, wish: &ScratchWish<'_>, context: &RunContext) -> Result<Box<dyn Scratch>>;
 }
 
 /// A scratch target. It must be torn down; dropping it does the same as far as a drop can.
@@ -207,6 +255,10 @@ pub trait Scratch: Send + Sync {
     fn target(&self) -> std::sync::Arc<dyn Target>;
     /// What was made, for the report; no secret.
     fn describe(&self) -> String;
+    /// The same with what else there is to say of it.
+    fn facts(&self) -> ScratchFacts {
+        ScratchFacts::described(self.describe())
+    }
     /// Messages of making it (roles that could not be created and so on).
     fn messages(&self) -> &[ToolMessage];
     /// Removes it and says how that was checked.

@@ -282,6 +282,9 @@ pub struct LeftScratch {
     pub name: String,
     /// When it was made.
     pub made_at: Timestamp,
+    /// From when on it may be removed, where it says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Why it must be left alone: who made it lives, or somebody is connected to it.
     pub in_use: Option<String>,
 }

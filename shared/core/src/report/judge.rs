@@ -1,6 +1,25 @@
 //! The verdict of a drill, drawn from its evidence and from nothing else.
 
-use super::{DrillReport, PhaseOutcome, TableOutcome, Verdict};
+use super::{DrillReport, InventoryDifference, PhaseOutcome, TableEvidence, TableOutcome, Verdict};
+
+/// So many are named in a reason; the rest stands in the report.
+const NAMED: usize = 5;
+
+/// `catalog objects that differ: 2 (…; …)`
+fn named(what: &str, names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{what}: {} ({}{more})", names.len(), names[..names.len().min(NAMED)].join("; "))
+}
+
+fn difference(found: &InventoryDifference) -> String {
+    let object = format!("{} {}", found.kind, found.name);
+    match (&found.expected, &found.actual) {
+        (Some(expected), Some(actual)) => format!("{object}: {actual} instead of {expected}"),
+        (Some(_), None) => format!("{object} is missing"),
+        _ => format!("{object} is additional"),
+    }
+}
 
 impl DrillReport {
     /// Sets verdict and reasons from the evidence: *passed* only if everything was restored, compared and equal, the
@@ -9,7 +28,9 @@ impl DrillReport {
     pub fn judge(&mut self) {
         let mut failures = std::mem::take(&mut self.reasons);
         self.judge_phases(&mut failures);
-        self.judge_data(&mut failures);
+        if self.origin.is_none() {
+            self.judge_data(&mut failures);
+        }
         self.judge_schema(&mut failures);
         self.judge_proof(&mut failures);
         if !self.closure.torn_down {
@@ -36,14 +57,22 @@ impl DrillReport {
     }
 
     fn judge_data(&self, reasons: &mut Vec<String>) {
-        let count = |outcome| self.data.tables.iter().filter(|t| t.outcome == outcome).count();
+        let of = |outcome| -> Vec<String> {
+            let tables = self.data.tables.iter().filter(|t| t.outcome == outcome);
+            let words = |t: &TableEvidence| match t.rows_actual.filter(|rows| *rows != t.rows_expected) {
+                Some(rows) => format!("{}: {rows} instead of {}", t.table, t.rows_expected),
+                None => t.table.clone(),
+            };
+            tables.map(words).collect()
+        };
         for (outcome, what) in [
             (TableOutcome::RowsDiffer, "tables with another number of rows"),
             (TableOutcome::ContentDiffers, "tables with other content"),
             (TableOutcome::Skipped, "tables not compared"),
         ] {
-            if count(outcome) > 0 {
-                reasons.push(format!("{what}: {}", count(outcome)));
+            let tables = of(outcome);
+            if !tables.is_empty() {
+                reasons.push(named(what, &tables));
             }
         }
         let expected = self.data.coverage.rows_expected;
@@ -52,7 +81,8 @@ impl DrillReport {
         }
         let large = &self.data.large_objects;
         if !large.differing.is_empty() {
-            reasons.push(format!("large objects that are missing or differ: {}", large.differing.len()));
+            let oids: Vec<String> = large.differing.iter().map(ToString::to_string).collect();
+            reasons.push(named("large objects that are missing or differ", &oids));
         }
         if large.compared < large.expected {
             reasons.push(format!("large objects not compared: {}", large.expected - large.compared));
@@ -63,17 +93,24 @@ impl DrillReport {
         if !self.schema.compared {
             reasons.push("catalog objects not compared".to_owned());
         }
-        let behind = self.schema.sequences_behind.iter().filter(|s| s.accepted.is_none()).count();
-        let differences = self.schema.differences.iter().filter(|d| d.accepted.is_none()).count();
-        for (count, what) in [
-            (differences, "catalog objects that differ"),
-            (self.schema.toc_differences.len(), "entries of the table of contents that differ"),
-            (self.schema.orphans.len(), "foreign keys with orphaned rows"),
-            (behind, "sequences behind their columns"),
-        ] {
-            if count > 0 {
-                reasons.push(format!("{what}: {count}"));
-            }
+        let schema = &self.schema;
+        let unaccepted = schema.differences.iter().filter(|d| d.accepted.is_none());
+        let behind = schema.sequences_behind.iter().filter(|s| s.accepted.is_none());
+        let found: [(&str, Vec<String>); 5] = [
+            ("catalog objects that differ", unaccepted.map(difference).collect()),
+            ("entries of the table of contents that differ", schema.toc_differences.clone()),
+            ("indexes that are not valid", schema.invalid_indexes.clone()),
+            (
+                "foreign keys with orphaned rows",
+                schema.orphans.iter().map(|o| format!("{}: {}", o.foreign_key, o.rows)).collect(),
+            ),
+            (
+                "sequences behind their columns",
+                behind.map(|s| format!("{} at {}, behind {}", s.sequence, s.last_value, s.largest_value)).collect(),
+            ),
+        ];
+        for (what, names) in found.into_iter().filter(|(_, names)| !names.is_empty()) {
+            reasons.push(named(what, &names));
         }
     }
 

@@ -10,7 +10,12 @@ use crate::{
     sealed::{Seal, ZEROS},
 };
 
-use super::{data::DataEvidence, proof::Proof, schema::SchemaEvidence};
+use super::{
+    data::DataEvidence,
+    origin::{OriginEvidence, TierProof},
+    proof::Proof,
+    schema::SchemaEvidence,
+};
 
 /// The newest report format this Lifeboat writes; it reads every older one.
 pub const REPORT_FORMAT_VERSION: u32 = 1;
@@ -375,6 +380,12 @@ pub struct DrillReport {
     pub closure: Closure,
     /// The chain of reports.
     pub integrity: Integrity,
+    /// What was drilled instead of a backup: then rows cannot be compared, and are not.
+    #[serde(default)]
+    pub origin: Option<OriginEvidence>,
+    /// When each tier was last proven before this drill.
+    #[serde(default)]
+    pub tiers: Vec<TierProof>,
     /// SHA-256 of this document's bytes with these 64 digits replaced by zeros. Always last.
     pub report_sha256: String,
 }

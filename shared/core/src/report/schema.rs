@@ -71,6 +71,9 @@ pub struct SchemaEvidence {
     pub toc_not_compared: Option<String>,
     /// Orphaned rows.
     pub orphans: Vec<OrphanedRows>,
+    /// Indexes that are there and not valid.
+    #[serde(default)]
+    pub invalid_indexes: Vec<String>,
     /// Sequences behind their columns.
     pub sequences_behind: Vec<SequenceBehind>,
     /// Roles of the backup that could not be made, with the reason.

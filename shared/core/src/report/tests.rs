@@ -217,6 +217,8 @@ fn passing() -> DrillReport {
             }),
             kept_until: Fact::unknown("the store keeps reports without an end"),
         },
+        origin: None,
+        tiers: Vec::new(),
         report_sha256: String::new(),
     };
     report.judge();
@@ -259,7 +261,7 @@ fn a_drill_in_which_all_is_equal_passes() {
 #[test]
 fn every_kind_of_finding_keeps_a_drill_from_passing() {
     type Spoil = fn(&mut DrillReport);
-    let spoils: [(&str, Spoil); 14] = [
+    let spoils: [(&str, Spoil); 15] = [
         ("rows", |r| r.data.tables[0].outcome = TableOutcome::RowsDiffer),
         ("content", |r| r.data.tables[0].outcome = TableOutcome::ContentDiffers),
         ("skipped table", |r| r.data.tables[0].outcome = TableOutcome::Skipped),
@@ -269,6 +271,7 @@ fn every_kind_of_finding_keeps_a_drill_from_passing() {
         ("inventory", |r| r.schema = SchemaEvidence::compare(&inventory("a"), &inventory("b"))),
         ("schema not compared", |r| r.schema.compared = false),
         ("orphans", |r| r.schema.orphans.push(OrphanedRows { foreign_key: "f".to_owned(), rows: 1 })),
+        ("invalid index", |r| r.schema.invalid_indexes.push("shop.i".to_owned())),
         ("check", |r| r.proof.checks[0].passed = false),
         ("fatal message", |r| r.proof.tools[1].messages[0].classification = Classification::Unknown),
         ("no negative control", |r| r.proof.negative_controls.clear()),

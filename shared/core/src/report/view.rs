@@ -327,7 +327,8 @@ fn findings(report: &DrillReport) -> Vec<String> {
     });
     let toc = schema.toc_differences.iter().map(|d| format!("table of contents: {d}"));
     let roles = schema.roles_missing.iter().map(|r| format!("role not restored: {r}"));
-    orphans.chain(behind).chain(toc).chain(roles).collect()
+    let invalid = schema.invalid_indexes.iter().map(|name| format!("index {name} is not valid"));
+    orphans.chain(invalid).chain(behind).chain(toc).chain(roles).collect()
 }
 
 fn tools(report: &DrillReport) -> Vec<Tool> {

@@ -139,6 +139,7 @@ async fn scratch_targets_past_their_time_are_removed_unless_somebody_uses_them()
         kind: "database".to_owned(),
         name: name.to_owned(),
         made_at: world.now() - jiff::SignedDuration::from_hours(hours),
+        expires_at: None,
         in_use: in_use.map(str::to_owned),
     };
     *world.reaper.left.lock().unwrap() =

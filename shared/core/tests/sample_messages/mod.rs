@@ -120,6 +120,7 @@ pub(crate) fn mixed() -> Message {
         drill_id: None,
         backup_id: Some(BackupId::new(at(-2880), 3)),
         report: Some("users/drills/20261120T010000Z-abcd/report.html".to_owned()),
+        phase: None,
         reasons: vec!["public.users: 41 rows are missing".to_owned()],
         rto_seconds: Some(600.0),
         rto_objective_seconds: Some(1800),

@@ -60,6 +60,7 @@ fn find(work_folder: &Path) -> Result<Vec<LeftScratch>> {
                 in_use: guarded(&folder).then(|| "the process that made it still lives".to_owned()),
                 name: folder.display().to_string(),
                 made_at,
+                expires_at: None,
             });
         }
     }

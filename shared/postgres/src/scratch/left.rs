@@ -40,6 +40,7 @@ impl ScratchReaper for LeftDatabases {
                 kind: "database".to_owned(),
                 name: row.get(0),
                 made_at,
+                expires_at: None,
                 in_use: (sessions > 0).then(|| format!("{sessions} sessions are connected to it")),
             })
         });

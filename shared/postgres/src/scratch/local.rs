@@ -5,8 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use lifeboat_core::{
     Result,
-    manifest::SourceFacts,
-    ports::{RunContext, Scratch, ScratchProvider, Target, ToolMessage},
+    ports::{RunContext, Scratch, ScratchProvider, ScratchWish, Target, ToolMessage},
 };
 use secrecy::SecretString;
 
@@ -43,12 +42,12 @@ impl ScratchProvider for LocalScratch {
         "local cluster".to_owned()
     }
 
-    async fn provision(&self, source: &SourceFacts, globals: &[u8], context: &RunContext) -> Result<Box<dyn Scratch>> {
+    async fn provision(&self, wish: &ScratchWish<'_>, context: &RunContext) -> Result<Box<dyn Scratch>> {
         let random = || context.entropy.next();
         let password = format!("{:016x}{:016x}{:016x}", random(), random(), random());
         let options = ClusterOptions {
             search: self.search.clone(),
-            major: source.server_version_num / 10_000,
+            major: wish.source.server_version_num / 10_000,
             work_folder: self.work_folder.clone(),
             password: SecretString::from(password),
             settings: Vec::new(),
@@ -57,8 +56,8 @@ impl ScratchProvider for LocalScratch {
         let cluster = context.cancel.race(ThrowawayCluster::start(&options)).await?;
         // From here on a drop of `cluster` cleans up.
         let session = cluster.target("postgres").connect("lifeboat drill").await?;
-        let mut messages = globals::load(&session, globals, SUPERUSER).await?;
-        messages.extend(database::create(&session, DATABASE, source).await?);
+        let mut messages = globals::load(&session, wish.globals, SUPERUSER).await?;
+        messages.extend(database::create(&session, DATABASE, wish.source).await?);
         let target = cluster.target(DATABASE);
         let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
         Ok(Box::new(LocalDatabase { cluster, target, messages }))

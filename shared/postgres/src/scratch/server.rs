@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     manifest::SourceFacts,
-    ports::{RunContext, Scratch, ScratchProvider, Target, ToolMessage},
+    ports::{RunContext, Scratch, ScratchProvider, ScratchWish, Target, ToolMessage},
 };
 
 use super::{database, globals};
@@ -73,35 +73,70 @@ impl ScratchProvider for ServerScratch {
         format!("database on {}", self.server.server_label())
     }
 
-    async fn provision(&self, source: &SourceFacts, globals: &[u8], context: &RunContext) -> Result<Box<dyn Scratch>> {
+    async fn provision(&self, wish: &ScratchWish<'_>, context: &RunContext) -> Result<Box<dyn Scratch>> {
+        let source = wish.source;
         let server = self.server.clone().pin().await?;
         let session = server.connect(APPLICATION).await?;
-        let version = session.server_version_num().await?;
-        if version / 10_000 < source.server_version_num / 10_000 {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!(
-                    "the scratch server {} is PostgreSQL {}, older than the backup's {}",
-                    server.server_label(),
-                    version / 10_000,
-                    source.server_version_num / 10_000
-                ),
-            )
-            .with_hint("name a scratch server of the source's major version or newer, or use a local scratch"));
-        }
+        refuse_older(&session, &server, source).await?;
         let database = format!("lifeboat_drill_{:016x}", context.entropy.next());
         // Dropped without having been torn down, it removes what is there by then.
         let mut made = Made { server: server.clone(), database, roles: Vec::new(), removed: false };
-        let mut messages = make_roles(&session, globals, server.user(), &mut made.roles).await?;
-        messages.extend(context.cancel.race(database::create(&session, &made.database, source)).await?);
-        let remark = remark(context.clock.now());
-        let comment =
-            format!("COMMENT ON DATABASE {} IS {}", quote::identifier(&made.database), quote::literal(&remark));
-        session.batch_execute(&comment).await.map_err(|e| database_error("mark the scratch database", &e))?;
+        let messages = make(&session, &mut made, source, wish.globals, context).await?;
         let target = server.with_database(&made.database);
         let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
         Ok(Box::new(Database { made, target, messages }))
     }
+}
+
+/// Makes a database of this name on a server that a drill has for itself, and the roles of the backup. What has the name is
+/// dropped before. Nothing of it is removed again: the server is.
+pub async fn prepare(
+    server: &ConnectionTarget,
+    database: &str,
+    source: &SourceFacts,
+    globals: &[u8],
+    context: &RunContext,
+) -> Result<Vec<ToolMessage>> {
+    let server = server.clone().pin().await?;
+    let session = server.connect(APPLICATION).await?;
+    refuse_older(&session, &server, source).await?;
+    let mut made = Made { server, database: database.to_owned(), roles: Vec::new(), removed: true };
+    made.remove().await?;
+    make(&session, &mut made, source, globals, context).await
+}
+
+async fn refuse_older(session: &Session, server: &ConnectionTarget, source: &SourceFacts) -> Result<()> {
+    let version = session.server_version_num().await?;
+    if version / 10_000 < source.server_version_num / 10_000 {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "the scratch server {} is PostgreSQL {}, older than the backup's {}",
+                server.server_label(),
+                version / 10_000,
+                source.server_version_num / 10_000
+            ),
+        )
+        .with_hint("name a scratch server of the source's major version or newer, or use a local scratch"));
+    }
+    Ok(())
+}
+
+/// The roles, the database, and the remark by which it is known.
+async fn make(
+    session: &Session,
+    made: &mut Made,
+    source: &SourceFacts,
+    globals: &[u8],
+    context: &RunContext,
+) -> Result<Vec<ToolMessage>> {
+    let user = made.server.user().to_owned();
+    let mut messages = make_roles(session, globals, &user, &mut made.roles).await?;
+    messages.extend(context.cancel.race(database::create(session, &made.database, source)).await?);
+    let remark = remark(context.clock.now());
+    let comment = format!("COMMENT ON DATABASE {} IS {}", quote::identifier(&made.database), quote::literal(&remark));
+    session.batch_execute(&comment).await.map_err(|e| database_error("mark the scratch database", &e))?;
+    Ok(messages)
 }
 
 const REMARK: (&str, &str) = ("Scratch database of a Lifeboat drill, made ", "; it may be dropped");

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use lifeboat_core::{
-    ErrorKind,
+    ErrorKind, Result,
+    ids::DrillId,
     manifest::SourceFacts,
-    ports::{Classification, ScratchProvider},
+    ports::{Classification, Scratch, ScratchProvider, ScratchWish},
 };
 use lifeboat_postgres::scratch::{LocalScratch, ServerScratch};
 
@@ -46,15 +47,21 @@ fn facts(version: u32, encoding: &str, collate: &str) -> SourceFacts {
     }
 }
 
+async fn provision(provider: &dyn ScratchProvider, source: SourceFacts, globals: &[u8]) -> Result<Box<dyn Scratch>> {
+    let context = lifeboat_testkit::context().build();
+    let drill = DrillId::new(context.clock.now(), context.entropy.next());
+    let of = "orders".parse()?;
+    provider.provision(&ScratchWish { drill: &drill, of: &of, source: &source, globals, raw_bytes: 0 }, &context).await
+}
+
 fn local() -> LocalScratch {
     LocalScratch { search: search(), work_folder: std::env::temp_dir(), account: None }
 }
 
 #[tokio::test]
 async fn a_local_scratch_has_the_sources_version_encoding_and_roles() {
-    let context = lifeboat_testkit::context().build();
     for major in MAJORS {
-        let scratch = local().provision(&facts(major, "LATIN1", "C"), GLOBALS, &context).await.unwrap();
+        let scratch = provision(&local(), facts(major, "LATIN1", "C"), GLOBALS).await.unwrap();
         assert_eq!(fatal(scratch.messages()), Vec::<&_>::new());
         let left_out = scratch.messages().iter().filter(|m| m.classification == Classification::VersionDifference);
         assert_eq!(left_out.count(), 1, "{:?}", scratch.messages());
@@ -72,8 +79,7 @@ async fn a_local_scratch_has_the_sources_version_encoding_and_roles() {
 
 #[tokio::test]
 async fn a_locale_that_is_missing_is_replaced_and_told() {
-    let context = lifeboat_testkit::context().build();
-    let scratch = local().provision(&facts(15, "UTF8", "xx_XX.UTF-8"), b"", &context).await.unwrap();
+    let scratch = provision(&local(), facts(15, "UTF8", "xx_XX.UTF-8"), b"").await.unwrap();
     let [message] = scratch.messages() else { panic!("{:?}", scratch.messages()) };
     assert_eq!(message.classification, Classification::VersionDifference);
     assert!(message.text.contains("xx_XX.UTF-8"), "{}", message.text);
@@ -82,7 +88,6 @@ async fn a_locale_that_is_missing_is_replaced_and_told() {
 
 #[tokio::test]
 async fn a_scratch_database_and_its_roles_are_gone_after_tear_down_or_drop() {
-    let context = lifeboat_testkit::context().build();
     let cluster = cluster(18).await;
     let session = cluster.target("postgres").connect("test").await.unwrap();
     session.batch_execute("CREATE ROLE lb_owner; CREATE ROLE drills LOGIN CREATEDB CREATEROLE").await.unwrap();
@@ -96,7 +101,7 @@ async fn a_scratch_database_and_its_roles_are_gone_after_tear_down_or_drop() {
     let server =
         lifeboat_postgres::ConnectionTarget::local(connection.host(), connection.port(), "drills", None, "postgres");
     let provider = ServerScratch { server, search: search(), work_folder: std::env::temp_dir() };
-    let scratch = provider.provision(&facts(15, "UTF8", "C"), GLOBALS, &context).await.unwrap();
+    let scratch = provision(&provider, facts(15, "UTF8", "C"), GLOBALS).await.unwrap();
     assert_eq!(fatal(scratch.messages()), Vec::<&_>::new());
     // The role that was there is not touched, the other is added, without a login.
     assert_eq!(left().await, (1, 2));
@@ -113,7 +118,7 @@ async fn a_scratch_database_and_its_roles_are_gone_after_tear_down_or_drop() {
     let proof = scratch.tear_down().await.unwrap();
     assert!(proof.contains(&facts_there.database), "{proof}");
     assert_eq!(left().await, (0, 1));
-    let scratch = provider.provision(&facts(18, "UTF8", "C"), GLOBALS, &context).await.unwrap();
+    let scratch = provision(&provider, facts(18, "UTF8", "C"), GLOBALS).await.unwrap();
     assert_eq!(left().await, (1, 2));
     drop(scratch);
     assert_eq!(left().await, (0, 1));
@@ -131,7 +136,6 @@ ALTER EVENT TRIGGER lb_refuses_always ENABLE ALWAYS;
 
 #[tokio::test]
 async fn a_scratch_database_with_subscriptions_is_gone_after_tear_down_or_drop() {
-    let context = lifeboat_testkit::context().build();
     for major in MAJORS {
         let cluster = cluster(major).await;
         let server = cluster.target("postgres");
@@ -143,7 +147,7 @@ async fn a_scratch_database_with_subscriptions_is_gone_after_tear_down_or_drop()
             .unwrap();
         let provider = ServerScratch { server: server.clone(), search: search(), work_folder: std::env::temp_dir() };
         for torn_down in [true, false] {
-            let scratch = provider.provision(&facts(major, "UTF8", "C"), b"", &context).await.unwrap();
+            let scratch = provision(&provider, facts(major, "UTF8", "C"), b"").await.unwrap();
             let database = scratch.target().facts().await.unwrap().database;
             let inside = server.with_database(&database).connect("test").await.unwrap();
             inside.batch_execute(SUBSCRIBED).await.unwrap();
@@ -163,10 +167,9 @@ async fn a_scratch_database_with_subscriptions_is_gone_after_tear_down_or_drop()
 
 #[tokio::test]
 async fn a_scratch_server_older_than_the_backup_is_refused() {
-    let context = lifeboat_testkit::context().build();
     let cluster = cluster(15).await;
     let provider =
         ServerScratch { server: cluster.target("postgres"), search: search(), work_folder: std::env::temp_dir() };
-    let error = provider.provision(&facts(18, "UTF8", "C"), b"", &context).await.err().unwrap();
+    let error = provision(&provider, facts(18, "UTF8", "C"), b"").await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
 }

@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::{
-        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, ScratchSetting, SecretRef, Setting, Size,
-        default_codec, keys, keys::nearest,
+        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, SecretRef, Setting, Size, default_codec,
+        keys, keys::nearest,
     },
     drill::Assertion,
     ids::DatabaseSlug,
@@ -141,7 +141,7 @@ fn database(section: &Section<'_>, folder: &Path, restorer: Option<&Setting<u32>
 }
 
 /// A URL as text, or where it is kept.
-fn url<'a>(
+pub(super) fn url<'a>(
     section: &Section<'a>,
     key: &str,
     value: &'a Spanned<DeValue<'a>>,
@@ -254,8 +254,10 @@ fn tier(section: &Section<'_>) -> Result<TierRule> {
 fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Result<DrillConfig> {
     config.schedule = section.parsed("schedule")?;
     config.select = section.parsed("select")?.unwrap_or(config.select);
+    config.thaw_within = section.parsed("thaw_within")?.unwrap_or(config.thaw_within);
+    config.runner = section.parsed("runner")?.unwrap_or(config.runner);
     if let Some(value) = section.value("scratch") {
-        config.scratch = scratch(section, value, folder)?;
+        config.scratch = super::scratch::read(section, value, folder)?;
     }
     if let Some(value) = section.value("checks") {
         let Some(list) = value.get_ref().as_array() else {
@@ -275,30 +277,6 @@ fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Resul
         config.checks = Setting::new(checks, section.source.origin(&value.span()));
     }
     Ok(config)
-}
-
-fn scratch<'a>(
-    section: &Section<'a>,
-    value: &'a Spanned<DeValue<'a>>,
-    folder: &Path,
-) -> Result<Setting<ScratchSetting>> {
-    let origin = section.source.origin(&value.span());
-    if let Some(text) = value.get_ref().as_str() {
-        if text == "local" {
-            return Ok(Setting::new(ScratchSetting::Local, origin));
-        }
-        return Err(section
-            .wrong("scratch", value, format!("'{text}' is not a scratch target"))
-            .with_hint("write \"local\" or { server = { env = \"SCRATCH_URL\" } }"));
-    }
-    let Some(inner) = section.section("scratch", keys::SCRATCH)? else {
-        return Err(section.wrong("scratch", value, "expected \"local\" or a table"));
-    };
-    let Some(server) = inner.value("server") else {
-        return Err(section.wrong("scratch", value, "names no server"));
-    };
-    let url = url(&inner, "server", server, folder)?;
-    Ok(Setting::new(ScratchSetting::Server(url.value), origin))
 }
 
 /// The slug that a URL's database has when nobody names it otherwise.

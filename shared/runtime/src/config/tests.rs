@@ -177,6 +177,23 @@ fn wrong_values_are_refused_with_their_line() {
         ("[databases.a.retention]\nweekly = { storage_class = 'GLACER' }\n", "storage_class"),
         ("[databases.a.drill]\nselect = 'newest'\n", "databases.a.drill.select"),
         ("[databases.a.drill]\nscratch = 'remote'\n", "not a scratch target"),
+        ("[databases.a.drill]\nscratch = { rds = { } }\n", "class: is missing"),
+        ("[databases.a.drill]\nscratch = { rds = { class = 't4g.medium' } }\n", "not a class of instances"),
+        ("[databases.a.drill]\nscratch = { rds = { class = 'db.x', storage_gb = 5 } }\n", "from 20 to 65536"),
+        ("[databases.a.drill]\nscratch = { rds = { class = 'db.x', engine_version = 'new' } }\n", "is not a version"),
+        (
+            "[databases.a.drill]\nscratch = { rds = { class = 'db.x', ttl = '1h' } }\n",
+            "available_within: must be shorter",
+        ),
+        (
+            "[databases.a.drill]\nscratch = { rds = { class = 'db.x', security_groups = ['default'] } }\n",
+            "a list of ids",
+        ),
+        (
+            "[databases.a.drill]\nscratch = { server = { env = 'X' }, rds = { class = 'db.x' } }\n",
+            "both a server and rds",
+        ),
+        ("[databases.a.drill]\nrunner = 'ecs'\n", "none of lambda, fargate and auto"),
         ("[databases.latest]\n", "reserved word"),
         ("[databases.Orders]\n", "cannot name a database"),
         ("[store]\nurl = '/var/backups'\n", "store.url"),

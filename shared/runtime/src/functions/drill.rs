@@ -1,34 +1,54 @@
-//! `drill`: one drill per scheduled time.
+//! `drill`: one drill per scheduled time, in one go or step by step.
+
+mod ended;
+mod step;
 
 use std::sync::Arc;
 
-use lifeboat_core::{Result, drill::Selection, ports::RunContext};
+use lifeboat_core::{Error, ErrorKind, Result, drill::Selection, ports::RunContext};
 
 use crate::{
-    requests::{Answer, DrillAnswer, DrillRequest},
+    requests::{Answer, DrillAnswer, DrillReply, DrillRequest, DrillTrigger},
     runs::{self, DrillOptions},
     scheduled::Scheduled,
     setup::Setup,
     telling::tell,
 };
 
-/// `drill`: one drill, whatever its verdict: a failed drill is a result, and its report says why.
-pub async fn drill(setup: Arc<Setup>, request: DrillRequest, context: RunContext) -> Result<Answer<DrillAnswer>> {
+/// `drill`: a whole drill, one step of it, or the end of an execution that did not come to its end.
+pub async fn drill(setup: Arc<Setup>, trigger: DrillTrigger, context: RunContext) -> Result<DrillReply> {
+    match trigger {
+        DrillTrigger::Whole(request) => Box::pin(whole(&setup, request, &context)).await.map(DrillReply::Whole),
+        DrillTrigger::Step(step) => Box::pin(step::step(&setup, &step, &context)).await.map(DrillReply::State),
+        DrillTrigger::Ended(ended) => Box::pin(ended::ended(&setup, &ended, &context)).await.map(DrillReply::Ending),
+    }
+}
+
+fn trigger(request: &DrillRequest) -> String {
+    if request.scheduled_at.is_some() { "schedule" } else { "request" }.to_owned()
+}
+
+/// One drill, whatever its verdict: a failed drill is a result, and its report says why.
+async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Result<Answer<DrillAnswer>> {
     let work = Box::pin(async {
         let selected = setup.one(Some(&request.database), None)?;
+        if let Some(origin) = &request.origin {
+            let message = format!("a {origin} cannot be drilled in one go");
+            return Err(Error::new(ErrorKind::Usage, message).with_hint("start the state machine with this request"));
+        }
         let options = DrillOptions {
             select: request.select.as_deref().map(str::parse::<Selection>).transpose()?,
-            trigger: if request.scheduled_at.is_some() { "schedule" } else { "request" }.to_owned(),
+            trigger: trigger(&request),
             ..DrillOptions::default()
         };
         let work = Box::pin(async {
-            let told = runs::drill_untold(&setup, &selected, &options, &context).await?;
+            let told = runs::drill_untold(setup, &selected, &options, context).await?;
             Ok(told.map(|outcome| DrillAnswer::new(&outcome)))
         });
         let Some(at) = request.scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
         let control = setup.open_control().await?;
         let run = Scheduled { control: &*control, operation: "drill", database: &request.database, at, leased: false };
-        run.once(&context, work).await
+        run.once(context, work).await
     });
-    tell(&setup, &context, &request.database, runs::drill_failed, work).await
+    tell(setup, context, &request.database, runs::drill_failed, work).await
 }

@@ -2,10 +2,10 @@
 
 use lifeboat_core::{
     Result,
-    drill::{self, DrillOutcome, DrillPorts, Selection},
+    drill::{self, DrillOutcome, DrillPorts, Origin, Selection},
     events::{Body, DrillEnded, Failure, MOST_NAMED, brief},
     ports::RunContext,
-    report::Verdict,
+    report::{PhaseOutcome, Verdict},
 };
 
 use crate::{
@@ -18,7 +18,11 @@ use crate::{
 pub struct DrillOptions {
     /// Which backup.
     pub select: Option<Selection>,
-    /// `local` or the URL of a server.
+    /// Another origin than a backup.
+    pub origin: Option<Origin>,
+    /// Thaw the backup first, if need be, and wait for it.
+    pub thaw: bool,
+    /// `local`, `rds` or the URL of a server.
     pub scratch: Option<String>,
     /// Parallel sessions.
     pub jobs: Option<u32>,
@@ -49,7 +53,16 @@ pub(crate) async fn drill_untold(
     let config = &selected.config;
     let scratch = setup.scratch(selected, options.scratch.as_deref()).await?;
     let ports = DrillPorts { store: setup.open_store().await?, scratch };
-    let request = drill::DrillRequest {
+    let request = request(selected, options);
+    let outcome = drill::run(&ports, &request, context).await?;
+    let events = vec![ended(&outcome, config.rto.as_ref().map(|s| s.value.0))];
+    Ok(Told::new(outcome, events))
+}
+
+/// What a drill is asked for: the options, else what is configured.
+pub(crate) fn request(selected: &Selected, options: &DrillOptions) -> drill::DrillRequest {
+    let config = &selected.config;
+    drill::DrillRequest {
         database: selected.slug.clone(),
         selection: options.select.clone().unwrap_or_else(|| config.drill.select.value.clone()),
         checks: config.drill.checks.value.clone(),
@@ -58,10 +71,9 @@ pub(crate) async fn drill_untold(
         jobs: options.jobs.unwrap_or(config.jobs.value),
         trigger: options.trigger.clone(),
         operator: options.operator.clone(),
-    };
-    let outcome = drill::run(&ports, &request, context).await?;
-    let events = vec![ended(&outcome, config.rto.as_ref().map(|s| s.value.0))];
-    Ok(Told::new(outcome, events))
+        origin: options.origin.clone(),
+        thaw_within: options.thaw.then_some(config.drill.thaw_within.value.0),
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "objectives are far below 2^52 seconds")]
@@ -69,9 +81,11 @@ fn seconds(whole: u64) -> f64 {
     whole as f64
 }
 
-fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
+pub(crate) fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
     let report = &outcome.report;
+    let failed = report.phases.iter().find(|phase| phase.outcome == PhaseOutcome::Failed);
     let ended = DrillEnded {
+        phase: failed.map(|phase| phase.phase.clone()),
         drill_id: Some(report.drill_id.clone()),
         backup_id: Some(report.backup.backup_id.clone()),
         report: Some(format!("{}report.html", outcome.folder)),
@@ -89,6 +103,7 @@ pub(crate) fn failed(failure: Failure) -> Body {
         drill_id: None,
         backup_id: failure.backup_id.clone(),
         report: None,
+        phase: None,
         reasons: vec![failure.message.clone()],
         rto_seconds: None,
         rto_objective_seconds: None,

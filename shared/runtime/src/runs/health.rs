@@ -9,6 +9,7 @@ use lifeboat_core::{
     Result,
     config::{ScratchSetting, Span},
     digest,
+    drill::LeftInstances,
     events::{HealthFinding, Severity},
     health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, StoreProbe, Wanted},
     ids::DatabaseSlug,
@@ -97,6 +98,13 @@ async fn ports(setup: &Setup, selected: &Selected, probe: &Arc<StoreProbe>, cont
     if let ScratchSetting::Server(url) = &selected.config.drill.scratch.value {
         let server = setup.resolve(url).await;
         scratch.push(server.map(|server| Arc::new(LeftDatabases { server }) as Arc<dyn ScratchReaper>));
+    }
+    if let ScratchSetting::Rds(_) = &selected.config.drill.scratch.value {
+        let others = setup.config.databases.keys().filter(|other| **other != selected.slug).cloned().collect();
+        let reaper = setup.open_instances().await.map(|instances| {
+            Arc::new(LeftInstances { instances, database: selected.slug.clone(), others }) as Arc<dyn ScratchReaper>
+        });
+        scratch.push(reaper);
     }
     // Where nobody listens, nothing may be taken for told.
     let outbox = match setup.open_bus().await {

@@ -20,6 +20,7 @@ impl Action {
     pub(super) const WRITE: Self = Self { verb: "write", right: "s3:PutObject" };
     pub(super) const ABORT: Self = Self { verb: "abort the upload of", right: "s3:AbortMultipartUpload" };
     pub(super) const READ: Self = Self { verb: "read", right: "s3:GetObject" };
+    pub(super) const THAW: Self = Self { verb: "thaw", right: "s3:RestoreObject" };
     pub(super) const LIST: Self = Self { verb: "list", right: "s3:ListBucket" };
     pub(super) const LIST_UPLOADS: Self =
         Self { verb: "list unfinished uploads of", right: "s3:ListBucketMultipartUploads" };

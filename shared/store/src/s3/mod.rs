@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::RunId,
-    ports::{Listed, ObjectReader, Removal, Store, Stored, Swap, Upload},
+    ports::{Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload},
 };
 
 mod backoff;
@@ -19,6 +19,7 @@ mod client;
 mod failure;
 mod list;
 mod read;
+mod thaw;
 mod upload;
 
 use bucket::Bucket;
@@ -110,6 +111,14 @@ impl Store for S3Store {
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
         self.bucket.folders(prefix).await
+    }
+
+    async fn thaw(&self, key: &str, days: u32) -> Result<Thaw> {
+        self.bucket.thaw(&self.bucket.key_of(key)?, days).await
+    }
+
+    async fn is_readable(&self, key: &str) -> Result<bool> {
+        self.bucket.is_readable(&self.bucket.key_of(key)?).await
     }
 
     async fn set_tags(&self, key: &str, tags: &BTreeMap<String, String>) -> Result<()> {

@@ -7,6 +7,7 @@ mod folder;
 mod objects;
 mod proxy;
 mod swaps;
+mod thaws;
 mod uploads;
 
 /// Runs each check against each store.

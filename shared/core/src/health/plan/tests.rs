@@ -357,6 +357,7 @@ fn only_scratch_targets_past_their_time_are_overdue() {
         kind: "database".to_owned(),
         name: hours.to_string(),
         made_at: hours_ago(hours),
+        expires_at: None,
         in_use: None,
     };
     let left = [made(1), made(24), made(25)];

@@ -114,6 +114,10 @@ impl Target for Scripted {
         unreachable!()
     }
 
+    async fn invalid_indexes(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn sequences_behind(&self) -> Result<Vec<(String, i64, i64)>> {
         unreachable!()
     }

@@ -106,6 +106,7 @@ fn cases_of_control() -> Vec<Case> {
             kind: "database".to_owned(),
             name: "lifeboat_drill_1".to_owned(),
             made_at: hours_ago(30),
+            expires_at: None,
             in_use: in_use.map(str::to_owned),
         };
         ScratchSeen { place: "databases on h:1".to_owned(), left: Some(left), removed, trouble: None }

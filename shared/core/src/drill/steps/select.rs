@@ -1,0 +1,132 @@
+//! The first step: chooses the backup, once per scheduled time and once per execution.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{
+    data::DataPorts,
+    records::{self, Records},
+    state::{DrillState, RunsOn, Step},
+};
+use crate::{
+    ErrorKind, Result, catalog,
+    config::Runner,
+    drill::{DrillRequest, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
+    ids::DrillId,
+    lease::run_key,
+    ports::RunContext,
+    report::PhaseTiming,
+};
+
+/// An execution's name is no longer.
+const NAME_LIMIT: u64 = 4096;
+
+/// What the first step is asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The drill.
+    pub request: DrillRequest,
+    /// The time of the schedule, which makes it happen once.
+    pub scheduled_at: Option<Timestamp>,
+    /// The machine's execution.
+    pub execution: String,
+    /// What shall restore and compare.
+    pub runner: Runner,
+}
+
+/// Chooses; the first state. `None` where another execution has the drill of this time.
+pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<Option<DrillState>> {
+    let database = &asked.request.database;
+    let key = records::execution_key(database, &asked.execution);
+    if let Some(state) = records::read(&*ports.control, &key).await? {
+        return Ok(Some(state));
+    }
+    if !claimed(ports, asked, context).await? {
+        return Ok(None);
+    }
+    match chosen(ports, asked, &key, context).await {
+        Ok(state) => Ok(Some(state)),
+        Err(error) => {
+            // So that the next delivery tries again.
+            if let Some(at) = asked.scheduled_at
+                && let Err(again) = ports.control.delete(&run_key("drill", database, at)).await
+            {
+                tracing::warn!(error = %again, "the claim on the failed drill was not given back");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Whether this execution has the drill of this time.
+async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
+    let Some(at) = asked.scheduled_at else { return Ok(true) };
+    let key = run_key("drill", &asked.request.database, at);
+    let name = Bytes::from(asked.execution.clone());
+    match ports.control.put_new(&key, name.clone(), &context.run_id).await {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(ports.control.read(&key, NAME_LIMIT).await?.0 == name),
+        Err(e) => Err(e.context(format!("claim the drill of {} scheduled at {at}", asked.request.database))),
+    }
+}
+
+async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContext) -> Result<DrillState> {
+    let request = &asked.request;
+    let started_at = context.clock.now();
+    let mut part = Rehearsal::default();
+    let selecting = async {
+        let states = catalog::list(&*ports.store, Some(&request.database)).await?;
+        let (chosen, passed_over) = choose_readable(&ports.store, request, &states, context).await?;
+        let backup = catalog::open(&*ports.store, &request.database, &chosen).await?;
+        let (classes, frozen) = thaw::classes(&*ports.store, &backup.state).await?;
+        // Of another origin, nothing of the backup is read but its manifest.
+        let readable = request.origin.is_some() || thaw::unreadable(&*ports.store, &frozen).await?.is_none();
+        let latest = chain::latest_report(&*ports.store, &request.database).await?;
+        let longest = latest.and_then(|report| {
+            let phases = report.phases.iter().filter(|p| ["restore", "compare"].contains(&p.phase.as_str()));
+            phases.map(|p| p.seconds).reduce(f64::max)
+        });
+        Ok((backup, passed_over, classes, readable, longest))
+    };
+    let (backup, passed_over, classes, thawed, longest) = part.phase("select", false, None, context, selecting).await?;
+    part.deviations = passed_over;
+    part.storage_class = Some(classes.join(", "));
+    if thawed {
+        part.phases.push(PhaseTiming::skipped("thaw", "every object of the backup can be read at once"));
+    }
+    let source = &backup.manifest.source;
+    let state = DrillState {
+        drill_id: DrillId::new(started_at, context.entropy.next()),
+        database: request.database.clone(),
+        backup_id: backup.manifest.backup_id.clone(),
+        execution: asked.execution.clone(),
+        already: false,
+        thawed,
+        available: false,
+        gone: false,
+        runner: RunsOn::of(asked.runner, longest),
+        // It has not been asked for yet.
+        wait_seconds: 1,
+        verdict: None,
+        started_at,
+        trigger: request.trigger.clone(),
+        selection: request.selection.to_string(),
+        needs: Needs { major: source.server_version_num / 10_000, raw_bytes: backup.manifest.totals.raw_bytes },
+        origin: request.origin.clone(),
+        thawing_since: None,
+        provisioning_since: None,
+        removing_since: None,
+        instance_id: None,
+        address: None,
+        error: None,
+        failed_in: None,
+    };
+    let records = Records::of(&*ports.control, &state);
+    records.begin(Step::Select, context).await?;
+    records.done(Step::Select, &part, context).await?;
+    if records::write(&*ports.control, key, &state, context).await? {
+        return Ok(state);
+    }
+    // Another delivery was faster: its drill is the one.
+    Ok(records::read(&*ports.control, key).await?.unwrap_or(state))
+}
