@@ -1,6 +1,7 @@
 //! The functions as AWS runs them: behind Lambda's runtime API, invoked with the events in `events/`.
 
 mod drill;
+mod drill_steps;
 mod dump;
 mod emulator;
 mod health;
