@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod alerts;
+mod deploy;
 mod health;
 pub mod keys;
 mod maintenance;
@@ -23,6 +24,7 @@ mod secret;
 mod units;
 
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelTo, DigestDay, DigestEvery, EscalateAfter, ParseWordError};
+pub use deploy::{Architecture, DeployConfig, LOG_RETENTION_DAYS, ObjectLock, Replica, Vpc};
 pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
 pub use maintenance::MaintenanceConfig;
 pub use retention::DEFAULT_PRESET;
@@ -216,6 +218,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// Whom alerts reach.
     pub alerts: AlertsConfig,
+    /// How Lifeboat is deployed.
+    pub deploy: DeployConfig,
     /// The databases.
     pub databases: BTreeMap<DatabaseSlug, DatabaseConfig>,
 }
@@ -318,9 +322,11 @@ impl Config {
         rows.maybe("events.bus", self.bus.as_ref());
         self.health.in_force("health", &mut rows);
         self.alerts.in_force(&mut rows);
+        self.deploy.in_force(&mut rows);
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);
         }
+        self.alarms_in_force(&mut rows);
         rows.0
     }
 }

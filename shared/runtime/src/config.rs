@@ -1,6 +1,9 @@
 //! Puts the configuration in force together: flags beat the environment, the environment beats the file.
 
 mod alerts;
+mod deploy;
+#[cfg(test)]
+mod deploy_tests;
 mod file;
 mod health;
 mod maintenance;
@@ -14,7 +17,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    config::{AlertsConfig, Config, HealthConfig, Origin, Setting, default_codec},
+    config::{AlertsConfig, Config, DeployConfig, HealthConfig, Origin, Setting, default_codec},
 };
 use lifeboat_store::Location;
 
@@ -67,6 +70,7 @@ pub(crate) fn nothing() -> Config {
         bus: None,
         health: HealthConfig::default(),
         alerts: AlertsConfig::default(),
+        deploy: DeployConfig::default(),
         databases: BTreeMap::new(),
     }
 }

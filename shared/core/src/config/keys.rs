@@ -14,7 +14,18 @@ pub struct Section {
 /// The top of the file.
 pub const TOP: Section = Section {
     path: "",
-    keys: &["store", "control_store", "client_tools", "restorer", "tls", "events", "health", "alerts", "databases"],
+    keys: &[
+        "store",
+        "control_store",
+        "client_tools",
+        "restorer",
+        "tls",
+        "events",
+        "health",
+        "alerts",
+        "deploy",
+        "databases",
+    ],
 };
 /// `[store]`
 pub const STORE: Section = Section { path: "store", keys: &["url", "region", "endpoint"] };
@@ -50,6 +61,34 @@ pub const CHANNEL: Section = Section {
 pub const WEBHOOK: Section = Section { path: "alerts.channels.<name>.webhook", keys: &["url", "routing_key"] };
 /// `email = { … }`
 pub const EMAIL: Section = Section { path: "alerts.channels.<name>.email", keys: &["from", "to", "smtp", "ses"] };
+/// `[deploy]`
+pub const DEPLOY: Section = Section {
+    path: "deploy",
+    keys: &[
+        "name",
+        "region",
+        "account",
+        "architecture",
+        "object_lock",
+        "vpc",
+        "vpc_endpoints",
+        "replica",
+        "fargate_image",
+        "log_retention_days",
+        "reserved_concurrency",
+        "emails",
+        "fleet_from",
+        "fleet_concurrency",
+        "verify_schedule",
+        "retention_schedule",
+        "health_schedule",
+    ],
+};
+/// `vpc = { … }`
+pub const VPC: Section =
+    Section { path: "deploy.vpc", keys: &["id", "subnets", "security_groups", "availability_zones", "route_tables"] };
+/// `replica = { … }`
+pub const REPLICA: Section = Section { path: "deploy.replica", keys: &["region", "bucket", "account", "kms_key"] };
 /// `[databases.orders]`
 pub const DATABASE: Section = Section {
     path: "databases.<name>",
@@ -135,7 +174,7 @@ pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret",
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 21] = [
+pub const SECTIONS: [Section; 24] = [
     TOP,
     STORE,
     CONTROL_STORE,
@@ -146,6 +185,9 @@ pub const SECTIONS: [Section; 21] = [
     CHANNEL,
     WEBHOOK,
     EMAIL,
+    DEPLOY,
+    VPC,
+    REPLICA,
     DATABASE,
     RETENTION,
     TIER,

@@ -32,6 +32,11 @@ const FIELDS: [Field; 6] = [
 ];
 
 impl Schedule {
+    /// A schedule of our own that need not be checked.
+    pub(super) fn unchecked(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text, as a rule takes it.
     pub fn as_str(&self) -> &str {
         &self.0

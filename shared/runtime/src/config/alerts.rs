@@ -121,7 +121,7 @@ fn email(section: &Section<'_>, folder: &Path) -> Result<ChannelTo> {
     Ok(ChannelTo::Email { from, to, smtp })
 }
 
-fn flag(section: &Section<'_>, key: &str) -> Result<Option<Setting<bool>>> {
+pub(super) fn flag(section: &Section<'_>, key: &str) -> Result<Option<Setting<bool>>> {
     let Some(value) = section.value(key) else { return Ok(None) };
     match value.get_ref().as_bool() {
         Some(flag) => Ok(Some(Setting::new(flag, section.source.origin(&value.span())))),
@@ -129,7 +129,7 @@ fn flag(section: &Section<'_>, key: &str) -> Result<Option<Setting<bool>>> {
     }
 }
 
-fn texts(section: &Section<'_>, key: &str) -> Result<Option<Setting<Vec<String>>>> {
+pub(super) fn texts(section: &Section<'_>, key: &str) -> Result<Option<Setting<Vec<String>>>> {
     let Some(value) = section.value(key) else { return Ok(None) };
     let wrong = || section.wrong(key, value, "expected a list of texts, such as [\"Ann, +49 30 1234\"]");
     let list = value.get_ref().as_array().ok_or_else(wrong)?;

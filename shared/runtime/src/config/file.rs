@@ -54,6 +54,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
         config.bus = events.text("bus")?;
     }
     config.alerts = super::alerts::alerts(&top, &folder)?;
+    config.deploy = super::deploy::read(&top)?;
     config.client_tools = top.text("client_tools")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
     if let Some(section) = top.section("health", keys::HEALTH_OF_ALL)? {
         config.health = health::read(&section, config.health)?;
