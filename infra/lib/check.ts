@@ -1,0 +1,57 @@
+//! What the configuration may say for a laptop, but not for functions: found before anything is deployed.
+import { DatabaseSettings, SecretSetting, Settings, UrlSetting, databases, scratchKind } from './settings';
+
+/** Everything that would not work once deployed, each with the way out. `environment`: variables that functions are given besides. */
+export function problems(settings: Settings, environment: { [name: string]: string }): string[] {
+  const found: string[] = [];
+  const place = (key: string, where: UrlSetting | SecretSetting | null | undefined): void => {
+    if (where === null || where === undefined || typeof where === 'string') return;
+    if (where.env !== undefined && environment[where.env] === undefined) {
+      found.push(`${key} names the environment variable ${where.env}, which functions do not have: write { secret = "NAME" }`);
+    }
+    if (where.file !== undefined) {
+      found.push(`${key} names the file ${where.file}, which functions do not have: write { secret = "NAME" }`);
+    }
+  };
+  const all = databases(settings);
+  if (all.length === 0) found.push('no database is configured: write [databases.NAME]');
+  for (const [slug, database] of all) {
+    const path = `databases.${slug}`;
+    if (database.url === null && scheduled(database)) found.push(`${path}.url is missing: ${path} has a schedule`);
+    place(`${path}.url`, database.url);
+    if (typeof database.drill.scratch === 'object') place(`${path}.drill.scratch.server`, database.drill.scratch.server);
+    if (database.drill.schedule !== null && scratchKind(database) === 'local') {
+      found.push(
+        `${path}.drill.schedule asks for drills, but a function has no PostgreSQL to drill in: ` +
+          'write scratch = { rds = { … } } or { server = … }, or take the schedule out',
+      );
+    }
+  }
+  for (const [slug, { drill }] of all) {
+    if ((drill.runner ?? 'lambda') !== 'lambda' && settings.deploy.fargate_image === null) {
+      found.push(`databases.${slug}.drill.runner is ${drill.runner}: write deploy.fargate_image, the image of the Dockerfile in ECR`);
+    }
+  }
+  for (const [name, channel] of Object.entries(settings.alerts.channels ?? {})) {
+    const path = `alerts.channels.${name}`;
+    place(`${path}.slack`, channel.slack);
+    place(`${path}.webhook.url`, channel.webhook?.url);
+    place(`${path}.webhook.routing_key`, channel.webhook?.routing_key);
+    place(`${path}.email.smtp`, channel.email?.smtp);
+  }
+  const store = settings.store.url;
+  if (store !== null && !store.startsWith('s3://')) {
+    found.push(`store.url is ${store}: functions store in S3; write s3://BUCKET/PREFIX, or leave it out for a bucket of Lifeboat's own`);
+  }
+  return found;
+}
+
+function scheduled(database: DatabaseSettings): boolean {
+  return [database.schedule, database.drill.schedule, database.maintenance.schedule].some((schedule) => schedule !== null);
+}
+
+/** Refuses what would not work. */
+export function check(settings: Settings, environment: { [name: string]: string }): void {
+  const found = problems(settings, environment);
+  if (found.length > 0) throw new Error(`this cannot be deployed:\n  - ${found.join('\n  - ')}`);
+}
