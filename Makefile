@@ -10,12 +10,13 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO_TARGET_DIR ?= target
 DEMO_OPTIONS = $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)") $(if $(STORE),--store "$(STORE)")
-SHELL_SCRIPTS = .ci/run image/entrypoint.sh tests/stack/setup tests/stack/layer tests/stack/check-advisories
+SHELL_SCRIPTS = .ci/run image/entrypoint.sh infra/accept-aws infra/build-functions tests/stack/setup tests/stack/layer tests/stack/check-advisories
 
-.PHONY: help setup demo test lint format bench cold-start soak browser functions up down status invoke layer clean
+.PHONY: help setup demo test lint format bench cold-start soak browser functions up down status invoke layer infra-test \
+	functions-release synth deploy accept-aws clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything that tests and linters need, under .tools/
 	@tests/stack/setup all
@@ -26,7 +27,7 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 # All of the workspace in one go: built crate by crate, dependencies whose features differ would be compiled anew.
-test: ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
+test: infra-test ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
 	cargo build --workspace --all-targets
@@ -93,6 +94,32 @@ invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=night
 	@$(if $(FN),,echo "which function? make invoke FN=… CASE=…, with FN one of: $$(ls --ignore=schema events | tr '\n' ' ')" >&2; exit 2)
 	@cargo build --quiet --workspace --bins
 	@$(CARGO_TARGET_DIR)/debug/stack invoke $(FN) $(CASE)
+
+infra-test: ## Check the CDK app: types, tests, every role's rights, cdk-nag, cfn-lint and checkov
+	@tests/stack/setup compiler infra
+	cargo build -p lifeboat-cli
+	cd infra && npx tsc && npx vitest run
+
+synth functions-release deploy accept-aws: export LIFEBOAT_CONFIG := $(abspath $(or $(LIFEBOAT_CONFIG),lifeboat.toml))
+CDK = cd infra && npx cdk
+
+synth: ## Write the CloudFormation templates of lifeboat.toml to infra/cdk.out; no account is asked [LIFEBOAT_CONFIG=…]
+	@tests/stack/setup compiler infra
+	cargo build --quiet -p lifeboat-cli
+	$(CDK) synth --quiet
+
+functions-release: ## Build the functions as they are deployed, into target/lambda
+	@tests/stack/setup compiler cargo-lambda
+	cargo build --quiet -p lifeboat-cli
+	infra/build-functions "$$($(CARGO_TARGET_DIR)/debug/lifeboat config check | awk '$$1 == "deploy.architecture" { print $$2 }')"
+
+deploy: functions-release layer ## Deploy lifeboat.toml to the AWS account of your credentials: docs/DEPLOY.md
+	@tests/stack/setup infra
+	$(CDK) deploy --all --context lifeboat:complete=true
+
+accept-aws: ## Deploy, back up, verify and drill in a real account; costs money [DATABASE=orders ACCOUNT=123456789012]
+	cargo build --quiet -p lifeboat-cli
+	LIFEBOAT_PROGRAM=$(abspath $(CARGO_TARGET_DIR))/debug/lifeboat infra/accept-aws "$(DATABASE)" "$(ACCOUNT)"
 
 layer: ## Make the Lambda layers with PostgreSQL's client tools, under target/layer
 	@tests/stack/layer

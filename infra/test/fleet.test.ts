@@ -1,0 +1,99 @@
+//! A thousand databases: what AWS limits, and that none is forgotten.
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Synthesised, Template, fleet, ofType, resolve, synthesise } from './harness';
+
+const SIZE = 1000;
+
+let whole: Synthesised;
+let template: Template;
+
+beforeAll(() => {
+  whole = synthesise(fleet(SIZE));
+  template = whole.templates.Lifeboat!;
+});
+
+/** The definition of a machine. */
+function definition(operation: string): any {
+  const found = ofType(template, 'AWS::StepFunctions::StateMachine').find(([, m]) => m.Properties.StateMachineName === `lifeboat-fleet-${operation}`)!;
+  return JSON.parse(resolve(template, found[1].Properties.DefinitionString));
+}
+
+function rulesOf(operation: string): any[] {
+  return ofType(template, 'AWS::Events::Rule')
+    .map(([, rule]) => rule.Properties)
+    .filter((rule) => rule.Name.startsWith(`lifeboat.fleet-${operation}-`));
+}
+
+describe('a fleet of 1,000 databases', () => {
+  it('fits into what CloudFormation takes: 500 resources, a megabyte', () => {
+    for (const [stack, found] of Object.entries(whole.templates)) {
+      expect(Object.keys(found.Resources).length, stack).toBeLessThan(300);
+      expect(JSON.stringify(found).length, stack).toBeLessThan(700_000);
+    }
+  });
+
+  it('fits into what Step Functions takes for a definition, and IAM for a role', () => {
+    for (const [id, { Properties }] of ofType(template, 'AWS::StepFunctions::StateMachine')) {
+      expect(JSON.stringify(resolve(template, Properties.DefinitionString)).length, id).toBeLessThan(1_000_000);
+    }
+    for (const [id] of ofType(template, 'AWS::IAM::Role')) {
+      const policies = ofType(template, 'AWS::IAM::Policy').filter(([, p]) => p.Properties.Roles.some((r: any) => r.Ref === id));
+      const size = policies.map(([, p]) => JSON.stringify(resolve(template, p.Properties.PolicyDocument)).length).reduce((a, b) => a + b, 0);
+      expect(size, id).toBeLessThan(10_240);
+    }
+  });
+
+  it('fits on a bus: 300 rules at most, and an operation has few', () => {
+    expect(ofType(template, 'AWS::Events::Rule').length).toBeLessThan(50);
+  });
+
+  it('is dumped, verified, kept, drilled and looked after without a gap: every database once per operation', () => {
+    const all = Array.from({ length: SIZE }, (_, index) => `shop-${String(index).padStart(4, '0')}`);
+    for (const operation of ['dump', 'verify', 'retention', 'drill', 'health']) {
+      const states = definition(operation).States;
+      const listed = Object.values(states).flatMap((state: any) => (state.Type === 'Pass' ? state.Result : []));
+      expect(listed.sort(), operation).toEqual(all);
+      // Each group is started by a rule of its own, with the group's schedule.
+      const groups = states['Which group?'].Choices.map((choice: any) => choice.StringEquals);
+      const started = rulesOf(operation).map((rule) => JSON.parse(rule.Targets[0].InputTransformer.InputTemplate.replace('<time>', '"t"')));
+      expect(started.map((request) => request.group).sort(), operation).toEqual(groups.sort());
+      for (const request of started) expect(request.scheduled_at, operation).toBe('t');
+    }
+  });
+
+  it('works on a limited number at once, and one failure stops no other', () => {
+    for (const operation of ['dump', 'drill', 'health']) {
+      const maps = Object.values(definition(operation).States).filter((state: any) => state.Type === 'Map') as any[];
+      expect(maps.length, operation).toBeGreaterThan(0);
+      for (const map of maps) {
+        expect([map.MaxConcurrency, map.ToleratedFailurePercentage, map.ItemProcessor.ProcessorConfig.Mode]).toEqual([20, 99.9, 'DISTRIBUTED']);
+      }
+    }
+  });
+
+  it('asks for each what a rule of its own would', () => {
+    const run = (operation: string): any => (Object.values(definition(operation).States).find((s: any) => s.Type === 'Map') as any).ItemProcessor.States.Run;
+    const each = { 'database.$': '$.database', 'scheduled_at.$': '$.scheduled_at' };
+    expect(run('dump').Parameters.Payload).toEqual(each);
+    expect(run('verify').Parameters.Payload).toEqual({ backup: 'older', ...each });
+    expect(run('retention').Parameters.Payload).toEqual({ dry_run: false, ...each });
+    expect(run('drill').Parameters.Input).toEqual({ select: 'rotate', ...each });
+    expect(run('drill').Parameters.StateMachineArn).toMatch(/:stateMachine:lifeboat-drill$/);
+  });
+
+  it('is watched by alarms that count: a database of which nobody knows makes the number too small', () => {
+    const alarms = ofType(template, 'AWS::CloudWatch::Alarm').map(([, a]) => a.Properties);
+    const counting = alarms.filter((a) => JSON.stringify(a.Metrics ?? []).includes('COUNT('));
+    expect(counting.map((a) => [a.AlarmName, a.Threshold, a.ComparisonOperator, a.TreatMissingData]).sort()).toEqual([
+      ['lifeboat-fleet-backups-known', SIZE, 'LessThanThreshold', 'breaching'],
+      ['lifeboat-fleet-drills-known', SIZE, 'LessThanThreshold', 'breaching'],
+    ]);
+    expect(alarms.map((a) => a.AlarmName)).toEqual(expect.arrayContaining(['lifeboat-heartbeat', 'lifeboat-fleet-critical', 'lifeboat-fleet-backup-age']));
+  });
+
+  it('may read the secrets of one folder, and no others', () => {
+    const policy = Object.values(template.Resources).filter((r) => r.Type === 'AWS::IAM::Policy').map((r) => resolve(template, r.Properties.PolicyDocument));
+    const secrets = policy.flatMap((p: any) => p.Statement.filter((s: any) => [s.Action].flat().includes('secretsmanager:GetSecretValue')).flatMap((s: any) => s.Resource));
+    expect([...new Set(secrets)].filter((arn) => !String(arn).includes('rds!db')).map((arn) => String(arn).split(':secret:')[1])).toEqual(['lifeboat/*']);
+  });
+});

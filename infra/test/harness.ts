@@ -1,0 +1,138 @@
+//! Templates of a configuration, synthesised in this process: no account, no Docker, nothing built.
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import * as cdk from 'aws-cdk-lib';
+import { build } from '../lib/app';
+import { NEEDS } from '../lib/catalog';
+import { CodeOptions } from '../lib/code';
+import { Settings, readSettings } from '../lib/settings';
+
+const folders: string[] = [];
+process.on('exit', () => folders.forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+
+/** A folder that is gone when this process ends. */
+function temporaryFolder(): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lifeboat-infra-'));
+  folders.push(folder);
+  return folder;
+}
+
+export interface Resource {
+  Type: string;
+  Properties: { [key: string]: any };
+  [key: string]: any;
+}
+
+export interface Template {
+  Resources: { [id: string]: Resource };
+  Outputs?: { [id: string]: any };
+}
+
+export interface Synthesised {
+  settings: Settings;
+  /** By the stack's name. */
+  templates: { [stack: string]: Template };
+  /** Warnings and errors that the synthesis left. */
+  messages: string[];
+  folder: string;
+  /** Stacks that refuse to be deleted. */
+  protectedStacks: string[];
+}
+
+/** All that there will be. */
+const PROGRAMS = [...new Set(Object.values(NEEDS).map((needs) => needs.program))];
+
+const CONFIGURATIONS = path.join(__dirname, 'configurations');
+
+/** The settings of one of the configurations beside this file, or of a text. */
+export function settingsOf(configuration: string): Settings {
+  if (!configuration.includes('\n')) return onRds(readSettings(path.join(CONFIGURATIONS, `${configuration}.toml`)));
+  const folder = temporaryFolder();
+  const file = path.join(folder, 'lifeboat.toml');
+  fs.writeFileSync(file, configuration);
+  return onRds(readSettings(file));
+}
+
+/** Drills for which no other target is written restore into an instance of RDS. */
+function onRds(settings: Settings): Settings {
+  for (const { drill } of Object.values(settings.databases)) {
+    if (drill.schedule !== null && drill.scratch === 'local') drill.scratch = { rds: { class: 'db.t4g.medium' } };
+  }
+  return settings;
+}
+
+/** So many databases, as a program would write them. */
+export function fleet(size: number): Settings {
+  const one = (index: number): string => {
+    const name = `shop-${String(index).padStart(4, '0')}`;
+    const drill = `[databases.${name}.drill]\nschedule = "cron(0 4 ? * ${(index % 7) + 1}#1 *)"\n`;
+    return `[databases.${name}]\nurl = { secret = "lifeboat/${name}" }\nschedule = "cron(0 ${index % 3} * * ? *)"\nrpo = "26h"\n${drill}`;
+  };
+  return settingsOf(`[store]\nurl = "s3://acme-fleet"\n${Array.from({ length: size }, (_, index) => one(index)).join('')}`);
+}
+
+/** What is synthesised, as `cdk synth` would. */
+export function synthesise(settings: Settings, context: { [key: string]: unknown } = {}, before: (app: cdk.App) => void = () => {}, code: Partial<CodeOptions> = {}): Synthesised {
+  const { context: flags } = JSON.parse(fs.readFileSync(path.join(__dirname, '..', 'cdk.json'), 'utf8')) as { context: object };
+  const folder = temporaryFolder();
+  const app = new cdk.App({ outdir: folder, context: { ...flags, ...context }, analyticsReporting: false });
+  // Of no machine: what was built here must not change what is tested.
+  build(app, settings, { functions: path.join(folder, 'none'), layer: path.join(folder, 'none.zip'), complete: false, programs: PROGRAMS, ...code });
+  before(app);
+  const assembly = app.synth();
+  const templates = Object.fromEntries(assembly.stacks.map((stack) => [stack.stackName, stack.template as Template]));
+  const messages = assembly.stacks.flatMap((stack) => stack.messages.map((message) => `${message.level}: ${String(message.entry.data)}`));
+  const protectedStacks = assembly.stacks.filter((stack) => stack.terminationProtection).map((stack) => stack.stackName).sort();
+  return { settings, templates, messages, folder, protectedStacks };
+}
+
+/** Resources of a type. */
+export function ofType(template: Template, type: string): [string, Resource][] {
+  return Object.entries(template.Resources).filter(([, resource]) => resource.Type === type);
+}
+
+/** The one resource of a type that has this property. */
+export function one(template: Template, type: string, property: string, value: unknown): Resource {
+  const found = ofType(template, type).filter(([, resource]) => JSON.stringify(resource.Properties[property]) === JSON.stringify(value));
+  if (found.length !== 1) throw new Error(`${found.length} resources of type ${type} have ${property} = ${JSON.stringify(value)}`);
+  return found[0]![1];
+}
+
+const PSEUDO: { [name: string]: string } = {
+  'AWS::Partition': 'aws',
+  'AWS::Region': 'eu-central-1',
+  'AWS::AccountId': '123456789012',
+  'AWS::URLSuffix': 'amazonaws.com',
+};
+
+/** A value as it will be: references become `<Id>` or `<Id.Attribute>`, ARNs by name where the resource has a name. */
+export function resolve(template: Template, value: any): any {
+  if (Array.isArray(value)) return value.map((item) => resolve(template, item));
+  if (typeof value !== 'object' || value === null) return value;
+  const [key] = Object.keys(value);
+  if (Object.keys(value).length === 1 && key !== undefined) {
+    const inner = value[key];
+    if (key === 'Ref') return PSEUDO[inner] ?? named(template, inner, 'Ref') ?? `<${inner}>`;
+    if (key === 'Fn::GetAtt') return named(template, inner[0], inner[1]) ?? `<${inner.join('.')}>`;
+    if (key === 'Fn::ImportValue') return `<${String(resolve(template, inner)).replace(/.*GetAtt/, '')}>`;
+    if (key === 'Fn::Join') return resolve(template, inner[1]).join(inner[0]);
+    if (key === 'Fn::Select' || key === 'Fn::GetAZs') return `<${key}>`;
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, resolve(template, item)]));
+}
+
+function named(template: Template, id: string, attribute: string): string | undefined {
+  const resource = template.Resources[id];
+  if (resource === undefined) return undefined;
+  const arn = (service: string, name: string): string => `arn:aws:${service}:eu-central-1:123456789012:${name}`;
+  const { Type: type, Properties: p } = resource;
+  if (type === 'AWS::SQS::Queue' && attribute === 'Arn') return arn('sqs', resolve(template, p.QueueName));
+  if (type === 'AWS::SNS::Topic' && attribute === 'Ref') return arn('sns', resolve(template, p.TopicName));
+  if (type === 'AWS::Lambda::Function') return attribute === 'Arn' ? arn('lambda', `function:${p.FunctionName}`) : p.FunctionName;
+  if (type === 'AWS::Events::EventBus') return attribute === 'Arn' ? arn('events', `event-bus/${p.Name}`) : p.Name;
+  if (type === 'AWS::StepFunctions::StateMachine' && attribute !== 'Name') return arn('states', `stateMachine:${p.StateMachineName}`);
+  if (type === 'AWS::Logs::LogGroup') return attribute === 'Arn' ? arn('logs', `log-group:${p.LogGroupName}:*`) : p.LogGroupName;
+  if (type === 'AWS::S3::Bucket') return attribute === 'Arn' ? `arn:aws:s3:::${resolve(template, p.BucketName)}` : resolve(template, p.BucketName);
+  return undefined;
+}
