@@ -45,7 +45,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::Alert(command) => alert::run(app, command).await,
         Command::Maintenance(arguments) => maintenance::run(app, arguments).await,
         Command::Config(Configuration::Check) => config::check(app),
-        Command::Demo(arguments) => demo::run(app, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(app, arguments)).await,
         // Needs no set-up and is done before.
         Command::Completions(_) => Err(Error::new(ErrorKind::Unexpected, "completions are printed earlier")),
     }

@@ -41,6 +41,11 @@ const PREFIX: &str = "lifeboat";
 /// The variable that names the deployment's state machine for drills.
 const STATE_MACHINE: &str = "LIFEBOAT_DRILL_STATE_MACHINE";
 
+/// Variables that name what a deployment has made for scratch instances to lie in: a subnet group and security groups, which
+/// commas divide.
+const SUBNET_GROUP: &str = "LIFEBOAT_DRILL_SUBNET_GROUP";
+const SECURITY_GROUPS: &str = "LIFEBOAT_DRILL_SECURITY_GROUPS";
+
 /// The configuration in force and the environment it came from.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -301,10 +306,11 @@ impl Setup {
         Arc::new(RdsDatabases::new(self.clone()))
     }
 
-    /// The instance that drills of a database make. `Config` where they restore elsewhere.
+    /// The instance that drills of a database make, in the deployment's network where the configuration names none. `Config`
+    /// where they restore elsewhere.
     pub fn rds_scratch(&self, selected: &Selected) -> Result<RdsScratch> {
         match &selected.config.drill.scratch.value {
-            ScratchSetting::Rds(rds) => Ok((**rds).clone()),
+            ScratchSetting::Rds(rds) => in_network(&self.environment, (**rds).clone()),
             other => Err(Error::new(
                 ErrorKind::Config,
                 format!("databases.{}.drill.scratch is {other}, not an instance of RDS", selected.slug),
@@ -340,5 +346,41 @@ impl Setup {
                 prefix: self.prefix()?,
             }),
         })
+    }
+}
+
+/// A scratch instance in the network that the deployment has made, where the configuration names none.
+fn in_network(environment: &Environment, mut scratch: RdsScratch) -> Result<RdsScratch> {
+    if scratch.subnet_group.is_none() {
+        scratch.subnet_group = environment.text(SUBNET_GROUP)?.filter(|name| !name.is_empty());
+    }
+    if scratch.security_groups.is_empty() {
+        let groups = environment.text(SECURITY_GROUPS)?.unwrap_or_default();
+        scratch.security_groups = groups.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    }
+    Ok(scratch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_instance_lies_where_it_was_configured_to_and_else_in_the_deployments_network() {
+        let deployed = Environment::of([(SUBNET_GROUP, "lifeboat-scratch"), (SECURITY_GROUPS, "sg-1,sg-2")]);
+        let there = in_network(&deployed, RdsScratch::of_class("db.t4g.medium")).unwrap();
+        assert_eq!(there.subnet_group.as_deref(), Some("lifeboat-scratch"));
+        assert_eq!(there.security_groups, ["sg-1", "sg-2"]);
+
+        let own = RdsScratch {
+            subnet_group: Some("isolated".to_owned()),
+            security_groups: vec!["sg-9".to_owned()],
+            ..RdsScratch::of_class("db.t4g.medium")
+        };
+        assert_eq!(in_network(&deployed, own.clone()).unwrap(), own);
+
+        let bare = Environment::of([(SUBNET_GROUP, ""), (SECURITY_GROUPS, "")]);
+        let nowhere = RdsScratch::of_class("db.t4g.medium");
+        assert_eq!(in_network(&bare, nowhere.clone()).unwrap(), nowhere);
     }
 }
