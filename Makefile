@@ -97,7 +97,7 @@ invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=night
 
 infra-test: ## Check the CDK app: types, tests, every role's rights, cdk-nag, cfn-lint and checkov
 	@tests/stack/setup compiler infra
-	cargo build -p lifeboat-cli
+	cargo build --workspace --bins
 	cd infra && npx tsc && npx vitest run
 
 synth functions-release deploy accept-aws: export LIFEBOAT_CONFIG := $(abspath $(or $(LIFEBOAT_CONFIG),lifeboat.toml))

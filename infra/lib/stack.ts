@@ -17,7 +17,7 @@ import { Observability } from './observability';
 import { Resources } from './rights';
 import { Schedules, Scheduled, Target, permitRules, schedules } from './schedules';
 import { Names, Settings, databases, isFleet, scratchKind } from './settings';
-import { machineArn, starter } from './state-machine';
+import { starter } from './state-machine';
 
 export interface LifeboatStackProps extends cdk.StackProps {
   settings: Settings;
@@ -66,7 +66,6 @@ export class LifeboatStack extends cdk.Stack {
 
     // By name: the machine calls the functions that are told of it.
     const drills = {
-      LIFEBOAT_DRILL_STATE_MACHINE: machineArn(this, names.of('drill')),
       LIFEBOAT_DRILL_SUBNET_GROUP: scratch?.subnetGroup ?? '',
       LIFEBOAT_DRILL_SECURITY_GROUPS: scratch?.instanceGroup ?? '',
     };

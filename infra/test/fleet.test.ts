@@ -1,14 +1,18 @@
 //! A thousand databases: what AWS limits, and that none is forgotten.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Synthesised, Template, fleet, ofType, resolve, synthesise } from './harness';
+import { turn } from './turn';
 
 const SIZE = 1000;
 
 let whole: Synthesised;
 let template: Template;
 
-beforeAll(() => {
-  whole = synthesise(fleet(SIZE));
+beforeAll(async () => {
+  const settings = fleet(SIZE);
+  await turn();
+  whole = synthesise(settings);
+  await turn();
   template = whole.templates.Lifeboat!;
 });
 

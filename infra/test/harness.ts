@@ -47,26 +47,18 @@ const CONFIGURATIONS = path.join(__dirname, 'configurations');
 
 /** The settings of one of the configurations beside this file, or of a text. */
 export function settingsOf(configuration: string): Settings {
-  if (!configuration.includes('\n')) return onRds(readSettings(path.join(CONFIGURATIONS, `${configuration}.toml`)));
+  if (!configuration.includes('\n')) return readSettings(path.join(CONFIGURATIONS, `${configuration}.toml`));
   const folder = temporaryFolder();
   const file = path.join(folder, 'lifeboat.toml');
   fs.writeFileSync(file, configuration);
-  return onRds(readSettings(file));
-}
-
-/** Drills for which no other target is written restore into an instance of RDS. */
-function onRds(settings: Settings): Settings {
-  for (const { drill } of Object.values(settings.databases)) {
-    if (drill.schedule !== null && drill.scratch === 'local') drill.scratch = { rds: { class: 'db.t4g.medium' } };
-  }
-  return settings;
+  return readSettings(file);
 }
 
 /** So many databases, as a program would write them. */
 export function fleet(size: number): Settings {
   const one = (index: number): string => {
     const name = `shop-${String(index).padStart(4, '0')}`;
-    const drill = `[databases.${name}.drill]\nschedule = "cron(0 4 ? * ${(index % 7) + 1}#1 *)"\n`;
+    const drill = `[databases.${name}.drill]\nschedule = "cron(0 4 ? * ${(index % 7) + 1}#1 *)"\nscratch = { rds = { class = "db.t4g.medium" } }\n`;
     return `[databases.${name}]\nurl = { secret = "lifeboat/${name}" }\nschedule = "cron(0 ${index % 3} * * ? *)"\nrpo = "26h"\n${drill}`;
   };
   return settingsOf(`[store]\nurl = "s3://acme-fleet"\n${Array.from({ length: size }, (_, index) => one(index)).join('')}`);

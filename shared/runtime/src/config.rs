@@ -38,7 +38,7 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 15] = [
+pub const VARIABLES: [(&str, &str); 17] = [
     ("LIFEBOAT_CONFIG", "the configuration file"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
@@ -50,6 +50,8 @@ pub const VARIABLES: [(&str, &str); 15] = [
     ("LIFEBOAT_LOG", "what is logged, such as debug"),
     ("LIFEBOAT_DEADLINE_MARGIN", "how long before its deadline a function stops"),
     ("LIFEBOAT_TIME_LIMIT", "how long a function has where its runtime names no deadline"),
+    ("LIFEBOAT_DRILL_SUBNET_GROUP", "scratch.rds.subnet_group, where a database has none"),
+    ("LIFEBOAT_DRILL_SECURITY_GROUPS", "scratch.rds.security_groups, where a database has none"),
     ("AWS_ENDPOINT_URL_S3", "store.endpoint"),
     ("AWS_ENDPOINT_URL", "store.endpoint, for all services"),
     ("PGPASSWORD", "the password where a URL has none"),

@@ -35,12 +35,6 @@ use crate::{
 /// The variable that names the one database of a call.
 const URL_OF_CALL: &str = "LIFEBOAT_DATABASE_URL";
 
-/// How everything is called that a deployment makes, unless it says otherwise.
-const PREFIX: &str = "lifeboat";
-
-/// The variable that names the deployment's state machine for drills.
-const STATE_MACHINE: &str = "LIFEBOAT_DRILL_STATE_MACHINE";
-
 /// Variables that name what a deployment has made for scratch instances to lie in: a subnet group and security groups, which
 /// commas divide.
 const SUBNET_GROUP: &str = "LIFEBOAT_DRILL_SUBNET_GROUP";
@@ -284,18 +278,6 @@ impl Setup {
         self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
-    /// How scratch instances are called, in the beginning: like the deployment, whose roles may make and remove no others.
-    pub(crate) fn prefix(&self) -> Result<String> {
-        let Some(machine) = self.environment.text(STATE_MACHINE)? else { return Ok(PREFIX.to_owned()) };
-        let name = machine.rsplit(':').next().and_then(|name| name.strip_suffix("-drill"));
-        name.filter(|name| !name.is_empty()).map(str::to_owned).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Config,
-                format!("{STATE_MACHINE}: {machine} is not the ARN of a state machine …-drill"),
-            )
-        })
-    }
-
     /// RDS, where drills have their scratch instances made.
     pub async fn open_instances(&self) -> Result<Arc<dyn Instances>> {
         Ok(Arc::new(RdsInstances::new(self.aws().await?)))
@@ -343,7 +325,7 @@ impl Setup {
                 instances: self.open_instances().await?,
                 databases: self.instance_databases(),
                 config: *config,
-                prefix: self.prefix()?,
+                prefix: self.config.deploy.name.value.clone(),
             }),
         })
     }

@@ -38,7 +38,7 @@ availability_zones = ["eu-central-1a", "eu-central-1b"]
 
 fn told(config: &Config, key: &str) -> (Value, String) {
     let row = config.in_force().into_iter().find(|row| row.key == key);
-    row.map(|row| (row.value, row.origin)).unwrap_or_else(|| panic!("{key} is not told"))
+    row.map_or_else(|| panic!("{key} is not told"), |row| (row.value, row.origin))
 }
 
 #[test]
