@@ -10,6 +10,7 @@ use crate::{cancel::Cancel, ids::RunId};
 mod bus;
 mod caretaker;
 mod instances;
+mod live;
 mod people;
 mod secrets;
 mod source;
@@ -21,6 +22,10 @@ pub use bus::EventBus;
 pub use caretaker::{CareEnd, CareSession, Caretaker, InvalidIndex};
 pub use instances::{
     Deletion, Instance, InstanceAddress, InstanceContent, InstanceDatabases, InstanceSnapshot, InstanceWish, Instances,
+};
+pub use live::{
+    Beside, DatabaseEntries, Exchange, Exchanged, Hooks, LiveDatabase, LiveFacts, MergeStatement, RescuedTable,
+    RowDifference, TableDifference,
 };
 pub use people::{Channel, Topic};
 pub use secrets::Secrets;

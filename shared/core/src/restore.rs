@@ -1,18 +1,29 @@
 //! Restore: a backup, or part of it, into a database; pre-data, rows, large objects, post-data, ANALYZE, comparison.
 
 mod again;
+pub mod beside;
 mod collisions;
 mod compare;
 mod data;
+mod hooked;
 mod plan;
+mod predict;
+mod rescue;
 mod run;
 mod selection;
 mod steps;
+mod swap;
 
 pub use compare::{TableComparison, compare_tables};
+pub use hooked::{NoHooks, hooked};
 pub use plan::{RestorePlan, plan};
+pub use predict::{Expected, predict};
+pub use rescue::{RescueOutcome, RescuePlan, RescuePorts, RescueRequest, plan_rescue, rescue};
 pub use run::{RestoreOutcome, RestorePorts, SafetyBackup, dry_run, read_toc, run};
 pub use selection::TableName;
+pub use swap::{
+    SwapBackOutcome, SwapOutcome, SwapPlan, SwapPorts, SwapRequest, plan_swap, plan_swap_back, swap, swap_back,
+};
 
 /// What of the archive is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -46,6 +57,8 @@ pub struct RestoreRequest {
     pub role: Option<String>,
     /// Restore into a target that is not empty.
     pub force: bool,
+    /// Leave out what acts on rows: foreign keys, triggers, rules, policies.
+    pub bare: bool,
     /// Leave the comparison with the manifest to the caller (a drill times it apart).
     pub no_compare: bool,
 }

@@ -7,6 +7,7 @@ mod credentials;
 mod failure;
 pub mod health;
 mod inventory;
+mod live;
 pub mod maintenance;
 pub mod quote;
 pub mod scratch;
@@ -18,5 +19,6 @@ pub mod wire;
 
 pub use connect::ConnectionTarget;
 pub use credentials::{CredentialSource, Credentials};
+pub use live::PgLive;
 pub use maintenance::PgCaretaker;
 pub use source::PgSource;

@@ -9,3 +9,7 @@ mod server;
 pub use left::LeftDatabases;
 pub use local::LocalScratch;
 pub use server::{ServerScratch, prepare};
+
+pub(crate) use database::create as create_database;
+pub(crate) use globals::statements;
+pub(crate) use server::drop_database;

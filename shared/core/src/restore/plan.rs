@@ -62,7 +62,10 @@ pub fn plan(
         )
         .with_hint("restore into a new database (createdb -T template0 …), or use --force, which backs it up first"));
     }
-    let selected = select(toc, &request.tables)?;
+    let mut selected = select(toc, &request.tables)?;
+    if request.bare {
+        leave_out_what_acts_on_rows(toc, &mut selected);
+    }
     let steps = steps(toc, &selected, request.part);
     let with_rows = request.part != Part::Schema;
     let tables: Vec<usize> = manifest
@@ -94,6 +97,17 @@ pub fn plan(
         stored_bytes,
         left_out: left_out(toc, &selected, request),
     })
+}
+
+/// What would act on rows that are read or written, with the remarks on it.
+fn leave_out_what_acts_on_rows(toc: &Toc, selected: &mut BTreeSet<i32>) {
+    const ACTING: [&[u8]; 5] = [b"FK CONSTRAINT", b"TRIGGER", b"RULE", b"POLICY", b"ROW SECURITY"];
+    let acting: BTreeSet<i32> =
+        toc.entries.iter().filter(|e| ACTING.contains(&e.desc.as_slice())).map(|e| e.dump_id).collect();
+    let remarks =
+        toc.entries.iter().filter(|e| e.desc == b"COMMENT" && e.dependencies.iter().any(|d| acting.contains(d)));
+    let left_out: BTreeSet<i32> = remarks.map(|e| e.dump_id).chain(acting.iter().copied()).collect();
+    selected.retain(|id| !left_out.contains(id));
 }
 
 struct Steps {
@@ -154,7 +168,7 @@ fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
 
 /// Foreign keys of the selected tables to tables that were not asked for.
 fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Vec<String> {
-    if request.tables.is_empty() || request.part == Part::Data {
+    if request.tables.is_empty() || request.bare || request.part == Part::Data {
         return Vec::new();
     }
     toc.entries

@@ -73,7 +73,7 @@ pub async fn read_toc(store: &dyn Store, manifest: &Manifest) -> Result<Toc> {
 }
 
 /// Every object must be there with its length, and small ones whole, before the target is touched.
-async fn check_presence(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+pub(super) async fn check_presence(store: &dyn Store, manifest: &Manifest) -> Result<()> {
     let folder = manifest.folder();
     let sizes: HashMap<String, u64> =
         store.list(&folder).await?.into_iter().map(|listed| (listed.key, listed.size)).collect();

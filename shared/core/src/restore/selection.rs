@@ -101,12 +101,15 @@ fn is_named(entry: &Entry, table: &TableName) -> bool {
         && table.schema.as_ref().is_none_or(|s| text(entry.namespace.as_ref()) == names::bytes(s))
 }
 
-/// The dump ids of the named tables, of what hangs on them, and of all that those need.
-pub(super) fn select(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
-    if tables.is_empty() {
-        return Ok(toc.entries.iter().map(|e| e.dump_id).collect());
-    }
-    let by_id: BTreeMap<i32, &Entry> = toc.entries.iter().map(|e| (e.dump_id, e)).collect();
+/// Schema and name of the named tables, as bytes.
+pub(super) fn named(toc: &Toc, tables: &[TableName]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let found = roots(toc, tables)?;
+    let entries = toc.entries.iter().filter(|e| found.contains(&e.dump_id));
+    Ok(entries.map(|e| (text(e.namespace.as_ref()).to_vec(), e.tag.clone())).collect())
+}
+
+/// The entries of the named tables.
+fn roots(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
     let mut roots = BTreeSet::new();
     for table in tables {
         let found: Vec<&Entry> = toc.entries.iter().filter(|e| is_named(e, table)).collect();
@@ -125,6 +128,16 @@ pub(super) fn select(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
             }
         };
     }
+    Ok(roots)
+}
+
+/// The dump ids of the named tables, of what hangs on them, and of all that those need.
+pub(super) fn select(toc: &Toc, tables: &[TableName]) -> Result<BTreeSet<i32>> {
+    if tables.is_empty() {
+        return Ok(toc.entries.iter().map(|e| e.dump_id).collect());
+    }
+    let by_id: BTreeMap<i32, &Entry> = toc.entries.iter().map(|e| (e.dump_id, e)).collect();
+    let mut roots = roots(toc, tables)?;
     // Partitions come along with their parents.
     loop {
         let before = roots.len();

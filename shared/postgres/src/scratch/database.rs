@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Creates it; where the server lacks the locale, with C instead, and says so.
-pub(super) async fn create(session: &Session, name: &str, source: &SourceFacts) -> Result<Vec<ToolMessage>> {
+pub(crate) async fn create(session: &Session, name: &str, source: &SourceFacts) -> Result<Vec<ToolMessage>> {
     let doing = format!("create the database {name}");
     let version = session.server_version_num().await?;
     let mut refused: Option<String> = None;

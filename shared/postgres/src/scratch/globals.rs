@@ -79,7 +79,7 @@ fn left_out(statement: &str) -> ToolMessage {
 }
 
 /// The SQL statements in a script, without semicolon, comments before them, and psql's own commands.
-fn statements(script: &str) -> Vec<&str> {
+pub(crate) fn statements(script: &str) -> Vec<&str> {
     let bytes = script.as_bytes();
     let mut found = Vec::new();
     let (mut at, mut start) = (0, None);

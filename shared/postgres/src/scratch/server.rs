@@ -157,6 +157,11 @@ pub(super) async fn drop_left(server: &ConnectionTarget, database: &str) -> Resu
     made.remove().await
 }
 
+/// Drops a database with the sessions in it, and subscriptions that would keep it; it is no error if it is not there.
+pub(crate) async fn drop_database(server: &ConnectionTarget, database: &str) -> Result<()> {
+    drop_left(server, database).await.map(drop)
+}
+
 /// Roles of the backup that the server lacks, without any right and without a login; we become a member of each, so that
 /// we can give them what they own in the backup. Roles that are there are not touched.
 async fn make_roles(session: &Session, globals: &[u8], user: &str, made: &mut Vec<String>) -> Result<Vec<ToolMessage>> {
