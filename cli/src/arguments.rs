@@ -1,15 +1,17 @@
 //! The command line: what may be asked, with examples for every command.
 
 mod maintenance;
+mod restore;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lifeboat_archive::codec::Codec;
-use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug, restore::TableName};
+use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug};
 
 pub(crate) use maintenance::Maintenance;
+pub(crate) use restore::Restore;
 
 /// What goes to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -178,57 +180,6 @@ pub(crate) struct Verify {
     /// Objects read at the same time [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  lifeboat restore latest --to postgres://ann@localhost/orders_copy
-  lifeboat restore orders/latest --to env:TARGET_URL --dry-run
-  lifeboat restore latest --to env:TARGET_URL --table public.users --table public.orders
-  lifeboat restore latest --to env:TARGET_URL --force      # takes a safety backup of the target first
-
-The target must exist and be empty: createdb -T template0 orders_copy")]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag that pg_restore users know")]
-pub(crate) struct Restore {
-    /// An id, `latest`, or either with a database in front
-    pub(crate) backup: BackupReference,
-    /// The database to restore into: its URL without a password, or env:NAME
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: String,
-    /// Only this table, with what it needs; may be repeated
-    #[arg(long = "table", value_name = "SCHEMA.TABLE")]
-    pub(crate) tables: Vec<TableName>,
-    /// Definitions only
-    #[arg(long, conflicts_with = "data_only")]
-    pub(crate) schema_only: bool,
-    /// Rows only, into tables that exist and are empty
-    #[arg(long, conflicts_with = "clean")]
-    pub(crate) data_only: bool,
-    /// Drop what is restored before creating it; fails where objects that are not restored depend on it, such as views
-    /// on a table. To restore beside, into a new database, is the safe way
-    #[arg(long)]
-    pub(crate) clean: bool,
-    /// Leave objects to the role that restores
-    #[arg(long)]
-    pub(crate) no_owner: bool,
-    /// Leave privileges out
-    #[arg(long)]
-    pub(crate) no_acl: bool,
-    /// SET ROLE before creating objects
-    #[arg(long, value_name = "ROLE")]
-    pub(crate) role: Option<String>,
-    /// Parallel sessions [default: 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) jobs: Option<u32>,
-    /// Print what would be done, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Restore into a target that is not empty, after a safety backup of it
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// With --force: without a safety backup
-    #[arg(long, requires = "force")]
-    pub(crate) no_safety_backup: bool,
 }
 
 #[derive(Debug, Args)]

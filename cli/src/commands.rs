@@ -33,7 +33,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::List(arguments) => list::run(app, arguments).await,
         Command::Show(arguments) => show::run(app, arguments).await,
         Command::Verify(arguments) => verify::run(app, arguments).await,
-        Command::Restore(arguments) => restore::run(app, arguments).await,
+        Command::Restore(arguments) => Box::pin(restore::run(app, arguments)).await,
         Command::Fetch(arguments) => fetch::run(app, arguments).await,
         Command::Drill(arguments) => drill::run(app, arguments).await,
         Command::Retention(command) => retention::run(app, command).await,

@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Every function that is deployed, where it has been built.
-pub const FUNCTIONS: [&str; 8] = ["dump", "verify", "retention", "drill", "health", "maintenance", "alert", "notify"];
+pub const FUNCTIONS: [&str; 9] =
+    ["dump", "verify", "retention", "drill", "restore", "health", "maintenance", "alert", "notify"];
 
 /// When each scheduled function runs, and with which request. The rules are made disabled.
 const SCHEDULES: [(&str, &str, &str); 8] = [

@@ -1,31 +1,23 @@
-//! `restore`: a backup, or part of it, into a database.
+//! `restore`: a backup, or part of it, into a database, beside live tables, or in the place of a live database.
+
+mod told;
 
 use std::sync::Arc;
 
 use lifeboat_core::{
-    ErrorKind, Result,
-    dump::{DumpPorts, DumpRequest},
+    Error, ErrorKind, Result,
     ids::DatabaseSlug,
-    manifest::Manifest,
-    report::words::{bytes, count, counted, duration},
-    restore::{self, Part, RestoreOutcome, RestorePlan, RestorePorts, RestoreRequest, SafetyBackup},
+    restore::{Part, RestorePlan, RestoreRequest, SwapPlan},
 };
-use lifeboat_postgres::ConnectionTarget;
-use lifeboat_runtime::requests::total;
+use lifeboat_runtime::runs::{Destination, How, PlannedRestore, RestoreOptions, prepare_restore, prepare_swap_back};
 
-use super::dump::per_second;
-use crate::{
-    answer::Answer,
-    app::App,
-    arguments::Restore,
-    table::{Align, facts, table},
-    text::Append,
-};
+use crate::{answer::Answer, app::App, arguments::Restore};
 
 pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
-    let connection = app.setup.connection_to(&arguments.to)?;
+    let Some(reference) = &arguments.backup else { return swap_back(app, arguments).await };
+    let to = arguments.to.as_deref().map(|url| app.setup.connection_to(url)).transpose()?;
     let store = app.store().await?;
-    let backup = app.find(&*store, &arguments.backup).await?;
+    let backup = app.find(&*store, reference).await?;
     if !backup.state.good {
         app.context.progress.note(&format!(
             "{} is {}, not verified or restored; rows are compared after the restore all the same",
@@ -34,33 +26,57 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
         ));
     }
     let manifest = Arc::new(backup.manifest);
-    let cancel = &app.context.cancel;
-    let target = cancel.race(app.setup.open_target(connection.clone())).await?;
-    let ports = RestorePorts { store: Arc::clone(&store), target: Arc::new(target) };
-    let request = request(app, arguments, &manifest);
-    // Data go into a target that is not empty by their nature; a safety backup is what --force asks for.
-    let wants_safety = arguments.force && !arguments.no_safety_backup;
-    let plan = cancel.race(restore::dry_run(&ports, &manifest, &request, wants_safety)).await?;
+    let destination = match to {
+        Some(connection) => Destination::at(connection),
+        None => named(app, arguments, Some(&manifest.database)).await?,
+    };
+    let options =
+        RestoreOptions { manifest: Arc::clone(&manifest), destination, how: how(arguments), jobs: arguments.jobs };
+    let prepared = prepare_restore(&app.setup, options, &app.context).await?;
     if arguments.dry_run {
-        return Answer::new(&plan, planned(&plan, &manifest));
+        let plan = prepared.predicted(&app.context).await?;
+        return Answer::new(&plan, told::planned(&plan, &manifest));
     }
-    confirm(app, arguments, &plan).await?;
-    let safety = if plan.safety_backup { Some(safety_backup(app, &connection).await?) } else { None };
-    let running = restore::run(&ports, &manifest, &request, safety.as_ref(), &app.context);
-    let outcome = running.await.map_err(|e| match e.kind() {
-        // The kind's own hint says that nothing half-done remains, which is not true of a target.
-        ErrorKind::Interrupted | ErrorKind::Deadline => {
-            e.with_hint("drop the target or empty it, then restore again; the backup is as it was")
-        }
-        _ => e,
-    })?;
-    let text = done(&outcome);
-    Answer::new(&outcome, text)
+    match &prepared.plan {
+        PlannedRestore::Into(plan) => confirm(app, arguments, plan).await?,
+        PlannedRestore::Swap(plan) => confirm_swap(app, plan).await?,
+        // It makes a schema, and touches nothing that is there.
+        PlannedRestore::IntoSchema(_) => {}
+    }
+    let restored = prepared.execute(&app.setup, &app.context).await?;
+    let text = told::restored(&restored, &destination_words(arguments));
+    Ok(Answer::new(&restored, text)?.with_exit(exit(restored.trouble())))
 }
 
-fn request(app: &App, arguments: &Restore, manifest: &Manifest) -> RestoreRequest {
-    RestoreRequest {
-        jobs: app.jobs(&manifest.database, arguments.jobs),
+/// The data are where they should be, but nobody may take that for a success.
+fn exit(trouble: &[String]) -> Option<ErrorKind> {
+    (!trouble.is_empty()).then_some(ErrorKind::Unexpected)
+}
+
+async fn named(app: &App, arguments: &Restore, database: Option<&DatabaseSlug>) -> Result<Destination> {
+    let name = arguments
+        .target
+        .as_deref()
+        .ok_or_else(|| Error::new(ErrorKind::Usage, "name the target with --to or --target"))?;
+    app.context.cancel.race(Destination::named(&app.setup, name, database)).await
+}
+
+/// How a person named the target, to be said again.
+fn destination_words(arguments: &Restore) -> String {
+    match (&arguments.to, &arguments.target) {
+        (Some(url), _) => format!("--to {url}"),
+        (None, name) => format!("--target {}", name.as_deref().unwrap_or_default()),
+    }
+}
+
+fn how(arguments: &Restore) -> How {
+    if arguments.swap {
+        return How::Swap;
+    }
+    if let Some(schema) = &arguments.into_schema {
+        return How::IntoSchema { tables: arguments.tables.clone(), schema: schema.clone() };
+    }
+    let request = RestoreRequest {
         part: match (arguments.schema_only, arguments.data_only) {
             (true, _) => Part::Schema,
             (_, true) => Part::Data,
@@ -72,8 +88,10 @@ fn request(app: &App, arguments: &Restore, manifest: &Manifest) -> RestoreReques
         no_acl: arguments.no_acl,
         role: arguments.role.clone(),
         force: arguments.force,
-        no_compare: false,
-    }
+        ..RestoreRequest::default()
+    };
+    // Data go into a target that is not empty by their nature; a safety backup is what --force asks for.
+    How::Into { request, safety: arguments.force && !arguments.no_safety_backup, replace: false }
 }
 
 async fn confirm(app: &App, arguments: &Restore, plan: &RestorePlan) -> Result<()> {
@@ -86,95 +104,33 @@ async fn confirm(app: &App, arguments: &Restore, plan: &RestorePlan) -> Result<(
     app.confirm(&format!("This will {does} in the {} ({contents}), {safety}.", plan.target)).await
 }
 
-/// The target as a source. Its backup has a history of its own: it must never be taken for one of the source.
-async fn safety_backup(app: &App, connection: &ConnectionTarget) -> Result<SafetyBackup> {
-    let slug = DatabaseSlug::safety_of(connection.database())?;
-    let config = app.setup.database(&slug);
-    let source = app.context.cancel.race(app.setup.open_source(connection.clone())).await?;
-    Ok(SafetyBackup {
-        ports: DumpPorts {
-            source: Arc::new(source),
-            store: app.store().await?,
-            control: app.setup.open_control().await?,
-        },
-        request: DumpRequest {
-            jobs: config.jobs.value,
-            codec: config.compress.value,
-            timezone: config.timezone.value,
-            chunk_bytes: config.chunk_size.value.0,
-            ..DumpRequest::new(slug)
-        },
-    })
+async fn confirm_swap(app: &App, plan: &SwapPlan) -> Result<()> {
+    let (live, kept) = (&plan.live, &plan.kept_as);
+    app.confirm(&format!(
+        "This will put {}/{} in the place of database '{}' on {}, end its {} sessions, and keep it as '{kept}'. What was \
+         written to it after the backup stays there.",
+        plan.restore.database, plan.restore.backup_id, live.database, live.server, live.sessions
+    ))
+    .await
 }
 
-fn planned(plan: &RestorePlan, manifest: &Manifest) -> String {
-    let contents = if plan.target_contents.is_empty() { "nothing".to_owned() } else { plan.target_contents.join(", ") };
-    let mut text = facts([
-        ("backup", format!("{}/{}", plan.database, plan.backup_id)),
-        ("target", plan.target.clone()),
-        ("it holds", contents),
-        ("safety backup", if plan.safety_backup { "yes, first" } else { "no" }.to_owned()),
-        ("pre-data", counted(plan.pre_data.len() as u64, "definition")),
-        (
-            "data",
-            format!(
-                "{} of {}, {}, {} to read",
-                counted(plan.rows, "row"),
-                counted(plan.tables.len() as u64, "table"),
-                counted(plan.large_objects.len() as u64, "large object"),
-                bytes(plan.stored_bytes)
-            ),
-        ),
-        ("post-data", counted(plan.post_data.len() as u64, "definition")),
-    ]);
-    for left_out in &plan.left_out {
-        text.add(format_args!("left out: {left_out}\n"));
-    }
-    let mut tables: Vec<_> = plan.tables.iter().filter_map(|i| manifest.tables.get(*i)).collect();
-    tables.sort_by_key(|t| std::cmp::Reverse(t.raw_bytes));
-    if !tables.is_empty() {
-        text.push('\n');
-        let rows = tables.iter().take(20).map(|t| vec![t.qualified(), count(t.rows), bytes(t.raw_bytes)]);
-        text.push_str(&table(&[("table", Align::Left), ("rows", Align::Right), ("data", Align::Right)], rows));
-        if tables.len() > 20 {
-            text.add(format_args!("… and {} smaller tables\n", tables.len() - 20));
-        }
-    }
-    text.push_str("\nThis was a dry run: nothing was changed.\n");
-    text
-}
-
-/// What was restored, in words.
-pub(crate) fn done(outcome: &RestoreOutcome) -> String {
-    let seconds = total(&outcome.phases);
-    let compared = match &outcome.not_compared {
-        Some(why) => format!("nothing: {why}"),
-        None => format!("{} tables and large objects, all equal to the manifest", count(outcome.compared.len() as u64)),
+async fn swap_back(app: &App, arguments: &Restore) -> Result<Answer> {
+    let destination = match &arguments.to {
+        Some(url) => Destination::at(app.setup.connection_to(url)?),
+        None => named(app, arguments, None).await?,
     };
-    let mut text = facts([
-        ("restored", format!("{}/{}", outcome.database, outcome.backup_id)),
-        ("into", outcome.target.clone()),
-        ("rows", count(outcome.rows)),
-        ("compared", compared),
-        ("took", format!("{} ({} rows/s)", duration(seconds), count(per_second(outcome.rows, seconds)))),
-        (
-            "phases",
-            outcome
-                .phases
-                .iter()
-                .map(|p| format!("{} {}", p.phase, duration(p.seconds)))
-                .collect::<Vec<_>>()
-                .join(", "),
-        ),
-    ]);
-    if let Some(backup) = &outcome.safety_backup {
-        text.add(format_args!("safety backup of what was there: {backup}\n"));
+    let prepared = prepare_swap_back(&app.setup, destination, &app.context).await?;
+    let (database, from, kept) = (&prepared.database, &prepared.from, &prepared.kept_as);
+    let question = format!(
+        "This will put '{from}' in the place of database '{database}' again, end its {} sessions, and keep it as '{kept}'.",
+        prepared.sessions
+    );
+    if arguments.dry_run {
+        let document =
+            serde_json::json!({ "live": database, "from": from, "kept_as": kept, "sessions": prepared.sessions });
+        return Answer::new(&document, format!("{question}\n\nThis was a dry run: nothing was changed.\n"));
     }
-    for left_out in &outcome.left_out {
-        text.add(format_args!("left out: {left_out}\n"));
-    }
-    for (step, message) in &outcome.messages {
-        text.add(format_args!("{step}: {} ({})\n", message.text, message.classification.words()));
-    }
-    text
+    app.confirm(&question).await?;
+    let outcome = prepared.execute(&app.setup, &app.context).await?;
+    Ok(Answer::new(&outcome, told::taken_back(&outcome))?.with_exit(exit(&outcome.trouble)))
 }

@@ -84,7 +84,7 @@ impl Poster {
     }
 
     /// Posts a document to a secret URL. `what` names the receiver in errors; the URL is never shown.
-    pub(crate) async fn post(&self, url: &SecretString, document: &Value, what: &str) -> Result<()> {
+    pub async fn post(&self, url: &SecretString, document: &Value, what: &str) -> Result<()> {
         let url = parse(url, what)?;
         let mut failed = 0;
         loop {
@@ -107,6 +107,31 @@ impl Poster {
             tracing::debug!(error = %refusal.error, ?pause, "trying again");
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+/// How often an address that does not answer yet is asked.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+impl Poster {
+    /// Asks an address, which is no secret, until it answers with success; an error says what it answered last.
+    pub async fn wait_for(&self, address: &str, within: Duration) -> Result<()> {
+        let mut last = "no answer".to_owned();
+        let asking = async {
+            loop {
+                match self.client.get(address).send().await {
+                    Ok(response) if response.status().is_success() => return,
+                    Ok(response) => last = response.status().to_string(),
+                    Err(error) => last = words(error),
+                }
+                tokio::time::sleep(ASKED_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(within, asking).await.is_ok() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Deadline, format!("{address} did not answer within {} s: {last}", within.as_secs()))
+            .with_hint("look at the application's log: it may not have come up, or not reach the database"))
     }
 }
 

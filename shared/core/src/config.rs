@@ -17,6 +17,7 @@ mod deploy;
 mod health;
 pub mod keys;
 mod maintenance;
+mod restore;
 mod retention;
 mod schedule;
 mod scratch;
@@ -27,6 +28,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelTo, DigestDay, DigestEvery,
 pub use deploy::{Architecture, DeployConfig, LOG_RETENTION_DAYS, ObjectLock, Replica, Vpc};
 pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
 pub use maintenance::MaintenanceConfig;
+pub use restore::{Hook, RestoreTarget};
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
 pub use scratch::{InstanceTimes, RdsScratch, Runner, ScratchSetting};
@@ -220,6 +222,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// How Lifeboat is deployed.
     pub deploy: DeployConfig,
+    /// Where restores may go by name.
+    pub restore_targets: BTreeMap<String, RestoreTarget>,
     /// The databases.
     pub databases: BTreeMap<DatabaseSlug, DatabaseConfig>,
 }
@@ -323,6 +327,9 @@ impl Config {
         self.health.in_force("health", &mut rows);
         self.alerts.in_force(&mut rows);
         self.deploy.in_force(&mut rows);
+        for (name, target) in &self.restore_targets {
+            target.in_force(&format!("restore.targets.{name}"), &mut rows);
+        }
         for (slug, database) in &self.databases {
             database.in_force(&format!("databases.{slug}"), &mut rows);
         }

@@ -81,6 +81,10 @@ pub enum Body {
     MaintenanceCompleted(MaintenanceCompleted),
     /// Maintenance failed.
     MaintenanceFailed(Failure),
+    /// A backup was restored to a target of the configuration.
+    RestoreCompleted(RestoreCompleted),
+    /// A restore to a target of the configuration failed.
+    RestoreFailed(Failure),
 }
 
 /// Why a run failed.
@@ -253,6 +257,44 @@ pub struct MaintenanceCompleted {
     pub seconds: f64,
 }
 
+/// How a backup was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreKind {
+    /// Into the target.
+    Into,
+    /// Tables into a schema beside the live ones.
+    IntoSchema,
+    /// Beside the live database, and then in its place.
+    Swap,
+}
+
+/// A backup was restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoreCompleted {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// The target's name in the configuration.
+    pub target: String,
+    /// How.
+    pub how: RestoreKind,
+    /// Rows restored.
+    pub rows: u64,
+    /// Seconds it took, ANALYZE and comparison included.
+    pub seconds: f64,
+    /// Of a swap: seconds in which the database could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_seconds: Option<f64>,
+    /// Of a swap: the name under which the old database is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_as: Option<String>,
+    /// Of a rescue: the schema that holds the tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// What went wrong afterwards, such as a service that did not start; the data are where they should be.
+    pub trouble: Vec<String>,
+}
+
 impl Failure {
     /// Of an error.
     pub fn of(error: &Error) -> Self {
@@ -283,6 +325,8 @@ impl Body {
             Self::HealthRecovered(_) => "HealthRecovered",
             Self::MaintenanceCompleted(_) => "MaintenanceCompleted",
             Self::MaintenanceFailed(_) => "MaintenanceFailed",
+            Self::RestoreCompleted(_) => "RestoreCompleted",
+            Self::RestoreFailed(_) => "RestoreFailed",
         }
     }
 }

@@ -7,6 +7,7 @@ mod deploy_tests;
 mod file;
 mod health;
 mod maintenance;
+mod restore;
 mod scratch;
 mod section;
 #[cfg(test)]
@@ -73,6 +74,7 @@ pub(crate) fn nothing() -> Config {
         health: HealthConfig::default(),
         alerts: AlertsConfig::default(),
         deploy: DeployConfig::default(),
+        restore_targets: BTreeMap::new(),
         databases: BTreeMap::new(),
     }
 }

@@ -6,6 +6,7 @@ mod dump;
 mod health;
 mod maintenance;
 mod notify;
+mod restore;
 mod retention;
 mod verify;
 
@@ -28,6 +29,7 @@ pub use dump::dump;
 pub use health::health;
 pub use maintenance::maintenance;
 pub use notify::notify;
+pub use restore::restore;
 pub use retention::retention;
 pub use verify::verify;
 

@@ -7,6 +7,7 @@ pub mod connection;
 mod credentials;
 pub mod environment;
 pub mod functions;
+pub mod hooks;
 mod instance_databases;
 pub mod lambda;
 pub mod metrics;

@@ -153,13 +153,21 @@ pub(crate) fn of(body: &Body) -> Vec<Metric> {
             Metric::new("ReclaimedBytes", Unit::Bytes, signed(m.reclaimed_bytes)),
             Metric::count("Recommendations", m.recommendations),
         ],
+        Body::RestoreCompleted(r) => [
+            Some(Metric::seconds("RestoreTime", r.seconds)),
+            r.downtime_seconds.map(|s| Metric::seconds("Downtime", s)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         Body::HealthDegraded(h) => vec![Metric::count("Findings", h.findings.len() as u64)],
         Body::HealthRecovered(_)
         | Body::BackupFailed(_)
         | Body::VerifyFailed(_)
         | Body::RetentionRefused(_)
         | Body::RetentionFailed(_)
-        | Body::MaintenanceFailed(_) => Vec::new(),
+        | Body::MaintenanceFailed(_)
+        | Body::RestoreFailed(_) => Vec::new(),
     }
 }
 

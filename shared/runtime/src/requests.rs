@@ -5,6 +5,7 @@ mod drill;
 mod dump;
 mod health;
 mod maintenance;
+mod restore;
 mod retention;
 mod verify;
 
@@ -19,6 +20,8 @@ pub use drill::{DrillAnswer, DrillReply, DrillRequest, DrillStep, DrillTrigger, 
 pub use dump::{DumpAnswer, DumpRequest};
 pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};
 pub use maintenance::{MaintenanceAnswer, MaintenanceRequest};
+pub(crate) use restore::shortened;
+pub use restore::{RestoreAnswer, RestoreRequest};
 pub use retention::RetentionRequest;
 pub use verify::{BackupVerdict, Verified, VerifyAnswer, VerifyRequest, VerifyTrigger};
 

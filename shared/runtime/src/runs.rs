@@ -4,6 +4,7 @@ mod drill;
 mod dump;
 mod health;
 mod maintenance;
+mod restore;
 mod retention;
 mod verify;
 
@@ -15,6 +16,10 @@ pub(crate) use health::found_before;
 pub use health::{Looked, health};
 pub(crate) use maintenance::maintenance_untold;
 pub use maintenance::{MaintenanceOptions, PreparedMaintenance, prepare_maintenance};
+pub use restore::{
+    Destination, HookedRestore, How, PlannedRestore, Predicted, PreparedRestore, PreparedSwapBack, RestoreOptions,
+    Restored, prepare_restore, prepare_swap_back,
+};
 pub use retention::{retention_apply, retention_plan};
 pub(crate) use retention::{retention_failed, retention_untold};
 pub(crate) use verify::could_not_of;

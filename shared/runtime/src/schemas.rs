@@ -5,8 +5,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::requests::{
-    AlertWish, DrillRequest, DrillStep, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RetentionRequest,
-    VerifyRequest,
+    AlertWish, DrillRequest, DrillStep, DumpRequest, HealthRequest, MaintenanceRequest, NotifyWish, RestoreRequest,
+    RetentionRequest, VerifyRequest,
 };
 
 /// Every schema with the name of its file below `events/schema/`.
@@ -23,6 +23,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("maintenance-request.json", of::<MaintenanceRequest>()),
         ("drill-request.json", of::<DrillRequest>()),
         ("drill-step.json", of::<DrillStep>()),
+        ("restore-request.json", of::<RestoreRequest>()),
     ]
 }
 

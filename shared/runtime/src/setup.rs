@@ -14,7 +14,7 @@ use lifeboat_core::{
     ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store},
 };
 use lifeboat_postgres::{
-    ConnectionTarget, PgSource,
+    ConnectionTarget, PgLive, PgSource,
     cluster::ClusterOptions,
     scratch::{LocalScratch, ServerScratch},
     target::PgTarget,
@@ -258,6 +258,11 @@ impl Setup {
     /// A database to restore into.
     pub async fn open_target(&self, connection: ConnectionTarget) -> Result<PgTarget> {
         PgTarget::new(connection, self.tools(), self.temporary_folder()).await
+    }
+
+    /// A live database, for what is made beside it.
+    pub async fn open_live(&self, connection: ConnectionTarget) -> Result<PgLive> {
+        PgLive::new(connection, self.tools(), self.temporary_folder()).await
     }
 
     /// How a throwaway cluster of this major version is made.

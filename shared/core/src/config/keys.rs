@@ -24,6 +24,7 @@ pub const TOP: Section = Section {
         "health",
         "alerts",
         "deploy",
+        "restore",
         "databases",
     ],
 };
@@ -89,6 +90,15 @@ pub const VPC: Section =
     Section { path: "deploy.vpc", keys: &["id", "subnets", "security_groups", "availability_zones", "route_tables"] };
 /// `replica = { … }`
 pub const REPLICA: Section = Section { path: "deploy.replica", keys: &["region", "bucket", "account", "kms_key"] };
+/// `[restore]`
+pub const RESTORE: Section = Section { path: "restore", keys: &["targets"] };
+/// `[restore.targets.production]`
+pub const RESTORE_TARGET: Section = Section {
+    path: "restore.targets.<name>",
+    keys: &["url", "databases", "overwrite", "before", "after", "hook_timeout", "answers", "answers_within"],
+};
+/// `before = [{ … }]` and `after = [{ … }]`
+pub const HOOK: Section = Section { path: "restore.targets.<name>.before", keys: &["command", "webhook"] };
 /// `[databases.orders]`
 pub const DATABASE: Section = Section {
     path: "databases.<name>",
@@ -174,7 +184,7 @@ pub const URL: Section = Section { path: "url", keys: &["env", "file", "secret",
 pub const SECRET: Section = Section { path: "secret", keys: &["env", "file", "secret", "key"] };
 
 /// All of them.
-pub const SECTIONS: [Section; 24] = [
+pub const SECTIONS: [Section; 27] = [
     TOP,
     STORE,
     CONTROL_STORE,
@@ -188,6 +198,9 @@ pub const SECTIONS: [Section; 24] = [
     DEPLOY,
     VPC,
     REPLICA,
+    RESTORE,
+    RESTORE_TARGET,
+    HOOK,
     DATABASE,
     RETENTION,
     TIER,

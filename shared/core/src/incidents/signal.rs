@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    events::{Body, DrillEnded, Event, Failure, MOST_NAMED, Severity},
+    events::{Body, DrillEnded, Event, Failure, MOST_NAMED, RestoreCompleted, Severity},
     ids::BackupId,
     messages::{Kind, Protection},
     report::words::{bytes, count, duration},
@@ -105,6 +105,8 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
             vec![right(Kind::Maintenance, format!("{} statements in {}", done.statements, duration(done.seconds)))]
         }
         Body::MaintenanceFailed(failure) => vec![wrong(Kind::Maintenance, warning, failure)],
+        Body::RestoreCompleted(done) => vec![restored(done)],
+        Body::RestoreFailed(failure) => vec![wrong(Kind::Restore, warning, failure)],
         Body::HealthDegraded(health) => {
             let findings = health.findings.iter().map(|finding| Trouble {
                 kind: Kind::Health(finding.code.clone()),
@@ -123,6 +125,22 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
 fn verified(backup: &BackupId, snapshot_at: Timestamp, why: &str) -> Vec<Signal> {
     let good = Protection { backup_id: backup.clone(), snapshot_at, restored: false };
     vec![right(Kind::Verify, why), Signal::Good(good)]
+}
+
+/// A restore whose service did not come up again is no restore that anybody can use.
+fn restored(done: &RestoreCompleted) -> Signal {
+    let what = format!("{} was restored to {} in {}", done.backup_id, done.target, duration(done.seconds));
+    if done.trouble.is_empty() {
+        return right(Kind::Restore, what);
+    }
+    Signal::Wrong(Trouble {
+        kind: Kind::Restore,
+        severity: Some(Severity::Critical),
+        what: format!("{what}, but afterwards: {}", done.trouble.join("; ")),
+        remedy: Some("the data are in place: look at the services that use them".to_owned()),
+        backup: Some(done.backup_id.clone()),
+        report: None,
+    })
 }
 
 fn drilled(drill: &DrillEnded) -> String {
@@ -150,5 +168,30 @@ fn drill_failed(drill: &DrillEnded) -> Trouble {
         remedy: drill.failure.as_ref().map(|failure| failure.hint.clone()).filter(|hint| !hint.is_empty()),
         backup: drill.backup_id.clone(),
         report: drill.report.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_after_which_the_service_does_not_answer_is_no_end_of_the_incident() {
+        let mut done = RestoreCompleted {
+            backup_id: "20261123T020004Z-k3vd".parse().unwrap(),
+            target: "production".to_owned(),
+            how: crate::events::RestoreKind::Swap,
+            rows: 1,
+            seconds: 2.0,
+            downtime_seconds: Some(0.2),
+            kept_as: None,
+            schema: None,
+            trouble: Vec::new(),
+        };
+        assert!(matches!(restored(&done), Signal::Right { kind: Kind::Restore, .. }));
+        done.trouble.push("https://shop.example/health did not answer".to_owned());
+        let Signal::Wrong(trouble) = restored(&done) else { panic!("trouble was passed over") };
+        assert_eq!((trouble.kind, trouble.severity), (Kind::Restore, Some(Severity::Critical)));
+        assert!(trouble.what.contains("production") && trouble.what.contains("did not answer"), "{}", trouble.what);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The kind of an incident. As text: `backup`, `verify`, `corrupt`, `retention`, `drill`, `maintenance`, or
+/// The kind of an incident. As text: `backup`, `verify`, `corrupt`, `retention`, `drill`, `maintenance`, `restore`, or
 /// `health:<code>` with the code of what health found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -24,17 +24,20 @@ pub enum Kind {
     Retention,
     /// Maintenance that was not carried out.
     Maintenance,
+    /// A restore to a target of the configuration that failed.
+    Restore,
     /// Something that health found, by its code.
     Health(String),
 }
 
-const PLAIN: [(&str, Kind); 6] = [
+const PLAIN: [(&str, Kind); 7] = [
     ("corrupt", Kind::Corrupt),
     ("backup", Kind::Backup),
     ("drill", Kind::Drill),
     ("verify", Kind::Verify),
     ("retention", Kind::Retention),
     ("maintenance", Kind::Maintenance),
+    ("restore", Kind::Restore),
 ];
 
 impl fmt::Display for Kind {
@@ -88,7 +91,9 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_back_from_its_text() {
-        for text in ["backup", "verify", "corrupt", "retention", "drill", "maintenance", "health:backup_too_old"] {
+        for text in
+            ["backup", "verify", "corrupt", "retention", "drill", "maintenance", "restore", "health:backup_too_old"]
+        {
             assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
         }
         for text in ["", "health:", "backups"] {

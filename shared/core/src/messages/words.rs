@@ -78,6 +78,13 @@ fn lasting(told: &Told<'_>) -> Words {
             "The backups are not concerned. Tables and indexes may go on growing, and statistics grow old.".to_owned(),
             vec![format!("lifeboat maintenance {database} --dry-run")],
         ),
+        Kind::Restore => (
+            "restore failed".to_owned(),
+            "Somebody needed this database back and it did not come back as it should. The message says what was and what \
+             was not changed; the backups are as they were."
+                .to_owned(),
+            vec![format!("lifeboat list {database}")].into_iter().chain(restore.clone()).collect(),
+        ),
         Kind::Health(code) => {
             (code.replace('_', " "), String::new(), vec![format!("lifeboat health {database}")])
         }
@@ -96,6 +103,7 @@ fn ended(told: &Told<'_>) -> Words {
         Kind::Retention => ("retention works again".to_owned(), "The plan was carried out."),
         Kind::Drill => ("restore drill passed".to_owned(), "A backup was restored and every table compared equal."),
         Kind::Maintenance => ("maintenance works again".to_owned(), "Maintenance was done."),
+        Kind::Restore => ("restore done".to_owned(), "A backup was restored, and every table compared equal."),
         Kind::Health(code) => (format!("{}: over", code.replace('_', " ")), "Health does not find it any more."),
     };
     Words { title, meaning: meaning.to_owned(), commands: Vec::new() }

@@ -138,7 +138,7 @@ pub(super) fn texts(section: &Section<'_>, key: &str) -> Result<Option<Setting<V
     Ok(Some(Setting::new(texts, section.source.origin(&value.span()))))
 }
 
-fn databases(section: &Section<'_>, key: &str) -> Result<Option<Setting<Vec<DatabaseSlug>>>> {
+pub(super) fn databases(section: &Section<'_>, key: &str) -> Result<Option<Setting<Vec<DatabaseSlug>>>> {
     let (Some(texts), Some(value)) = (texts(section, key)?, section.value(key)) else { return Ok(None) };
     let slugs = texts.value.iter().map(|text| text.parse()).collect::<Result<Vec<DatabaseSlug>>>();
     let slugs = slugs.map_err(|e: Error| {

@@ -55,6 +55,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     }
     config.alerts = super::alerts::alerts(&top, &folder)?;
     config.deploy = super::deploy::read(&top)?;
+    config.restore_targets = super::restore::targets(&top, &folder)?;
     config.client_tools = top.text("client_tools")?.map(|s| Setting::new(beside(&folder, &s.value), s.origin));
     if let Some(section) = top.section("health", keys::HEALTH_OF_ALL)? {
         config.health = health::read(&section, config.health)?;

@@ -1,0 +1,82 @@
+//! `restore`: a backup to a target of the configuration, asked for by a person.
+
+use std::sync::Arc;
+
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    catalog::{self, BackupReference, Which},
+    events::{Body, Failure},
+    ports::RunContext,
+    restore::{self, TableName},
+};
+
+use crate::{
+    requests::{Answer, RestoreAnswer, RestoreRequest, shortened},
+    runs::{Destination, How, RestoreOptions, prepare_restore},
+    setup::Setup,
+    telling::{Told, tell},
+};
+
+/// `restore`: what the request asks for, where the target's configuration allows it.
+pub async fn restore(setup: Arc<Setup>, request: RestoreRequest, context: RunContext) -> Result<Answer<RestoreAnswer>> {
+    let work = Box::pin(work(&setup, &request, &context));
+    let which = request.backup.parse().ok();
+    let failed = |failure: Failure| Body::RestoreFailed(Failure { backup_id: which, ..failure });
+    tell(&setup, &context, &request.database, failed, work).await
+}
+
+async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<Answer<RestoreAnswer>>> {
+    let how = how(setup, request)?;
+    let destination = Destination::named(setup, &request.target, Some(&request.database)).await?;
+    let which = if request.backup == "latest" { Which::Latest } else { Which::Id(request.backup.parse()?) };
+    let reference = BackupReference { database: Some(request.database.clone()), which };
+    let store = setup.open_store().await?;
+    let backup = context.cancel.race(catalog::find(&*store, &reference, None)).await?;
+    let manifest = Arc::new(backup.manifest);
+    let answer = |plan, restored| RestoreAnswer {
+        database: request.database.clone(),
+        backup_id: manifest.backup_id.clone(),
+        target: request.target.clone(),
+        run_id: context.run_id.clone(),
+        dry_run: request.dry_run,
+        plan,
+        restored,
+    };
+    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None };
+    let prepared = prepare_restore(setup, options, context).await?;
+    if request.dry_run {
+        let plan = prepared.predicted(context).await?;
+        return Ok(Told::nothing(Answer::Done(answer(Some(plan), None))));
+    }
+    let told = prepared.execute_untold(setup, context).await?;
+    Ok(told.map(|restored| Answer::Done(answer(None, Some(shortened(restored))))))
+}
+
+/// What is asked for. What replaces something must be allowed in the configuration: whoever may invoke a function may not
+/// therefore overwrite a database.
+fn how(setup: &Setup, request: &RestoreRequest) -> Result<How> {
+    let usage = |message: &str| Err(Error::new(ErrorKind::Usage, message));
+    let tables = request.tables.iter().map(|name| name.parse()).collect::<Result<Vec<TableName>>>()?;
+    // Whether the target exists is said later, in one place.
+    let overwrite = setup.config.restore_targets.get(&request.target).is_none_or(|target| target.overwrite.value);
+    match &request.into_schema {
+        Some(_) if request.swap => return usage("swap and into_schema exclude each other"),
+        Some(schema) => return Ok(How::IntoSchema { tables, schema: schema.clone() }),
+        None => {}
+    }
+    if !request.swap {
+        let request = restore::RestoreRequest { tables, ..restore::RestoreRequest::default() };
+        return Ok(How::Into { request, safety: true, replace: overwrite });
+    }
+    if !tables.is_empty() {
+        return usage("swap replaces the whole database: it takes no tables");
+    }
+    if !overwrite && !request.dry_run {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("target '{}' may not be replaced by a request", request.target),
+        )
+        .with_hint(format!("set restore.targets.{}.overwrite = true, or swap from the command line", request.target)));
+    }
+    Ok(How::Swap)
+}
