@@ -6,6 +6,7 @@ mod dump;
 mod emulator;
 mod health;
 mod maintenance;
+mod restore;
 mod retention;
 mod told;
 mod verify;

@@ -42,6 +42,13 @@ fn after_a_drill_the_next_restore_the_rto_and_the_bill_are_told() -> Result<()> 
     let seconds = |part: &Value| part["seconds"].as_f64().context("seconds");
     let (recovery, restore) = (seconds(&forecast["recovery"]["predicted"])?, seconds(&forecast["restore"])?);
     ensure!(recovery > restore && restore > 0.0, "{forecast:#}");
+    // A restore says the same of itself, before anything is done.
+    let planning = ["restore", "orders/latest", "--to", "env:ORDERS_URL", "--swap", "--dry-run"];
+    let planned = call(&planning).json()?;
+    let expected = seconds(&planned["predicted"]["restore"])? + seconds(&planned["predicted"]["compare"])?;
+    ensure!((seconds(&planned["predicted"])? - expected).abs() < 1e-9 && expected > 0.0, "{planned:#}");
+    let planned = call(&planning).run()?.expect(0)?.stdout;
+    ensure!(planned.contains("will take") && planned.contains("(at the speed of the only drill)"), "{planned}");
     let bill = &forecast["cost"]["bill"];
     let sum: f64 = ["storage", "requests", "moves", "early_deletion", "drills"]
         .iter()

@@ -12,11 +12,12 @@ const RUN: &str = "<!-- runbook: ";
 const NOT_RUN: &str = "<!-- not run: ";
 
 /// The procedures that tests carry out.
-const PROCEDURES: [&str; 9] = [
+const PROCEDURES: [&str; 10] = [
     "breach-contain",
     "breach-restore",
     "corruption",
     "deployment-after",
+    "deployment-back",
     "deployment-before",
     "region-lost",
     "removed-backup",
