@@ -39,6 +39,13 @@ export function problems(settings: Settings, environment: { [name: string]: stri
     place(`${path}.webhook.routing_key`, channel.webhook?.routing_key);
     place(`${path}.email.smtp`, channel.email?.smtp);
   }
+  for (const [name, target] of Object.entries(settings.restore?.targets ?? {})) {
+    const path = `restore.targets.${name}`;
+    place(`${path}.url`, target.url);
+    for (const [when, hooks] of [['before', target.before], ['after', target.after]] as const) {
+      (hooks ?? []).forEach((hook, index) => place(`${path}.${when}[${index}].webhook`, hook.webhook));
+    }
+  }
   const store = settings.store.url;
   if (store !== null && !store.startsWith('s3://')) {
     found.push(`store.url is ${store}: functions store in S3; write s3://BUCKET/PREFIX, or leave it out for a bucket of Lifeboat's own`);

@@ -190,9 +190,11 @@ function connections(name: FunctionName, r: Resources): PolicyStatement[] {
   ];
   const urls = NEEDS[name].database === 'source' ? databases(r.settings).map(([, database]) => database.url) : [];
   const servers = NEEDS[name].database !== false ? databases(r.settings).map(([, { drill }]) => (drill.scratch === 'local' ? null : (drill.scratch.server ?? null))) : [];
-  const targets = name === 'restore' ? Object.values(r.settings.restore?.targets ?? {}).map((target) => target.url) : [];
+  const all = name === 'restore' ? Object.values(r.settings.restore?.targets ?? {}) : [];
+  const targets = all.map((target) => target.url);
+  const hooks = all.flatMap(({ before, after }) => [...(before ?? []), ...(after ?? [])].map((hook) => hook.webhook));
   const wanted = name === 'drill-data' ? [] : name === 'drill' ? servers : name === 'health' ? [...urls, ...servers] : [...urls, ...targets];
-  statements.push(...secrets(wanted), ...tokens(wanted));
+  statements.push(...secrets([...wanted, ...hooks]), ...tokens(wanted));
   return statements;
 }
 

@@ -70,6 +70,17 @@ export interface DeploySettings {
 }
 
 /** The whole configuration in force. */
+export interface RestoreTarget {
+  url: UrlSetting;
+  before?: HookSetting[];
+  after?: HookSetting[];
+}
+
+export interface HookSetting {
+  command?: string[];
+  webhook?: SecretSetting;
+}
+
 export interface Settings {
   /** The file it came from. */
   file: string | null;
@@ -78,7 +89,7 @@ export interface Settings {
   tls: { root_cert: string | null };
   alerts: { topic: string | null; channels?: { [name: string]: ChannelSettings } };
   deploy: DeploySettings;
-  restore?: { targets?: { [name: string]: { url: UrlSetting } } };
+  restore?: { targets?: { [name: string]: RestoreTarget } };
   databases: { [slug: string]: DatabaseSettings };
   /** Where each value came from, by its full key. */
   origins: { [key: string]: string };

@@ -220,6 +220,12 @@ describe('drill-control', () => {
 describe('secrets', () => {
   const secret = (name: string): string => `arn:aws:secretsmanager:eu-central-1:123456789012:secret:${name}-AbCdEf`;
 
+  it('of targets and their hooks are for restore alone', () => {
+    for (const name of ['orders/owner', 'orders/stop', 'orders/start']) {
+      expect(whoMay('secretsmanager:GetSecretValue', secret(name)), name).toEqual(['restore']);
+    }
+  });
+
   it("of sources are read by who connects to sources, and not by a drill's functions", () => {
     expect(whoMay('secretsmanager:GetSecretValue', secret('orders/backup'))).toEqual(['dump', 'restore', 'health', 'maintenance']);
     expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/backup')).toEqual(['dump', 'restore', 'health', 'maintenance']);
