@@ -10,9 +10,9 @@ let template: Template;
 
 beforeAll(async () => {
   const settings = fleet(SIZE);
-  await turn();
+  await turn(1000);
   whole = synthesise(settings);
-  await turn();
+  await turn(1000);
   template = whole.templates.Lifeboat!;
 });
 
