@@ -50,14 +50,11 @@ impl There {
         self.0.iter().any(|there| there == name)
     }
 
-    /// The step that was begun last and did not come to its end.
-    pub(super) fn unfinished(&self) -> Option<Step> {
-        Step::ALL.into_iter().rev().find(|step| self.begun(*step) && !self.done(*step))
-    }
-
-    /// Where the drill is: in the step that is under way, or behind the last one, such as in the wait after it.
+    /// Where the drill is: in the step that was begun last or, where that has come to its end, at the next one.
     pub(super) fn place(&self) -> Option<Step> {
-        self.unfinished().or_else(|| Step::ALL.into_iter().rev().find(|step| self.begun(*step)))
+        let last = Step::ALL.into_iter().rposition(|step| self.begun(step))?;
+        let next = if self.done(Step::ALL[last]) { last + 1 } else { last };
+        Some(Step::ALL.get(next).copied().unwrap_or(Step::Report))
     }
 }
 
@@ -201,5 +198,26 @@ impl<'a> Records<'a> {
             return Err(Error::new(ErrorKind::Interrupted, format!("the execution of drill {} has ended", self.drill)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(records: &[&str]) -> Option<Step> {
+        There(records.iter().map(|name| format!("{name}.json")).collect()).place()
+    }
+
+    #[test]
+    fn a_drill_is_in_the_step_begun_last_and_at_the_next_when_that_is_done() {
+        assert_eq!(place(&[]), None);
+        assert_eq!(place(&["select.begun", "select", "provision.begun"]), Some(Step::Provision));
+        // The instance was not there when it was asked for, and is now: provision itself never says that it is done.
+        assert_eq!(place(&["provision.begun", "await.begun", "await"]), Some(Step::Restore));
+        assert_eq!(place(&["provision.begun", "await.begun", "restore.begun", "restore.failed"]), Some(Step::Restore));
+        assert_eq!(place(&["tear-down.begun", "gone.begun"]), Some(Step::Gone));
+        assert_eq!(place(&["tear-down.begun", "gone.begun", "gone"]), Some(Step::Report));
+        assert_eq!(place(&["report.begun", "report"]), Some(Step::Report));
     }
 }
