@@ -6,6 +6,7 @@ mod client_tools;
 mod concurrent_ddl;
 mod crashes;
 mod damage;
+mod deployed;
 mod emergencies;
 mod errors;
 mod functions;

@@ -1,6 +1,7 @@
 //! What every end-to-end test starts from: real clusters, real stores, and the `lifeboat` program as a user runs it.
 
 pub mod aws;
+pub mod cdk;
 pub mod cluster;
 pub mod deployment;
 pub mod emulator;

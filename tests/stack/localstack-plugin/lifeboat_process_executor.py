@@ -11,6 +11,9 @@ Tests have processes killed: a file in the folder LAMBDA_KILL_FOLDER holds {"wit
 invocation whose payload has all these texts is killed, "when" being "before" it does anything, "after" it has done its work
 and before it can say so, or so many seconds after its begin. The file is gone then.
 
+EventBridge starts state machines here as well where a rule transforms its input: LocalStack's own looks for the event's id
+in what the transformer made of it, and does not start them.
+
 Not there: memory limits, layers, images, and every runtime but a native `bootstrap`.
 """
 
@@ -23,10 +26,12 @@ import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from localstack.services.events.target import StatesTargetSender
 from localstack.services.lambda_.invocation.lambda_models import InvocationResult
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
@@ -41,6 +46,15 @@ exec "$@" </dev/null 3<&-
 """
 
 RUNTIME_API = "/2018-06-01/runtime/"
+
+
+def start_execution(sender: StatesTargetSender, event: dict, _trace_header: object) -> None:
+    # As AWS names them: unique.
+    sender.service = "stepfunctions"
+    sender.client.start_execution(stateMachineArn=sender.target["Arn"], name=str(uuid.uuid4()), input=json.dumps(event))
+
+
+StatesTargetSender.send_event = start_execution
 
 
 @dataclass(frozen=True)

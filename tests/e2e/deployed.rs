@@ -1,0 +1,5 @@
+//! The CDK app as `make deploy` deploys it, on LocalStack's CloudFormation: rules tick, and nobody calls a step.
+
+mod machine;
+mod scheduled;
+mod site;

@@ -1,0 +1,193 @@
+//! Drills that go wrong: the instance is gone all the same, and DrillFailed says which phase and why.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lifeboat_tests::{cdk::PAUSE, program::wait_looking_every};
+use serde_json::{Value, json};
+
+use super::site::{PATIENCE, Site, site};
+
+/// A drill that was started under a name of its own.
+struct Drill {
+    site: &'static Site,
+    database: &'static str,
+    name: String,
+    execution: String,
+}
+
+impl Drill {
+    fn start(site: &'static Site, database: &'static str, name: &str) -> Result<Self> {
+        let request = json!({ "database": database, "select": "latest" });
+        let execution = site.account.start_execution("lifeboat-drill", name, &request)?;
+        Ok(Self { site, database, name: name.to_owned(), execution })
+    }
+
+    /// Lets the function be killed in a step of the drill of this name, which is yet to be started.
+    fn kill_in(site: &Site, name: &str, step: &str, when: &str) -> Result<()> {
+        let execution = format!("execution:lifeboat-drill:{name}\"");
+        site.account.localstack.kill_invocation(name, &[&format!("\"step\":\"{step}\""), &execution], when)?;
+        Ok(())
+    }
+
+    fn end(&self) -> Result<String> {
+        self.site.account.end_of(&self.execution, PATIENCE)
+    }
+
+    /// The drill has ended like this, `DrillFailed` has told of it, and nothing of it is left.
+    fn failed(&self, status: &str, phase: &str, words: &[&str]) -> Result<()> {
+        let ended = self.end()?;
+        let passed_through = self.site.account.states_of(&self.execution)?;
+        ensure!(ended == status, "{} ended {ended}: {passed_through:?}", self.name);
+        // The end of an execution is told after it.
+        let told = self.site.events.wait_for("DrillFailed", self.database, PATIENCE, |detail| {
+            detail["phase"] == phase && words.iter().all(|word| detail["reasons"].to_string().contains(word))
+        });
+        told.with_context(|| format!("{}: {phase} and {words:?}; it went through {passed_through:?}", self.name))?;
+        self.leaves_nothing()
+    }
+
+    fn leaves_nothing(&self) -> Result<()> {
+        wait_looking_every(PAUSE, &format!("nothing is left of {}", self.name), Duration::from_mins(1), || {
+            Ok(self.site.instances(self.database)?.is_empty())
+        })
+    }
+}
+
+#[test]
+fn a_function_that_is_killed_in_any_phase_leaves_no_instance_and_the_phase_is_told() -> Result<()> {
+    let site = site()?;
+    site.back_up("killed")?;
+    for (step, when, phase) in [
+        ("select", "after", "select"),
+        ("provision", "after", "provision"),
+        ("await", "before", "provision"),
+        ("restore", "0.3", "restore"),
+        ("compare", "before", "compare"),
+        ("checks", "before", "checks"),
+        ("negative-control", "after", "negative control"),
+    ] {
+        let name = format!("killed-in-{step}");
+        Drill::kill_in(site, &name, step, when)?;
+        let drill = Drill::start(site, "killed", &name)?;
+        drill.failed("SUCCEEDED", phase, &["Runtime.ExitError"])?;
+        ensure!(!site.account.localstack.kill_is_pending(&name), "{name}: nothing was killed");
+    }
+    // Removing is tried again; killed once, it goes on.
+    for step in ["tear-down", "gone"] {
+        let name = format!("killed-in-{step}");
+        Drill::kill_in(site, &name, step, "before")?;
+        let drill = Drill::start(site, "killed", &name)?;
+        ensure!(drill.end()? == "SUCCEEDED", "{name}: {:?}", site.account.states_of(&drill.execution));
+        drill.leaves_nothing()?;
+    }
+    // What the last step cannot tell is told by the rule on the execution's end.
+    Drill::kill_in(site, "killed-in-report", "report", "before")?;
+    let drill = Drill::start(site, "killed", "killed-in-report")?;
+    drill.failed("FAILED", "report", &["failed in phase report"])
+}
+
+#[test]
+fn a_call_that_rds_refuses_is_told_and_leaves_no_instance() -> Result<()> {
+    let site = site()?;
+    let rds = site.account.rds();
+    let instances = Site::instances_of("refused");
+    site.back_up("refused")?;
+    let refuse = |action: &str, times: u32, status: u32, code: &str| {
+        rds.fail(&json!({
+            "action": action, "instance": instances, "times": times, "status": status, "code": code,
+            "message": format!("{action} is refused"),
+        }))
+    };
+    refuse("CreateDBInstance", 1, 400, "InsufficientDBInstanceCapacity")?;
+    Drill::start(site, "refused", "create-refused")?.failed(
+        "SUCCEEDED",
+        "provision",
+        &["InsufficientDBInstanceCapacity"],
+    )?;
+    rds.mend(&instances)?;
+
+    // The instance was made, and nobody heard of it.
+    rds.fail(&json!({ "action": "CreateDBInstance", "instance": instances, "times": 9, "status": 500, "done": true }))?;
+    let lost = Drill::start(site, "refused", "create-unanswered")?;
+    lost.end()?;
+    lost.leaves_nothing()?;
+    rds.mend(&instances)?;
+
+    refuse("DescribeDBInstances", 1, 403, "AccessDenied")?;
+    let unseen = Drill::start(site, "refused", "describe-refused")?;
+    unseen.failed("SUCCEEDED", "provision", &["DescribeDBInstances is refused"])?;
+    rds.mend(&instances)?;
+
+    // Removing is tried again.
+    refuse("DeleteDBInstance", 1, 400, "InvalidParameterValue")?;
+    let kept = Drill::start(site, "refused", "delete-refused")?;
+    ensure!(kept.end()? == "SUCCEEDED");
+    kept.leaves_nothing()?;
+    rds.mend(&instances)?;
+
+    // Too many requests at once are no failure at all.
+    for action in ["CreateDBInstance", "DescribeDBInstances", "DeleteDBInstance"] {
+        refuse(action, 1, 400, "Throttling")?;
+    }
+    let throttled = Drill::start(site, "refused", "throttled")?;
+    ensure!(throttled.end()? == "SUCCEEDED");
+    site.events.wait_for("DrillPassed", "refused", PATIENCE, |_| true)?;
+    throttled.leaves_nothing()?;
+    rds.mend(&instances)
+}
+
+#[test]
+fn an_instance_that_never_becomes_available_and_an_execution_that_is_aborted_leave_nothing() -> Result<()> {
+    let site = site()?;
+    let rds = site.account.rds();
+    let instances = Site::instances_of("stuck");
+    let backup = site.back_up("stuck")?;
+
+    rds.course(&json!({ "instances": instances, "hold": ["creating"] }))?;
+    let aborted = Drill::start(site, "stuck", "aborted")?;
+    wait_looking_every(PAUSE, "the instance is being made", PATIENCE, || Ok(!site.instances("stuck")?.is_empty()))?;
+    let stop = json!({ "executionArn": aborted.execution, "error": "Person", "cause": "not now" });
+    site.account.aws.json("states", "StopExecution", &stop)?;
+    aborted.failed("ABORTED", "provision", &["was aborted in phase provision"])?;
+
+    let late = Drill::start(site, "stuck", "never-available")?;
+    late.failed("SUCCEEDED", "provision", &["30s"])?;
+    rds.mend(&instances)?;
+
+    rds.course(&json!({ "instances": instances, "ends_in": "incompatible-parameters" }))?;
+    Drill::start(site, "stuck", "incompatible")?.failed("SUCCEEDED", "provision", &["incompatible-parameters"])?;
+    rds.mend(&instances)?;
+
+    // A damaged backup: the drill is what finds it.
+    let listing =
+        site.account.s3("GET", &format!("/lifeboat-deployed?list-type=2&prefix=pg/stuck/{backup}/archive/"))?;
+    let keys = listing.split("<Key>").skip(1).filter_map(|rest| rest.split('<').next());
+    let victim = keys.into_iter().find(|key| key.contains(".dat.zst")).context("a chunk")?;
+    site.account.s3_put(&format!("/lifeboat-deployed/{victim}"), b"not what it was")?;
+    let damaged = Drill::start(site, "stuck", "damaged")?;
+    damaged.failed("SUCCEEDED", "restore", &[victim.rsplit('/').next().unwrap_or_default()])?;
+
+    // Whatever else happens, health removes what has outlived its time.
+    let left: [(&str, &str); 12] = [
+        ("DBInstanceIdentifier", "lifeboat-drill-stuck-0000000000"),
+        ("DBInstanceClass", "db.t4g.medium"),
+        ("Engine", "postgres"),
+        ("EngineVersion", "15"),
+        ("AllocatedStorage", "20"),
+        ("MasterUsername", "lifeboat"),
+        ("ManageMasterUserPassword", "true"),
+        ("Tags.Tag.1.Key", "lifeboat:scratch"),
+        ("Tags.Tag.1.Value", "true"),
+        ("Tags.Tag.2.Key", "lifeboat:expires-at"),
+        ("Tags.Tag.2.Value", "2026-01-01T00:00:00Z"),
+        ("Tags.Tag.3.Key", "lifeboat:database"),
+    ];
+    rds.administer("CreateDBInstance", &[left.as_slice(), &[("Tags.Tag.3.Value", "stuck")]].concat())?;
+    wait_looking_every(PAUSE, "health has removed it", PATIENCE, || Ok(site.instances("stuck")?.is_empty()))?;
+    let mut secrets: Vec<Value> = Vec::new();
+    wait_looking_every(PAUSE, "no password is left", PATIENCE, || {
+        secrets = site.secrets_of_rds()?.into_iter().map(Value::from).collect();
+        Ok(secrets.is_empty() || site.account.rds().instances("")?.len() >= secrets.len())
+    })
+}
