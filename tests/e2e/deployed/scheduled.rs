@@ -90,8 +90,8 @@ fn a_rules_tick_ends_as_a_verified_backup_with_tags_and_as_a_drill_on_rds_that_l
     }
     wait_looking_every(PAUSE, "the instance is gone", PATIENCE, || Ok(site.instances("orders")?.is_empty()))?;
 
-    let report = passed["report"].as_str().map(str::to_owned);
-    let key = report.unwrap_or_else(|| format!("orders/drills/{drill}/report.json"));
+    let page = passed["report"].as_str().context("the report")?;
+    let key = page.replace("report.html", "report.json");
     let text = site.account.s3("GET", &format!("/lifeboat-deployed/pg/{key}"))?;
     let report: Value = serde_json::from_str(&text).with_context(|| format!("{key}: {text}"))?;
     ensure!(report["verdict"] == "passed" && report["drill_id"] == drill.as_str(), "{report:#}");
