@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::{
-        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, SecretRef, Setting, Size, default_codec,
-        keys, keys::nearest,
+        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, Runner, ScratchSetting, SecretRef, Setting,
+        Size, Span, default_codec, keys, keys::nearest,
     },
     drill::Assertion,
     ids::DatabaseSlug,
@@ -24,6 +24,9 @@ use super::{
     section::{Section, Source, article},
 };
 use crate::connection::check_url;
+
+/// Twelve hours for each of restore and compare, as the state machine allows them on Fargate, and two for the rest.
+const LONGEST_ON_FARGATE: Span = Span(26 * 3600);
 
 const CHUNK_SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
 
@@ -260,6 +263,19 @@ fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Resul
     config.runner = section.parsed("runner")?.unwrap_or(config.runner);
     if let Some(value) = section.value("scratch") {
         config.scratch = super::scratch::read(section, value, folder)?;
+        if let ScratchSetting::Rds(rds) = &config.scratch.value
+            && config.runner.value != Runner::Lambda
+            && rds.times.ttl < LONGEST_ON_FARGATE
+        {
+            let ttl = rds.times.ttl;
+            return Err(section
+                .wrong(
+                    "scratch",
+                    value,
+                    format!("the instance lives for {ttl}, and a drill on Fargate may take longer"),
+                )
+                .with_hint("write ttl = \"26h\", after which health removes what is left"));
+        }
     }
     if let Some(value) = section.value("checks") {
         let Some(list) = value.get_ref().as_array() else {

@@ -194,6 +194,10 @@ fn wrong_values_are_refused_with_their_line() {
             "both a server and rds",
         ),
         ("[databases.a.drill]\nrunner = 'ecs'\n", "none of lambda, fargate and auto"),
+        (
+            "[databases.a.drill]\nrunner = 'auto'\nscratch = { rds = { class = 'db.t4g.medium', ttl = '25h' } }\n",
+            "the instance lives for 1d1h, and a drill on Fargate may take longer",
+        ),
         ("[databases.latest]\n", "reserved word"),
         ("[databases.Orders]\n", "cannot name a database"),
         ("[store]\nurl = '/var/backups'\n", "store.url"),
