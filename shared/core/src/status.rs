@@ -86,6 +86,9 @@ pub struct LastDrill {
     pub finished_at: Timestamp,
     /// How it ended.
     pub verdict: Verdict,
+    /// What was drilled instead of a backup, such as `snapshot`: no row of it was compared.
+    #[serde(default)]
+    pub origin: Option<String>,
     /// Seconds the restore took, ANALYZE included, where that was measured.
     #[serde(default)]
     pub rto_seconds: Option<f64>,
@@ -94,12 +97,29 @@ pub struct LastDrill {
     pub rto_objective_seconds: Option<f64>,
 }
 
+impl LastDrill {
+    /// Whether a backup was restored and compared whole, objectives met or not.
+    pub fn proves_backups(&self) -> bool {
+        self.origin.is_none() && self.verdict != Verdict::Failed
+    }
+
+    /// How it ended, in words: `passed`, `passed (of a snapshot, rows not compared)`.
+    pub fn words(&self) -> String {
+        let verdict = self.verdict.words().to_lowercase();
+        match &self.origin {
+            Some(origin) => format!("{verdict} (of a {origin}, rows not compared)"),
+            None => verdict,
+        }
+    }
+}
+
 impl From<&DrillReport> for LastDrill {
     fn from(report: &DrillReport) -> Self {
         Self {
             drill_id: report.drill_id.clone(),
             finished_at: report.finished_at,
             verdict: report.verdict,
+            origin: report.origin.as_ref().map(|origin| origin.kind.clone()),
             rto_seconds: report.rto.actual_seconds.value,
             rto_objective_seconds: report.rto.objective_seconds.value,
         }

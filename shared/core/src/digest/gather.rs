@@ -16,6 +16,7 @@ use crate::{
     messages::{Digest, DigestDatabase, DigestIncident, Protection, StorageShare},
     ports::Store,
     retention::{PRICES_OF, storage},
+    status::LastDrill,
 };
 
 /// Databases that are read at the same time.
@@ -95,7 +96,7 @@ async fn one(
     let drills = store.folders(&format!("{slug}/drills/")).await?;
     // A drill's id has the form of a backup's: the time it began.
     let drills = drills.iter().filter_map(|name| name.parse::<BackupId>().ok()).filter(|id| within(id.started_at()));
-    let last_drill = drill::latest_report(store, slug).await?.map(|report| report.verdict.words().to_lowercase());
+    let last_drill = drill::latest_report(store, slug).await?.map(|report| LastDrill::from(&report).words());
     let shares: Vec<StorageShare> = storage(store, &states)
         .await?
         .into_iter()

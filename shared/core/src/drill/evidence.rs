@@ -97,7 +97,7 @@ impl Drilled<'_> {
         let origin = rehearsal.origin.clone();
         let from = origin.as_ref().and_then(|o| o.taken_at).unwrap_or(manifest.source.snapshot_at);
         let age = match &origin {
-            Some(o) if o.taken_at.is_none() => Fact::unknown("nobody said when the snapshot was taken"),
+            Some(o) if o.taken_at.is_none() => Fact::unknown("nobody said from when its data are"),
             _ => Fact::known(self.started_at.duration_since(from).as_secs_f64()),
         };
         let objective =

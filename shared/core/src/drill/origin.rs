@@ -44,7 +44,6 @@ pub(super) async fn content(
     origin: &Origin,
     config: &RdsScratch,
     instances: &dyn Instances,
-    now: Timestamp,
 ) -> Result<(InstanceContent, OriginEvidence)> {
     let source = || {
         config.source_instance.clone().ok_or_else(|| {
@@ -83,8 +82,8 @@ pub(super) async fn content(
             let evidence = OriginEvidence {
                 kind: "point in time".to_owned(),
                 id: instance.clone(),
-                // RDS has the latest of about five minutes ago.
-                taken_at: Some(at.unwrap_or(now)),
+                // The latest is of some minutes ago, and RDS does not say of when.
+                taken_at: at,
             };
             Ok((InstanceContent::PointInTime { instance, at }, evidence))
         }

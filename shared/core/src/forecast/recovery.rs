@@ -44,8 +44,11 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Of a report; `None` where the restore did not come to its end, because that measured nothing.
+    /// Of a report; `None` where no backup was restored, or not to the end, because that measured nothing.
     pub fn of(report: &DrillReport) -> Option<Self> {
+        if report.origin.is_some() {
+            return None;
+        }
         let done = |name: &str| {
             let phase = report.phases.iter().find(|p| p.phase == name && p.outcome == PhaseOutcome::Done);
             phase.map(|p| p.seconds)
@@ -69,7 +72,7 @@ impl Measured {
 /// What is predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Everything that counts for the RTO: thawing and providing a server too.
+    /// Everything that counts for the RTO: providing a server too, thawing not.
     Recovery,
     /// The restore into a server that is there, ANALYZE included.
     Restore,
@@ -102,7 +105,7 @@ pub enum Measure {
 pub struct Prediction {
     /// So long.
     pub seconds: f64,
-    /// Seconds of them that do not depend on the backup: providing a server, thawing.
+    /// Seconds of them that do not depend on the backup: providing a server.
     pub fixed_seconds: f64,
     /// How it was made.
     pub basis: Basis,

@@ -11,7 +11,6 @@ use crate::{
     ids::{BackupId, RunId},
     lease::Lease,
     ports::{Certificate, Finding, LeftScratch, ServerFacts, ToolFacts},
-    report::Verdict,
     retention::StorageRow,
     status::{DatabaseStatus, LastDrill},
 };
@@ -274,10 +273,10 @@ impl Facts {
         }
     }
 
-    /// The newest drill that restored all data, whether or not it met its objectives; older ones than those that are
+    /// The newest drill that restored a backup whole, whether or not it met its objectives; older ones than those that are
     /// shown do not count.
     pub fn newest_whole_drill(&self) -> Option<&DrillSeen> {
-        self.drills.as_ref()?.iter().find(|seen| seen.drill.verdict != Verdict::Failed)
+        self.drills.as_ref()?.iter().find(|seen| seen.drill.proves_backups())
     }
 
     /// The newest good backup's snapshot, as far as it is known.

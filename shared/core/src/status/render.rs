@@ -55,9 +55,7 @@ impl DatabaseStatus {
             or_dash(self.rpo_seconds.map(span)),
             backups,
             words::bytes(self.stored_bytes),
-            or_dash(
-                drill.map(|d| format!("{} {}", d.finished_at.strftime("%Y-%m-%d"), d.verdict.words().to_lowercase())),
-            ),
+            or_dash(drill.map(|d| format!("{} {}", d.finished_at.strftime("%Y-%m-%d"), d.words()))),
         ]
     }
 }
@@ -102,7 +100,9 @@ impl Status {
             d.last_drill.as_ref().map(|drill| at(drill.finished_at))
         });
         out.gauge("last_drill_passed", "1 if the newest drill passed, else 0.", |d| {
-            d.last_drill.as_ref().map(|drill| u8::from(drill.verdict == Verdict::Passed).to_string())
+            d.last_drill
+                .as_ref()
+                .map(|drill| u8::from(drill.proves_backups() && drill.verdict == Verdict::Passed).to_string())
         });
         out.gauge("last_drill_age_seconds", "Age of the newest drill.", |d| {
             let age = |at: Timestamp| self.at.duration_since(at).as_secs().max(0);

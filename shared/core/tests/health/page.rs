@@ -65,6 +65,7 @@ async fn recovery_times_are_shown_over_the_drills_against_the_rto_each_had_and_w
                 drill_id: format!("202611{day:02}T040000Z-aaaa").parse().unwrap(),
                 finished_at: format!("2026-11-{day:02}T05:00:00Z").parse().unwrap(),
                 verdict: Verdict::Passed,
+                origin: None,
                 rto_seconds: Some(seconds),
                 rto_objective_seconds: Some(600.0),
             },

@@ -97,7 +97,7 @@ async fn provision(
     let made_of = match &state.origin {
         None => InstanceContent::Empty,
         Some(origin) => {
-            let (made_of, evidence) = origin::content(origin, &ports.config, &*ports.instances, begun).await?;
+            let (made_of, evidence) = origin::content(origin, &ports.config, &*ports.instances).await?;
             part.origin = Some(evidence);
             made_of
         }

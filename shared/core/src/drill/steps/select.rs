@@ -82,7 +82,7 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         // Of another origin, nothing of the backup is read but its manifest.
         let readable = request.origin.is_some() || thaw::unreadable(&*ports.store, &frozen).await?.is_none();
         let latest = chain::latest_report(&*ports.store, &request.database).await?;
-        let longest = latest.and_then(|report| {
+        let longest = latest.filter(|report| report.origin.is_none()).and_then(|report| {
             let phases = report.phases.iter().filter(|p| ["restore", "compare"].contains(&p.phase.as_str()));
             phases.map(|p| p.seconds).reduce(f64::max)
         });

@@ -32,7 +32,11 @@ pub(super) struct Trend {
 /// Of drills given newest first; `None` where fewer than two measured how long it took: the meter shows one.
 #[expect(clippy::cast_precision_loss, reason = "positions in a drawing")]
 pub(super) fn trend(drills: &[DrillSeen]) -> Option<Trend> {
-    let measured = drills.iter().rev().filter_map(|seen| Some((seen, seen.drill.rto_seconds?)));
+    let measured = drills
+        .iter()
+        .rev()
+        .filter(|seen| seen.drill.origin.is_none())
+        .filter_map(|seen| Some((seen, seen.drill.rto_seconds?)));
     let shown: Vec<(&DrillSeen, f64)> = measured.collect();
     let [(first, _), .., (last, last_seconds)] = shown.as_slice() else { return None };
     let objective = |seen: &DrillSeen| seen.drill.rto_objective_seconds;

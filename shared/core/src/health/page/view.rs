@@ -177,7 +177,6 @@ fn database(page: &Page, rank: u8, state: &HealthState, in_full: bool) -> Databa
     });
     let held = facts.backups.as_ref().map(|backups| &backups.status);
     let last = facts.drills.as_ref().and_then(|drills| drills.first());
-    let verdict_words = |verdict: Verdict| verdict.words().to_lowercase();
     let retention = facts.retention.as_ref();
     Database {
         slug: state.database.to_string(),
@@ -189,7 +188,7 @@ fn database(page: &Page, rank: u8, state: &HealthState, in_full: bool) -> Databa
         stored: held.map_or("not known".to_owned(), |held| words::bytes(held.stored_bytes)),
         last_drill: last.map_or_else(
             || if facts.drills.is_some() { "none".to_owned() } else { "not known".to_owned() },
-            |last| format!("{} on {}", verdict_words(last.drill.verdict), last.drill.finished_at.strftime("%-d %b %Y")),
+            |last| format!("{} on {}", last.drill.words(), last.drill.finished_at.strftime("%-d %b %Y")),
         ),
         looked_at: moment(state.at),
         stale: outdated,

@@ -61,6 +61,7 @@ fn drill(days: i64, verdict: Verdict) -> DrillSeen {
             drill_id: DrillId::new(finished_at, 0),
             finished_at,
             verdict,
+            origin: None,
             rto_seconds: Some(60.0),
             rto_objective_seconds: Some(1800.0),
         },
@@ -375,6 +376,11 @@ fn drills_that_fail_do_not_count_as_drills_that_were_made() {
     let mut facts = well();
     facts.drills = Some(vec![drill(1, Verdict::Failed), drill(3, Verdict::Passed)]);
     assert_eq!(facts.newest_whole_drill().unwrap().drill.verdict, Verdict::Passed);
+    // One of a snapshot restored no backup.
+    let mut snapshot = drill(1, Verdict::Passed);
+    snapshot.drill.origin = Some("snapshot".to_owned());
+    facts.drills = Some(vec![snapshot, drill(3, Verdict::Failed)]);
+    assert!(facts.newest_whole_drill().is_none());
     facts.drills = Some(vec![drill(1, Verdict::Failed)]);
     assert_eq!(facts.newest_whole_drill(), None);
 }
