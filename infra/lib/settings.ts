@@ -69,18 +69,20 @@ export interface DeploySettings {
   health_schedule: string;
 }
 
-/** The whole configuration in force. */
+/** A database that a backup may be restored to, by its name in the configuration. */
 export interface RestoreTarget {
   url: UrlSetting;
   before?: HookSetting[];
   after?: HookSetting[];
 }
 
+/** What is done before or after a restore: a command, or the call of an address. */
 export interface HookSetting {
   command?: string[];
   webhook?: SecretSetting;
 }
 
+/** The whole configuration in force. */
 export interface Settings {
   /** The file it came from. */
   file: string | null;
