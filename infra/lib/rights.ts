@@ -273,7 +273,6 @@ function scratchInstances(r: Resources): PolicyStatement[] {
     // RDS makes the password of the master user, in the name of whoever creates the instance.
     allow(['secretsmanager:CreateSecret', 'secretsmanager:TagResource'], [arn('secretsmanager', 'secret', 'rds!db-*', ':')]),
     ...removal(r),
-    allow('backup:PutRestoreValidationResult', [arn('backup', 'restore-job', '*', ':')]),
   ];
 }
 
