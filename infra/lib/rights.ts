@@ -1,7 +1,7 @@
 //! Who may do what: the statements of every function's role, and nothing else. test/rights.test.ts proves them line by line.
 import * as cdk from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { FunctionName, NEEDS } from './catalog';
+import { FunctionName } from './catalog';
 import { Names, SecretSetting, Settings, UrlSetting, databases } from './settings';
 import { EXPIRE_TAG, MOVE_TAG, Place } from './store';
 
@@ -188,13 +188,22 @@ function connections(name: FunctionName, r: Resources): PolicyStatement[] {
     ...control.read(),
     allow(['kms:Decrypt', 'kms:GenerateDataKey'], [r.storeKey], { StringEquals: via('s3') }),
   ];
-  const urls = NEEDS[name].database === 'source' ? databases(r.settings).map(([, database]) => database.url) : [];
-  const servers = NEEDS[name].database !== false ? databases(r.settings).map(([, { drill }]) => (drill.scratch === 'local' ? null : (drill.scratch.server ?? null))) : [];
-  const all = name === 'restore' ? Object.values(r.settings.restore?.targets ?? {}) : [];
-  const targets = all.map((target) => target.url);
-  const hooks = all.flatMap(({ before, after }) => [...(before ?? []), ...(after ?? [])].map((hook) => hook.webhook));
-  const wanted = name === 'drill-data' ? [] : name === 'drill' ? servers : name === 'health' ? [...urls, ...servers] : [...urls, ...targets];
-  statements.push(...secrets([...wanted, ...hooks]), ...tokens(wanted));
+  const all = databases(r.settings);
+  const sources = all.map(([, { url }]) => url);
+  const servers = all.map(([, { drill }]) => (drill.scratch === 'local' ? null : (drill.scratch.server ?? null)));
+  const targets = Object.values(r.settings.restore?.targets ?? {});
+  const hooks = targets.flatMap(({ before, after }) => [...(before ?? []), ...(after ?? [])].map((hook) => hook.webhook));
+  const connects: { [name in FunctionName]?: (UrlSetting | null)[] } = {
+    dump: sources,
+    maintenance: sources,
+    // It measures the servers of drills too.
+    health: [...sources, ...servers],
+    drill: servers,
+    // The backup before it is one of the target: where a backup came from, a restore never asks.
+    restore: targets.map(({ url }) => url),
+  };
+  const wanted = connects[name] ?? [];
+  statements.push(...secrets([...wanted, ...(name === 'restore' ? hooks : [])]), ...tokens(wanted));
   return statements;
 }
 

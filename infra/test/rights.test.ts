@@ -226,10 +226,11 @@ describe('secrets', () => {
     }
   });
 
-  it("of sources are read by who connects to sources, and not by a drill's functions", () => {
-    expect(whoMay('secretsmanager:GetSecretValue', secret('orders/backup'))).toEqual(['dump', 'restore', 'health', 'maintenance']);
-    expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/backup')).toEqual(['dump', 'restore', 'health', 'maintenance']);
+  it("of sources are read by who connects to sources, and not by restore and a drill's functions", () => {
+    expect(whoMay('secretsmanager:GetSecretValue', secret('orders/backup'))).toEqual(['dump', 'health', 'maintenance']);
+    expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/backup')).toEqual(['dump', 'health', 'maintenance']);
     expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/admin')).toEqual([]);
+    expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/owner')).toEqual(['restore']);
   });
 
   it('of scratch instances are read by drill-data, those of other instances by nobody', () => {
