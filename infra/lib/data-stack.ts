@@ -4,7 +4,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { StoreKey } from './keys';
 import { Settings } from './settings';
-import { ALWAYS, NONCURRENT_DAYS, Store, places, replicaAlias, replicaBucket } from './store';
+import { ALWAYS, NONCURRENT_DAYS, Store, objectLock, places, replicaAlias, replicaBucket } from './store';
 
 export class DataStack extends cdk.Stack {
   readonly key: StoreKey;
@@ -37,6 +37,8 @@ export class ReplicaStack extends cdk.Stack {
         { id: 'noncurrent', noncurrentVersionExpiration: cdk.Duration.days(NONCURRENT_DAYS) },
         { id: 'unfinished-uploads', abortIncompleteMultipartUploadAfter: cdk.Duration.days(7) },
       ],
+      // S3 copies what is locked only to where it stays locked; what a restore in an emergency writes here is locked too.
+      ...objectLock(settings),
     });
   }
 }

@@ -86,7 +86,7 @@ export class Store extends Construct {
     this.bucket = bucket('Backups', {
       bucketName: store.bucket,
       lifecycleRules: lifecycle(store.prefix),
-      ...objectLock(settings.deploy.object_lock, shortestTierDays(settings)),
+      ...objectLock(settings),
     });
     onlyNewKeys(this.bucket);
     const reason = 'CloudFormation takes the number; the library writes what its type says';
@@ -141,9 +141,11 @@ export function lifecycle(prefix: string): s3.LifecycleRule[] {
   ];
 }
 
-function objectLock(mode: DeploySettings['object_lock'], days: number): Partial<s3.BucketProps> {
+/** Locks whatever is written, for as long as the shortest tier lasts. */
+export function objectLock(settings: Settings): Partial<s3.BucketProps> {
+  const mode = settings.deploy.object_lock;
   if (mode === 'off') return {};
-  const duration = cdk.Duration.days(days);
+  const duration = cdk.Duration.days(shortestTierDays(settings));
   const retention = mode === 'compliance' ? s3.ObjectLockRetention.compliance(duration) : s3.ObjectLockRetention.governance(duration);
   return { objectLockEnabled: true, objectLockDefaultRetention: retention };
 }
@@ -193,7 +195,13 @@ function replicate(scope: Construct, bucket: s3.Bucket, deploy: DeploySettings, 
     statements: [
       new iam.PolicyStatement({ actions: ['s3:GetReplicationConfiguration', 's3:ListBucket'], resources: [source] }),
       new iam.PolicyStatement({
-        actions: ['s3:GetObjectVersionForReplication', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
+        actions: [
+          's3:GetObjectVersionForReplication',
+          's3:GetObjectVersionAcl',
+          's3:GetObjectVersionTagging',
+          // Copied with the object: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+          ...(deploy.object_lock === 'off' ? [] : ['s3:GetObjectRetention', 's3:GetObjectLegalHold']),
+        ],
         resources: [`${source}/*`],
       }),
       // No s3:ReplicateDelete: nothing that happens here removes anything there.

@@ -1,6 +1,7 @@
 //! What keeps backups: protection, lifecycle and the second copy, in the stack that outlives the others.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Resource, Synthesised, ofType, one, resolve, settingsOf, synthesise } from './harness';
+import { Statement, may, roles } from './policies';
 import { turn } from './turn';
 
 let small: Synthesised;
@@ -15,6 +16,14 @@ beforeAll(async () => {
 /** The rules of a bucket by their ids. */
 function rules(bucket: Resource): { [id: string]: any } {
   return Object.fromEntries(bucket.Properties.LifecycleConfiguration.Rules.map((rule: any) => [rule.Id, rule]));
+}
+
+/** The rights of the role by which S3 copies. */
+function replication({ templates }: Synthesised): Statement[] {
+  const data = templates.AcmeProdData!;
+  const [found, ...others] = roles(data).filter(([id]) => data.Resources[id]!.Properties.Description === 'S3 copies backups to the replica');
+  expect(others).toEqual([]);
+  return found![1];
 }
 
 describe('buckets and keys', () => {
@@ -104,6 +113,27 @@ describe('the second copy', () => {
     expect(others).toEqual([]);
     for (const rule of Object.values(rules(replica))) {
       expect([rule.TagFilters, rule.ExpirationInDays, rule.Transitions]).toEqual([undefined, undefined, undefined]);
+    }
+  });
+
+  it('is locked as the first: S3 copies what is locked nowhere else', () => {
+    const bucketOf = (stack: string, name: string): any => one(large.templates[stack]!, 'AWS::S3::Bucket', 'BucketName', name).Properties;
+    const replica = bucketOf('AcmeProdReplica', 'acme-lifeboat-replica');
+    expect(replica.ObjectLockEnabled).toBe(true);
+    expect(replica.ObjectLockConfiguration).toEqual(bucketOf('AcmeProdData', 'acme-lifeboat').ObjectLockConfiguration);
+  });
+
+  it('is written by a role that reads locks, where there are any, and can change none', () => {
+    const locked = replication(large);
+    const unlocked = replication(synthesise({ ...large.settings, deploy: { ...large.settings.deploy, object_lock: 'off' } }));
+    const object = 'arn:aws:s3:::acme-lifeboat/orders/20261120T020004Z-k3vd/manifest.json';
+    for (const action of ['s3:GetObjectRetention', 's3:GetObjectLegalHold']) {
+      expect([may(locked, action, object), may(unlocked, action, object)], action).toEqual([true, false]);
+    }
+    for (const action of ['s3:PutObjectRetention', 's3:PutObjectLegalHold', 's3:BypassGovernanceRetention', 's3:ReplicateDelete']) {
+      for (const bucket of ['acme-lifeboat', 'acme-lifeboat-replica']) {
+        expect(may(locked, action, object.replace('acme-lifeboat', bucket)), action).toBe(false);
+      }
     }
   });
 
