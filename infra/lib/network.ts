@@ -40,7 +40,23 @@ export class SourceNetwork extends Construct {
       serviceName: serviceName('s3'),
       routeTableIds: vpc.route_tables,
     });
-    endpoints(this, ['secretsmanager', 'events', 'sns', 'rds'], vpc.id, vpc.subnets, securityGroups.map((group) => group.securityGroupId), names);
+    // A functions' group that was named may let nothing in, and the one that is made does not.
+    const admitting = new ec2.SecurityGroup(this, 'Endpoints', {
+      vpc: imported,
+      description: 'Endpoints of AWS services for Lifeboat: admit on 443 whoever else in this network calls these services',
+      allowAllOutbound: false,
+    });
+    securityGroups.forEach((group, index) => {
+      new ec2.CfnSecurityGroupIngress(this, `EndpointsIn${index}`, {
+        groupId: admitting.securityGroupId,
+        sourceSecurityGroupId: group.securityGroupId,
+        ipProtocol: 'tcp',
+        fromPort: 443,
+        toPort: 443,
+        description: 'Functions of Lifeboat',
+      });
+    });
+    endpoints(this, ['secretsmanager', 'events', 'sns', 'rds'], vpc.id, vpc.subnets, [admitting.securityGroupId], names);
   }
 }
 

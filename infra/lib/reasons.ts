@@ -56,7 +56,7 @@ export function giveReasons(root: IConstruct): void {
       because(construct, 'AwsSolutions::AwsSolutions-S1', 'the replica is written by S3 alone; who reads it is told by CloudTrail');
     }
     if (type === 'AWS::EC2::SecurityGroup' && path.includes('/Sources/')) {
-      because(construct, 'AwsSolutions::AwsSolutions-EC23', 'it lets nothing in');
+      because(construct, 'AwsSolutions::AwsSolutions-EC23', 'it lets nothing in, or functions to the endpoints');
     }
     if (type === 'AWS::ECS::TaskDefinition') {
       because(construct, 'AwsSolutions::AwsSolutions-ECS2', 'the variables are names of buckets and of the bus; no secret is among them');

@@ -150,6 +150,37 @@ describe('functions', () => {
   });
 });
 
+describe('endpoints of AWS services in the databases’ network', () => {
+  /** Who is let in by the group of the endpoints, and by what; and the groups of a function in that network. */
+  const doors = (found: Template): { endpoints: string[]; admitted: unknown[]; functions: unknown[] } => {
+    const interfaces = ofType(found, 'AWS::EC2::VPCEndpoint').filter(([id, e]) => id.startsWith('Sources') && e.Properties.VpcEndpointType === 'Interface');
+    const groups = new Set(interfaces.map(([, e]) => JSON.stringify(e.Properties.SecurityGroupIds)));
+    expect(groups.size).toBe(1);
+    const [group] = JSON.parse([...groups][0]!) as unknown[];
+    const rules = ofType(found, 'AWS::EC2::SecurityGroupIngress').map(([, r]) => r.Properties).filter((r) => JSON.stringify(r.GroupId) === JSON.stringify(group));
+    return {
+      endpoints: interfaces.map(([, e]) => resolve(found, e.Properties.ServiceName).split('.').at(-1)).sort(),
+      admitted: rules.map((r) => [r.SourceSecurityGroupId, r.IpProtocol, r.FromPort, r.ToPort, r.CidrIp]),
+      functions: one(found, 'AWS::Lambda::Function', 'FunctionName', 'acme-prod-dump').Properties.VpcConfig.SecurityGroupIds,
+    };
+  };
+
+  it('admit the functions on 443, which have a group of their own that lets nothing in', () => {
+    const { endpoints, admitted, functions } = doors(template);
+    expect(endpoints).toEqual(['events', 'rds', 'secretsmanager', 'sns']);
+    expect(functions).toHaveLength(1);
+    expect(admitted).toEqual([[functions[0], 'tcp', 443, 443, undefined]]);
+  });
+
+  it('admit each of the groups that the configuration names', () => {
+    const { deploy } = large.settings;
+    const named = { ...large.settings, deploy: { ...deploy, vpc: { ...deploy.vpc!, security_groups: ['sg-0a1b2c3d', 'sg-1a2b3c4d'] } } };
+    const { admitted, functions } = doors(synthesise(named).templates.AcmeProd!);
+    expect(functions).toEqual(['sg-0a1b2c3d', 'sg-1a2b3c4d']);
+    expect(admitted).toEqual(functions.map((group) => [group, 'tcp', 443, 443, undefined]));
+  });
+});
+
 describe('news', () => {
   it('goes by the bus to verify, and in batches of a minute to alert', () => {
     const completed = one(template, 'AWS::Events::Rule', 'Name', 'acme-prod-verify-completed');
