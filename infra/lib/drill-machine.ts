@@ -15,6 +15,9 @@ export const STEPS = {
   report: 'data',
 } as const;
 
+/** A thaw from DEEP_ARCHIVE takes up to two days; this is for what nobody thought of. */
+export const LONGEST_SECONDS = 4 * 86400;
+
 export type Step = keyof typeof STEPS;
 
 /** A task of ECS that does a step, where Lambda's fifteen minutes are too short. */
@@ -27,6 +30,8 @@ export interface LongTask {
 }
 
 export interface MachineProps {
+  /** `aws`, or that of another part of the world. */
+  partition: string;
   /** ARNs of functions. */
   control: string;
   data: string;
@@ -88,7 +93,7 @@ function task(step: Step, props: MachineProps, next: string): { [name: string]: 
   const payload = step === 'select' ? { step, 'request.$': '$', 'execution.$': '$$.Execution.Id' } : { step, 'state.$': '$' };
   const call = {
     Type: 'Task',
-    Resource: 'arn:aws:states:::lambda:invoke',
+    Resource: `arn:${props.partition}:states:::lambda:invoke`,
     Parameters: { FunctionName: props[STEPS[step]], Payload: payload },
     OutputPath: '$.Payload',
     // A function that hangs is ended by Lambda; this is for a function that is never heard of again.
@@ -99,10 +104,10 @@ function task(step: Step, props: MachineProps, next: string): { [name: string]: 
 }
 
 /** A step on Fargate: the same request, in an environment variable. What it finds lies in the control store. */
-function longTask(step: 'restore' | 'compare', long: LongTask, next: string): { [name: string]: State } {
+function longTask(step: 'restore' | 'compare', long: LongTask, partition: string, next: string): { [name: string]: State } {
   const run = {
     Type: 'Task',
-    Resource: 'arn:aws:states:::ecs:runTask.sync',
+    Resource: `arn:${partition}:states:::ecs:runTask.sync`,
     Parameters: {
       Cluster: long.cluster,
       TaskDefinition: long.taskDefinition,
@@ -185,13 +190,12 @@ export function machine(props: MachineProps): { [key: string]: unknown } {
       ],
       Default: NAMES.restore,
     };
-    Object.assign(states, longTask('restore', props.long, `${NAMES.compare} on Fargate`), longTask('compare', props.long, NAMES.checks));
+    Object.assign(states, longTask('restore', props.long, props.partition, `${NAMES.compare} on Fargate`), longTask('compare', props.long, props.partition, NAMES.checks));
   }
   return {
     Comment: 'A drill of Lifeboat: restores a backup into an instance of its own, compares every table, and removes the instance in every ending',
     StartAt: NAMES.select,
-    // A thaw from DEEP_ARCHIVE takes up to two days; this is for what nobody thought of.
-    TimeoutSeconds: 4 * 86400,
+    TimeoutSeconds: LONGEST_SECONDS,
     States: states,
   };
 }

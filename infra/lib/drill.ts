@@ -29,7 +29,7 @@ export class Drill extends Construct {
     const data = functions.get('drill-data');
     this.machine = new StateMachine(this, 'StateMachine', {
       name: names.of('drill'),
-      definition: machine({ control: control.functionArn, data: data.functionArn, long: props.long?.task }),
+      definition: machine({ partition: cdk.Aws.PARTITION, control: control.functionArn, data: data.functionArn, long: props.long?.task }),
       statements: [
         new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [control.functionArn, data.functionArn] }),
         ...(props.long?.starting() ?? []),

@@ -2,6 +2,7 @@
 import * as cdk from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
+import { LONGEST_SECONDS } from './drill-machine';
 import { Names, Settings } from './settings';
 import { Scheduled, Target, request, rule, schedules } from './schedules';
 import { StateMachine, machineArn, starter } from './state-machine';
@@ -24,6 +25,8 @@ interface Group {
   databases: string[];
 }
 
+/** Drills at once of one schedule: each is an instance, or a restore on the server that all share. */
+const DRILLS = 5;
 
 export class Fleet extends Construct {
   constructor(scope: Construct, id: string, props: FleetProps) {
@@ -84,7 +87,7 @@ function definition(operation: Operation, groups: Group[], props: FleetProps): {
       Type: 'Map',
       ItemsPath: '$.databases',
       ItemSelector: { 'database.$': '$$.Map.Item.Value', 'scheduled_at.$': '$.scheduled_at' },
-      MaxConcurrency: props.settings.deploy.fleet_concurrency,
+      MaxConcurrency: atOnce(operation, props.settings),
       // One database's failure is its own: it is told on the bus, and the others go on. Only if all fail, this fails.
       ToleratedFailurePercentage: 99.9,
       ItemProcessor: {
@@ -98,6 +101,10 @@ function definition(operation: Operation, groups: Group[], props: FleetProps): {
   });
   states.Done = { Type: 'Succeed' };
   return { Comment: `${operation} of the whole fleet`, StartAt: 'Which group?', States: states };
+}
+
+function atOnce(operation: Operation, { deploy }: Settings): number {
+  return operation === 'drill' ? Math.min(deploy.fleet_concurrency, DRILLS) : deploy.fleet_concurrency;
 }
 
 /** Throttled: later. Anything else has its own retries within the function. */
@@ -114,7 +121,7 @@ const LATER = [
 function invoke(arn: string, request: { [key: string]: unknown }): unknown {
   return {
     Type: 'Task',
-    Resource: 'arn:aws:states:::lambda:invoke',
+    Resource: `arn:${cdk.Aws.PARTITION}:states:::lambda:invoke`,
     Parameters: { FunctionName: arn, Payload: { ...request, 'database.$': '$.database', 'scheduled_at.$': '$.scheduled_at' } },
     TimeoutSeconds: 1000,
     Retry: LATER,
@@ -123,12 +130,16 @@ function invoke(arn: string, request: { [key: string]: unknown }): unknown {
   };
 }
 
-/** A drill has a machine of its own, and is not waited for: its own rule and report tell of it. */
+/** A drill has a machine of its own, and is waited for: what is not waited for counts for nothing in MaxConcurrency. */
 function start(arn: string, request: { [key: string]: unknown }): unknown {
   return {
     Type: 'Task',
-    Resource: 'arn:aws:states:::states:startExecution',
+    Resource: `arn:${cdk.Aws.PARTITION}:states:::states:startExecution.sync:2`,
     Parameters: { StateMachineArn: arn, Input: { ...request, 'database.$': '$.database', 'scheduled_at.$': '$.scheduled_at' } },
+    // It ends by itself before; this is for one that is never heard of again.
+    TimeoutSeconds: LONGEST_SECONDS + 3600,
+    // The answers of all together must not be more than a map takes.
+    ResultSelector: {},
     End: true,
   };
 }
@@ -137,14 +148,25 @@ function statements(operation: Operation, groups: Group[], props: FleetProps): i
   const arns = (of: (group: Group) => boolean): string[] => [...new Set(groups.filter(of).map((group) => props.target(group.asks).arn))];
   const functions = arns((group) => group.asks !== 'state-machine');
   const machines = arns((group) => group.asks === 'state-machine');
-  const own = machineArn(cdk.Stack.of(props.logKey), props.names.of('fleet', operation));
+  const stack = cdk.Stack.of(props.logKey);
+  const executions = (machine: string): string => `${machine.replace(':stateMachine:', ':execution:')}:*`;
+  const own = machineArn(stack, props.names.of('fleet', operation));
   return [
     ...(functions.length > 0 ? [new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: functions })] : []),
     // A Distributed Map starts its children as executions of the machine itself.
     new iam.PolicyStatement({ actions: ['states:StartExecution'], resources: [own, ...machines] }),
     new iam.PolicyStatement({
       actions: ['states:DescribeExecution', 'states:StopExecution'],
-      resources: [`${own.replace(':stateMachine:', ':execution:')}:*`],
+      resources: [executions(own), ...(machines.length > 0 ? [executions(machineArn(stack, props.names.of('drill')))] : [])],
     }),
+    // How Step Functions hears of a drill's end: https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+    ...(machines.length > 0
+      ? [
+          new iam.PolicyStatement({
+            actions: ['events:DescribeRule', 'events:PutRule', 'events:PutTargets'],
+            resources: [stack.formatArn({ service: 'events', resource: 'rule', resourceName: 'StepFunctionsGetEventsForStepFunctionsExecutionRule' })],
+          }),
+        ]
+      : []),
   ];
 }

@@ -16,7 +16,7 @@ const WILDCARDS: [RegExp, string][] = [
   [/:secret:[^*]+\/\*$/, 'the folder of the secrets of a fleet, which are too many to be named in a policy'],
   [/:dbuser:\*\/[a-z0-9_]+$/, "one user; the database's resource id stands in no URL"],
   [/:identity\/\*$/, 'a condition admits the configured senders only'],
-  [/:execution:[^*]+:\*$/, 'executions of the machine itself, as a Distributed Map starts them'],
+  [/:execution:[^*]+:\*$/, 'executions of the machine itself, as a Distributed Map starts them, and of drills, which it waits for'],
   [/:task\/\*$/, 'tasks are named when they start; a condition admits those of the one cluster'],
   [/:key\/\*$/, 'a key of another region, known by its alias: a condition admits this alias only'],
 ];

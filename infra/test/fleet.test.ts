@@ -1,6 +1,7 @@
 //! A thousand databases: what AWS limits, and that none is forgotten.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Synthesised, Template, fleet, ofType, resolve, synthesise } from './harness';
+import { may, ofRole } from './policies';
 import { turn } from './turn';
 
 const SIZE = 1000;
@@ -17,7 +18,7 @@ beforeAll(async () => {
 });
 
 /** The definition of a machine. */
-function definition(operation: string): any {
+function definition(operation: string, template = whole.templates.Lifeboat!): any {
   const found = ofType(template, 'AWS::StepFunctions::StateMachine').find(([, m]) => m.Properties.StateMachineName === `lifeboat-fleet-${operation}`)!;
   return JSON.parse(resolve(template, found[1].Properties.DefinitionString));
 }
@@ -66,12 +67,39 @@ describe('a fleet of 1,000 databases', () => {
   });
 
   it('works on a limited number at once, and one failure stops no other', () => {
-    for (const operation of ['dump', 'drill', 'health']) {
+    for (const [operation, atOnce] of [['dump', 20], ['drill', 5], ['health', 20]] as const) {
       const maps = Object.values(definition(operation).States).filter((state: any) => state.Type === 'Map') as any[];
       expect(maps.length, operation).toBeGreaterThan(0);
       for (const map of maps) {
-        expect([map.MaxConcurrency, map.ToleratedFailurePercentage, map.ItemProcessor.ProcessorConfig.Mode]).toEqual([20, 99.9, 'DISTRIBUTED']);
+        expect([map.MaxConcurrency, map.ToleratedFailurePercentage, map.ItemProcessor.ProcessorConfig.Mode]).toEqual([atOnce, 99.9, 'DISTRIBUTED']);
       }
+    }
+  });
+
+  it('drills on no more at once than the fleet is worked on', () => {
+    const few = fleet(30);
+    const { Lifeboat } = synthesise({ ...few, deploy: { ...few.deploy, fleet_concurrency: 2 } }).templates;
+    const maps = Object.values(definition('drill', Lifeboat!).States).filter((state: any) => state.Type === 'Map') as any[];
+    expect(maps.map((map) => map.MaxConcurrency)).toEqual(maps.map(() => 2));
+  });
+
+  it('waits for a drill, so that no more instances are there than drills at once, and may: start, watch, stop it', () => {
+    for (const state of Object.values(definition('drill').States).filter((found: any) => found.Type === 'Map') as any[]) {
+      const { Run } = state.ItemProcessor.States;
+      expect([Run.Resource, Run.ResultSelector]).toEqual(['arn:aws:states:::states:startExecution.sync:2', {}]);
+    }
+    const [, machine] = ofType(template, 'AWS::StepFunctions::StateMachine').find(([, m]) => m.Properties.StateMachineName === 'lifeboat-fleet-drill')!;
+    const rights = ofRole(template, machine.Properties.RoleArn['Fn::GetAtt'][0]);
+    const states = 'arn:aws:states:eu-central-1:123456789012';
+    expect(may(rights, 'states:StartExecution', `${states}:stateMachine:lifeboat-drill`)).toBe(true);
+    for (const action of ['states:DescribeExecution', 'states:StopExecution']) {
+      expect(may(rights, action, `${states}:execution:lifeboat-drill:a`), action).toBe(true);
+      expect(may(rights, action, `${states}:execution:another:a`), action).toBe(false);
+    }
+    const rule = (name: string): string => `arn:aws:events:eu-central-1:123456789012:rule/${name}`;
+    for (const action of ['events:PutRule', 'events:PutTargets', 'events:DescribeRule']) {
+      expect(may(rights, action, rule('StepFunctionsGetEventsForStepFunctionsExecutionRule')), action).toBe(true);
+      expect(may(rights, action, rule('lifeboat.drill-ended')), action).toBe(false);
     }
   });
 

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { STEPS, Step, machine } from '../lib/drill-machine';
 
 const LONG = { cluster: 'cluster', taskDefinition: 'task', container: 'lifeboat', subnets: ['subnet'], securityGroups: ['group'] };
-const MACHINES = { 'on Lambda': machine({ control: 'control', data: 'data' }), 'with Fargate': machine({ control: 'control', data: 'data', long: LONG }) };
+const CALLED = { partition: 'aws-cn', control: 'control', data: 'data' };
+const MACHINES = { 'on Lambda': machine(CALLED), 'with Fargate': machine({ ...CALLED, long: LONG }) };
 
 type States = { [name: string]: any };
 
@@ -42,7 +43,7 @@ describe.each(Object.entries(MACHINES))('the machine %s', (_, definition) => {
   it('asks the right function for each step, with the whole state, and takes its answer for the new one', () => {
     for (const [step, by] of Object.entries(STEPS) as [Step, string][]) {
       const [, state] = calls(states, step);
-      expect(state.Resource).toBe('arn:aws:states:::lambda:invoke');
+      expect(state.Resource).toBe('arn:aws-cn:states:::lambda:invoke');
       expect(state.Parameters.FunctionName, step).toBe(by);
       expect(state.OutputPath, step).toBe('$.Payload');
       expect(state.Parameters.Payload, step).toEqual(
@@ -104,7 +105,7 @@ describe('Fargate', () => {
     const states = MACHINES['with Fargate'].States as States;
     for (const step of ['restore', 'compare']) {
       const state = Object.values(states).find((s) => JSON.stringify(s.Parameters?.Overrides ?? {}).includes(step));
-      expect(state.Resource).toBe('arn:aws:states:::ecs:runTask.sync');
+      expect(state.Resource).toBe('arn:aws-cn:states:::ecs:runTask.sync');
       // What the task finds lies in the control store: the state stays as it was.
       expect(state.ResultPath).toBeNull();
     }
