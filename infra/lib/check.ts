@@ -1,5 +1,6 @@
 //! What the configuration may say for a laptop, but not for functions: found before anything is deployed.
-import { DatabaseSettings, SecretSetting, Settings, UrlSetting, databases, scratchKind } from './settings';
+import { runsPerHour } from './schedules';
+import { DatabaseSettings, SecretSetting, Settings, UrlSetting, databases, isFleet, scratchKind } from './settings';
 
 /** Everything that would not work once deployed, each with the way out. `environment`: variables that functions are given besides. */
 export function problems(settings: Settings, environment: { [name: string]: string }): string[] {
@@ -49,6 +50,13 @@ export function problems(settings: Settings, environment: { [name: string]: stri
   const store = settings.store.url;
   if (store !== null && !store.startsWith('s3://')) {
     found.push(`store.url is ${store}: functions store in S3; write s3://BUCKET/PREFIX, or leave it out for a bucket of Lifeboat's own`);
+  }
+  const { health_schedule } = settings.deploy;
+  if (isFleet(settings) && runsPerHour(health_schedule) === undefined) {
+    found.push(
+      `deploy.health_schedule is ${health_schedule}, which not every hour has equally often: the alarms of a fleet count ` +
+        'what health writes in an hour; write rate(1 hour), rate(30 minutes) or the like',
+    );
   }
   return found;
 }

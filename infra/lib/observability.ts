@@ -5,6 +5,7 @@ import { Construct } from 'constructs';
 import { Bus } from './bus';
 import { FunctionName, NEEDS } from './catalog';
 import { Functions } from './functions';
+import { runsPerHour } from './schedules';
 import { Names, Settings, databases, isFleet } from './settings';
 
 /** shared/runtime/src/metrics.rs */
@@ -133,12 +134,16 @@ function databaseAlarms(settings: Settings, names: Names, alarm: (id: string, al
 /**
  * For a fleet, alarms over all databases: two for each would be more resources than a stack may hold. The oldest
  * backup is compared with the longest objective; a database that passes its own shorter one is found by health, whose
- * findings are counted here; and a database of which there is no figure makes the number of figures too small.
+ * findings are counted here; and a database of which there is no figure makes the number of figures too small. COUNT
+ * counts figures, not databases: a database has as many in an hour as health has runs. (To count groups would be no
+ * way: a query gives 500 of them at most.)
  */
 function fleetAlarms(settings: Settings, names: Names, alarm: (id: string, alarm: Alarm) => void): void {
   const all = databases(settings);
-  const query = (expression: string): Alarm['metrics'] => [
-    { id: 'found', expression: `${expression} FROM SCHEMA("${NAMESPACE}", database)`, period: HOUR, returnData: true },
+  const runs = runsPerHour(settings.deploy.health_schedule);
+  if (runs === undefined) throw new Error('deploy.health_schedule has not as many runs in every hour');
+  const query = (expression: string, without: string[] = []): Alarm['metrics'] => [
+    { id: 'found', expression: `${expression} FROM SCHEMA("${NAMESPACE}", database)${leaving(without)}`, period: HOUR, returnData: true },
   ];
   for (const [id, metric, key] of [
     ['Backup', 'BackupAge', 'backup_age_seconds'],
@@ -146,20 +151,22 @@ function fleetAlarms(settings: Settings, names: Names, alarm: (id: string, alarm
   ] as const) {
     const limits = all.map(([, { alarms }]) => alarms[key]).filter((limit): limit is number => limit !== null);
     if (limits.length === 0) continue;
+    // Backed up or drilled by hand: they have figures all the same.
+    const without = all.filter(([, { alarms }]) => alarms[key] === null).map(([name]) => name);
     alarm(`Oldest${id}`, {
       alarmName: names.of('fleet', `${id.toLowerCase()}-age`),
       alarmDescription: `${metric} of a database is above ${words(Math.max(...limits))}. Run: lifeboat status`,
-      metrics: query(`SELECT MAX(${metric})`),
+      metrics: query(`SELECT MAX(${metric})`, without),
       comparisonOperator: 'GreaterThanThreshold',
       threshold: Math.max(...limits),
       treatMissingData: 'breaching',
     });
     alarm(`Known${id}s`, {
       alarmName: names.of('fleet', `${id.toLowerCase()}s-known`),
-      alarmDescription: `Fewer than ${limits.length} databases have a ${metric}: of the others nobody knows. Run: lifeboat status`,
-      metrics: query(`SELECT COUNT(${metric})`),
+      alarmDescription: `Fewer than ${limits.length} databases have a ${metric} from each run of health: of the others nobody knows. Run: lifeboat status`,
+      metrics: query(`SELECT COUNT(${metric})`, without),
       comparisonOperator: 'LessThanThreshold',
-      threshold: limits.length,
+      threshold: limits.length * runs,
       treatMissingData: 'breaching',
     });
   }
@@ -172,6 +179,15 @@ function fleetAlarms(settings: Settings, names: Names, alarm: (id: string, alarm
     threshold: 0,
     treatMissingData: 'breaching',
   });
+}
+
+/** What CloudWatch takes for an expression, less what stands before. */
+const LONGEST_CONDITION = 1900;
+
+/** The condition that leaves databases out of a query; of more than a query can name, none is left out. */
+function leaving(without: string[]): string {
+  const condition = without.map((name) => `database != '${name}'`).join(' AND ');
+  return condition === '' || condition.length > LONGEST_CONDITION ? '' : ` WHERE ${condition}`;
 }
 
 /** Seconds for people: `26 hours`, `35 days and 3 hours`. */

@@ -50,6 +50,27 @@ export function schedules(settings: Settings): Scheduled[] {
   });
 }
 
+/** How often a schedule comes round in each hour; nothing where not every hour has as many. */
+export function runsPerHour(schedule: string): number | undefined {
+  const rate = /^rate\((\d+) (minute|hour)s?\)$/.exec(schedule);
+  if (rate !== null) {
+    const pause = Number(rate[1]) * (rate[2] === 'hour' ? 60 : 1);
+    return 60 % pause === 0 ? 60 / pause : undefined;
+  }
+  const [minutes, hours, ...days] = /^cron\((.*)\)$/.exec(schedule)?.[1]?.trim().split(/\s+/) ?? [];
+  if (minutes === undefined || hours === undefined) return undefined;
+  if (!['*', '*/1', '0/1', '0-23'].includes(hours) || days.some((field) => field !== '*' && field !== '?')) return undefined;
+  const found = new Set<number>();
+  for (const part of minutes.split(',')) {
+    const [, from, to, step] = /^(\*|\d+)(?:-(\d+))?(?:\/(\d+))?$/.exec(part) ?? [];
+    if (from === undefined) return undefined;
+    const first = from === '*' ? 0 : Number(from);
+    const last = to !== undefined ? Number(to) : from === '*' || step !== undefined ? 59 : first;
+    for (let minute = first; minute <= last; minute += Math.max(1, Number(step ?? 1))) found.add(minute);
+  }
+  return found.size;
+}
+
 /** A target that can be asked. */
 export interface Target {
   arn: string;

@@ -1,5 +1,7 @@
 //! A thousand databases: what AWS limits, and that none is forgotten.
 import { beforeAll, describe, expect, it } from 'vitest';
+import { problems } from '../lib/check';
+import { runsPerHour } from '../lib/schedules';
 import { Synthesised, Template, fleet, ofType, resolve, synthesise } from './harness';
 import { may, ofRole } from './policies';
 import { turn } from './turn';
@@ -121,6 +123,30 @@ describe('a fleet of 1,000 databases', () => {
       ['lifeboat-fleet-drills-known', SIZE, 'LessThanThreshold', 'breaching'],
     ]);
     expect(alarms.map((a) => a.AlarmName)).toEqual(expect.arrayContaining(['lifeboat-heartbeat', 'lifeboat-fleet-critical', 'lifeboat-fleet-backup-age']));
+  });
+
+  it('is counted by as many figures as health writes in an hour: two of one database do not hide that another has none', () => {
+    const few = fleet(30);
+    few.deploy.health_schedule = 'rate(30 minutes)';
+    // Drilled by hand alone: it has a figure that nobody waits for.
+    few.databases['shop-0007']!.alarms.drill_age_seconds = null;
+    const alarms = ofType(synthesise(few).templates.Lifeboat!, 'AWS::CloudWatch::Alarm').map(([, a]) => a.Properties);
+    const found = Object.fromEntries(alarms.map((a) => [a.AlarmName, [a.Threshold, a.Metrics?.[0].Expression]]));
+    const from = 'FROM SCHEMA("Lifeboat", database)';
+    expect(found['lifeboat-fleet-backups-known']).toEqual([60, `SELECT COUNT(BackupAge) ${from}`]);
+    expect(found['lifeboat-fleet-drills-known']).toEqual([58, `SELECT COUNT(DrillAge) ${from} WHERE database != 'shop-0007'`]);
+    expect(found['lifeboat-fleet-drill-age']![1]).toBe(`SELECT MAX(DrillAge) ${from} WHERE database != 'shop-0007'`);
+  });
+
+  it('is refused with a schedule of health that has not as many runs in every hour', () => {
+    const few = fleet(30);
+    const said = (schedule: string): string => problems({ ...few, deploy: { ...few.deploy, health_schedule: schedule } }, {}).join();
+    for (const schedule of ['rate(7 minutes)', 'rate(45 minutes)', 'cron(0 0-12 * * ? *)', 'cron(0 * ? * MON *)']) {
+      expect(said(schedule), schedule).toContain(`deploy.health_schedule is ${schedule}`);
+    }
+    for (const [schedule, runs] of [['rate(1 hour)', 1], ['rate(20 minutes)', 3], ['rate(60 minutes)', 1], ['cron(5 * * * ? *)', 1], ['cron(0/15 * * * ? *)', 4], ['cron(10,40 * * * ? *)', 2], ['cron(*/30 0-23 ? * * *)', 2], ['cron(0-9/3 * * * ? *)', 4]] as const) {
+      expect([said(schedule), runsPerHour(schedule)], schedule).toEqual(['', runs]);
+    }
   });
 
   it('may read the secrets of one folder, and no others', () => {
