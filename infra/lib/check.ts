@@ -1,5 +1,6 @@
 //! What the configuration may say for a laptop, but not for functions: found before anything is deployed.
 import { runsPerHour } from './schedules';
+import { foldersTooWide } from './secrets';
 import { DatabaseSettings, SecretSetting, Settings, UrlSetting, databases, isFleet, scratchKind } from './settings';
 
 /** Everything that would not work once deployed, each with the way out. `environment`: variables that functions are given besides. */
@@ -51,6 +52,7 @@ export function problems(settings: Settings, environment: { [name: string]: stri
   if (store !== null && !store.startsWith('s3://')) {
     found.push(`store.url is ${store}: functions store in S3; write s3://BUCKET/PREFIX, or leave it out for a bucket of Lifeboat's own`);
   }
+  found.push(...foldersTooWide(settings));
   const { health_schedule } = settings.deploy;
   if (isFleet(settings) && runsPerHour(health_schedule) === undefined) {
     found.push(

@@ -13,7 +13,7 @@ const WILDCARDS: [RegExp, string][] = [
   [/:(db|snapshot|auto-backup):\*$/, 'read for a drill of any source; what is created must be tagged as scratch, and nothing else is changed'],
   [/:(subgrp|pg|og|secgrp):\*$/, 'groups that an instance is made with: RDS asks for the right to use them, and the configuration names them'],
   [/:secret:rds!db-\*$/, 'RDS names the secret of an instance; a condition admits those of scratch instances only, or the making of new ones'],
-  [/:secret:[^*]+\/\*$/, 'the folder of the secrets of a fleet, which are too many to be named in a policy'],
+  [/:secret:[^*]+\/\*$/, 'the folder of the secrets of one kind of a fleet, which are too many to be named in a policy; synthesis refuses a folder that holds others'],
   [/:dbuser:\*\/[a-z0-9_]+$/, "one user; the database's resource id stands in no URL"],
   [/:identity\/\*$/, 'a condition admits the configured senders only'],
   [/:execution:[^*]+:\*$/, 'executions of the machine itself, as a Distributed Map starts them, and of drills, which it waits for'],

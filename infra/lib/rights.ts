@@ -2,7 +2,8 @@
 import * as cdk from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { FunctionName } from './catalog';
-import { Names, SecretSetting, Settings, UrlSetting, databases } from './settings';
+import { Kind, READS, folder, secretsOf, urlsOf } from './secrets';
+import { Names, Settings, UrlSetting } from './settings';
 import { EXPIRE_TAG, MOVE_TAG, Place } from './store';
 
 /** What statements speak of. */
@@ -181,52 +182,26 @@ function ports(r: Resources) {
   return { store, control };
 }
 
-/** What all have in common: the control store, the key, the bus, and the secrets of the databases they connect to. */
+/** What all have in common: the control store, the key, and the secrets of what they connect to. */
 function connections(name: FunctionName, r: Resources): PolicyStatement[] {
   const { control } = ports(r);
   const statements = [
     ...control.read(),
     allow(['kms:Decrypt', 'kms:GenerateDataKey'], [r.storeKey], { StringEquals: via('s3') }),
   ];
-  const all = databases(r.settings);
-  const sources = all.map(([, { url }]) => url);
-  const servers = all.map(([, { drill }]) => (drill.scratch === 'local' ? null : (drill.scratch.server ?? null)));
-  const targets = Object.values(r.settings.restore?.targets ?? {});
-  const hooks = targets.flatMap(({ before, after }) => [...(before ?? []), ...(after ?? [])].map((hook) => hook.webhook));
-  const connects: { [name in FunctionName]?: (UrlSetting | null)[] } = {
-    dump: sources,
-    maintenance: sources,
-    // It measures the servers of drills too.
-    health: [...sources, ...servers],
-    drill: servers,
-    // The backup before it is one of the target: where a backup came from, a restore never asks.
-    restore: targets.map(({ url }) => url),
-  };
-  const wanted = connects[name] ?? [];
-  statements.push(...secrets([...wanted, ...(name === 'restore' ? hooks : [])]), ...tokens(wanted));
+  const kinds = READS[name] ?? [];
+  statements.push(...secrets(kinds, r), ...tokens(kinds.flatMap((kind) => urlsOf(kind, r.settings))));
   return statements;
 }
 
-function secrets(places: (UrlSetting | SecretSetting | null | undefined)[]): PolicyStatement[] {
-  const named = new Set(places.flatMap((place) => (place !== null && typeof place === 'object' && place.secret ? [place.secret] : [])));
-  if (named.size === 0) return [];
-  return [allow('secretsmanager:GetSecretValue', folded([...named].sort()).map(secretArn))];
-}
-
-/** A role's policies hold 10,240 characters: of so many secrets each is named, of more the folder that they share. */
-const MOST_SECRETS = 20;
-
-function folded(secrets: string[]): string[] {
-  if (secrets.length <= MOST_SECRETS) return secrets;
-  const first = secrets[0]!;
-  const last = secrets.at(-1)!;
-  let shared = 0;
-  while (shared < first.length && first[shared] === last[shared]) shared += 1;
-  const folder = first.slice(0, first.slice(0, shared).lastIndexOf('/') + 1);
-  if (folder === '' || folder.startsWith('arn:')) {
-    throw new Error(`${secrets.length} secrets are more than a role can name: keep them by name below one folder, as in { secret = "lifeboat/NAME" }`);
-  }
-  return [`${folder}*`];
+/** The secrets of some kinds: each, or the folder in which those of a kind lie, and no others (lib/check.ts). */
+function secrets(kinds: Kind[], r: Resources): PolicyStatement[] {
+  const given = kinds.flatMap((kind) => {
+    const all = secretsOf(kind, r.settings);
+    const shared = folder(all);
+    return shared === undefined ? all : [`${shared}*`];
+  });
+  return given.length === 0 ? [] : [allow('secretsmanager:GetSecretValue', [...new Set(given)].sort().map(secretArn))];
 }
 
 /** A secret's ARN ends with six characters of AWS's own. */
@@ -235,10 +210,8 @@ function secretArn(secret: string): string {
 }
 
 /** The right to log in by IAM; the database's resource id stands in no URL. */
-function tokens(places: (UrlSetting | null)[]): PolicyStatement[] {
-  const users = new Set(
-    places.flatMap((place) => (place !== null && typeof place === 'object' && place.rds_iam ? [new URL(place.rds_iam).username] : [])),
-  );
+function tokens(places: UrlSetting[]): PolicyStatement[] {
+  const users = new Set(places.flatMap((place) => (typeof place === 'object' && place.rds_iam ? [new URL(place.rds_iam).username] : [])));
   if (users.size === 0) return [];
   return [allow('rds-db:connect', [...users].sort().map((user) => arn('rds-db', 'dbuser', `*/${user}`, ':')))];
 }
@@ -250,16 +223,11 @@ function messages(name: FunctionName, r: Resources): PolicyStatement[] {
   return [allow('events:PutEvents', [r.bus]), control.put('undelivered/*')];
 }
 
-/** The secrets of channels, and SES where a channel sends by it. */
+/** SES, where a channel sends by it. */
 function mail(r: Resources): PolicyStatement[] {
-  const channels = Object.values(r.settings.alerts.channels ?? {});
-  const wanted = channels.flatMap((c) => [c.slack, c.webhook?.url, c.webhook?.routing_key, c.email?.smtp]);
-  const from = channels.flatMap((c) => (c.email?.ses ? [c.email.from] : []));
-  const statements = secrets(wanted);
-  if (from.length > 0) {
-    statements.push(allow('ses:SendEmail', [arn('ses', 'identity', '*')], { StringEquals: { 'ses:FromAddress': [...new Set(from)].sort() } }));
-  }
-  return statements;
+  const from = Object.values(r.settings.alerts.channels ?? {}).flatMap((c) => (c.email?.ses ? [c.email.from] : []));
+  if (from.length === 0) return [];
+  return [allow('ses:SendEmail', [arn('ses', 'identity', '*')], { StringEquals: { 'ses:FromAddress': [...new Set(from)].sort() } })];
 }
 
 /** Instances of drills by their names. */

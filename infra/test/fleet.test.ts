@@ -2,8 +2,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { problems } from '../lib/check';
 import { runsPerHour } from '../lib/schedules';
+import { Settings } from '../lib/settings';
 import { Synthesised, Template, fleet, ofType, resolve, synthesise } from './harness';
-import { may, ofRole } from './policies';
+import { may, ofFunction, ofRole } from './policies';
 import { turn } from './turn';
 
 const SIZE = 1000;
@@ -152,6 +153,39 @@ describe('a fleet of 1,000 databases', () => {
   it('may read the secrets of one folder, and no others', () => {
     const policy = Object.values(template.Resources).filter((r) => r.Type === 'AWS::IAM::Policy').map((r) => resolve(template, r.Properties.PolicyDocument));
     const secrets = policy.flatMap((p: any) => p.Statement.filter((s: any) => [s.Action].flat().includes('secretsmanager:GetSecretValue')).flatMap((s: any) => s.Resource));
-    expect([...new Set(secrets)].filter((arn) => !String(arn).includes('rds!db')).map((arn) => String(arn).split(':secret:')[1])).toEqual(['lifeboat/*']);
+    expect([...new Set(secrets)].filter((arn) => !String(arn).includes('rds!db')).map((arn) => String(arn).split(':secret:')[1])).toEqual(['lifeboat/source/*']);
+  });
+
+  it('gives each function the folder of its own kind of secrets, however many kinds there are', () => {
+    const few = fleet(30);
+    const names = Array.from({ length: 30 }, (_, index) => `shop-${String(index).padStart(4, '0')}`);
+    few.restore = { targets: Object.fromEntries(names.map((name) => [name, { url: { secret: `lifeboat/target/${name}` } }])) };
+    for (const name of names) few.databases[name]!.drill.scratch = { server: { secret: `lifeboat/scratch/${name}` } };
+    few.alerts.channels = { team: { slack: { secret: 'lifeboat/channel/team' } } };
+    const { Lifeboat } = synthesise(few).templates;
+    const readers = (name: string): string[] =>
+      ['dump', 'health', 'maintenance', 'drill', 'restore', 'notify', 'verify', 'retention', 'alert'].filter((reader) =>
+        may(ofFunction(Lifeboat!, `lifeboat-${reader}`), 'secretsmanager:GetSecretValue', `arn:aws:secretsmanager:eu-central-1:123456789012:secret:lifeboat/${name}-AbCdEf`),
+      );
+    expect(readers('source/shop-0007')).toEqual(['dump', 'health', 'maintenance']);
+    expect(readers('scratch/shop-0007')).toEqual(['health', 'drill']);
+    expect(readers('target/shop-0007')).toEqual(['restore']);
+    expect(readers('channel/team')).toEqual(['notify']);
+    expect(readers('another')).toEqual([]);
+  });
+
+  it('is refused where the folder of one kind of secrets holds one of another kind, or where there is no folder', () => {
+    const few = fleet(30);
+    const said = (change: Partial<Settings>): string => problems({ ...few, ...change }, {}).join('\n');
+    const channel = (secret: string): Partial<Settings> => ({ alerts: { ...few.alerts, channels: { team: { slack: { secret } } } } });
+    expect(said({})).toBe('');
+    expect(said(channel('lifeboat/channel/team'))).toBe('');
+    expect(said(channel('lifeboat/source/team'))).toMatch(/given the folder lifeboat\/source\/, in which lifeboat\/source\/team lies, of channels: keep .*lifeboat\/source\/NAME/);
+    const byArn = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:lifeboat/source/owner-AbCdEf';
+    expect(said({ restore: { targets: { production: { url: { secret: byArn } } } } })).toContain('of restore targets and their hooks');
+    // One secret that both use is given to both anyway.
+    expect(said({ restore: { targets: { production: { url: { secret: 'lifeboat/source/shop-0007' } } } } })).toBe('');
+    const scattered = Object.fromEntries(Object.entries(few.databases).map(([name, database]) => [name, { ...database, url: { secret: name } }]));
+    expect(said({ databases: scattered })).toContain('the 30 secrets of databases are more than a role can name: keep');
   });
 });

@@ -59,7 +59,7 @@ export function fleet(size: number): Settings {
   const one = (index: number): string => {
     const name = `shop-${String(index).padStart(4, '0')}`;
     const drill = `[databases.${name}.drill]\nschedule = "cron(0 4 ? * ${(index % 7) + 1}#1 *)"\nscratch = { rds = { class = "db.t4g.medium" } }\n`;
-    return `[databases.${name}]\nurl = { secret = "lifeboat/${name}" }\nschedule = "cron(0 ${index % 3} * * ? *)"\nrpo = "26h"\n${drill}`;
+    return `[databases.${name}]\nurl = { secret = "lifeboat/source/${name}" }\nschedule = "cron(0 ${index % 3} * * ? *)"\nrpo = "26h"\n${drill}`;
   };
   return settingsOf(`[store]\nurl = "s3://acme-fleet"\n${Array.from({ length: size }, (_, index) => one(index)).join('')}`);
 }
