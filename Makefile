@@ -87,7 +87,7 @@ down: ## Stop what `make up` started, and remove its data
 	@if [ -x $(CARGO_TARGET_DIR)/debug/stack ]; then $(CARGO_TARGET_DIR)/debug/stack down; else cargo run -p lifeboat-tests --bin stack -- down; fi
 
 status: ## Tell how to reach what `make up` started
-	@cargo run --quiet -p lifeboat-tests --bin stack -- status
+	@if [ -x $(CARGO_TARGET_DIR)/debug/stack ]; then $(CARGO_TARGET_DIR)/debug/stack status; else cargo run --quiet -p lifeboat-tests --bin stack -- status; fi
 
 invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=nightly]; without CASE: list the cases
 	@tests/stack/setup compiler cargo-lambda

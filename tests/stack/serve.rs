@@ -33,6 +33,14 @@ rto = "30m"
 [databases.orders.drill]
 scratch = { server = { env = "SCRATCH_URL" } }
 checks = [{ name = "there are orders", sql = "SELECT count(*) > 0 FROM shop.orders" }]
+
+[restore.targets.production]
+url = { env = "ORDERS_URL" }
+overwrite = true
+
+[restore.targets.copy]
+url = { env = "COPY_URL" }
+overwrite = true
 "#;
 
 /// Further, where the function `alert` has been built: until then these keys are unknown.
@@ -91,6 +99,7 @@ async fn start(folder: &Folder) -> Result<(Cluster, Value)> {
     ];
     let cluster = Cluster::start_for_people(POSTGRESQL, "lifeboat").await?;
     cluster.create_shop("orders", SCALE)?;
+    cluster.create_database("orders_copy")?;
     for server in servers {
         server.join().map_err(|_| anyhow!("starting a server panicked"))??;
     }
@@ -101,6 +110,7 @@ async fn start(folder: &Folder) -> Result<(Cluster, Value)> {
     all.extend(
         [
             ("SCRATCH_URL", cluster.url("postgres")),
+            ("COPY_URL", cluster.url("orders_copy")),
             ("ALERTS_SLACK_URL", format!("{}/slack", sinks.endpoint)),
             ("ALERTS_WEBHOOK_URL", format!("{}/pager", sinks.endpoint)),
             ("ALERTS_ROUTING_KEY", "lifeboat".to_owned()),
