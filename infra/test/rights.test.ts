@@ -20,8 +20,8 @@ let template: Template;
 let data: Template;
 const policy: { [name: string]: Statement[] } = {};
 
-beforeAll(() => {
-  whole = synthesise(settingsOf('large'));
+beforeAll(async () => {
+  whole = await synthesise(settingsOf('large'));
   template = whole.templates.AcmeProd!;
   data = whole.templates.AcmeProdData!;
   for (const name of FUNCTIONS) policy[name] = ofFunction(template, `acme-prod-${name}`);
@@ -242,10 +242,10 @@ describe('secrets', () => {
     expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'))).toEqual([]);
   });
 
-  it('of channels are read by notify, which reads no other', () => {
+  it('of channels are read by notify, which reads no other', async () => {
     expect(whoMay('secretsmanager:GetSecretValue', secret('lifeboat/pager'))).toEqual(['notify']);
     expect(may(policy.notify!, 'secretsmanager:GetSecretValue', secret('orders/backup'))).toBe(false);
-    const small = synthesise(settingsOf('small')).templates.Lifeboat!;
+    const small = (await synthesise(settingsOf('small'))).templates.Lifeboat!;
     expect(may(ofFunction(small, 'lifeboat-notify'), 'secretsmanager:GetSecretValue', secret('lifeboat/slack'))).toBe(true);
   });
 });
