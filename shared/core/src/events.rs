@@ -231,8 +231,21 @@ pub struct HealthFinding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthDegraded {
     /// Everything that is the matter now, gravest first, at most [`MOST_NAMED`]. What was told before and is missing
-    /// here is over.
+    /// here is over, if that is complete.
     pub findings: Vec<HealthFinding>,
+    /// False where health does not know all that it had found before, or had no room for all it found: then nothing is
+    /// over because it is missing. True where it is not said.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Health finds nothing any more: whatever it had told is over. It is told every time health runs and nothing is the matter.

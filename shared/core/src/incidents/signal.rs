@@ -30,7 +30,7 @@ pub(super) enum Signal {
     Right { kind: Kind, why: String },
     /// A backup is good.
     Good(Protection),
-    /// All that health finds now; `complete` unless the event had no room for more.
+    /// What health finds now; all of it, where that is `complete`.
     Health { findings: Vec<Trouble>, complete: bool },
     /// These findings of health are over; empty: all.
     Over { codes: Vec<String> },
@@ -116,7 +116,9 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
                 backup: None,
                 report: None,
             });
-            vec![Signal::Health { findings: findings.collect(), complete: health.findings.len() < MOST_NAMED }]
+            // Events of before did not say so where they had no room.
+            let complete = health.complete && health.findings.len() < MOST_NAMED;
+            vec![Signal::Health { findings: findings.collect(), complete }]
         }
         Body::HealthRecovered(health) => vec![Signal::Over { codes: health.recovered.clone() }],
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lifeboat_core::{
-    ErrorKind,
+    Error, ErrorKind,
+    events::Body,
     health::{self, HealthPorts},
     ids::RunId,
     lease::run_key,
@@ -63,6 +64,41 @@ async fn a_look_without_a_url_takes_back_nothing_that_was_found_about_the_server
     assert_eq!(codes(&world.look_through(&laptop).await), ["source_unreachable", "source_not_configured"]);
     world.answer(Ok(server_facts()));
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
+}
+
+/// Whether an event says that what it does not name is over.
+fn complete(outcome: &health::HealthOutcome) -> Option<bool> {
+    match outcome.events.as_slice() {
+        [Body::HealthDegraded(degraded)] => Some(degraded.complete),
+        [Body::HealthRecovered(_)] => Some(true),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_over_because_the_control_store_cannot_be_read() {
+    let mut world = World::new().await;
+    world.pass(20);
+    let first = world.look().await;
+    assert_eq!((codes(&first), complete(&first)), (vec!["backup_too_old"], Some(true)));
+    // Both stores are out of reach, as from a network that lost its way to S3.
+    for store in [&world.store, &world.control] {
+        let away = Fault::on([Operation::Open, Operation::Folders], Action::Reject(ErrorKind::Store));
+        store.fault(away.always());
+    }
+    let blind = world.look().await;
+    assert_eq!(codes(&blind), ["store_unreachable", "control_store_unreachable"]);
+    assert_eq!(complete(&blind), Some(false));
+    world.store.clear_faults();
+    world.control.clear_faults();
+    let again = world.look().await;
+    assert_eq!((codes(&again), complete(&again)), (vec!["backup_too_old"], Some(true)));
+    // Where nobody wants to be told of the control store, silence must not be taken for the end of everything.
+    world.request.config.ignore.push("control_store_unreachable".to_owned());
+    world.request.wanted.rpo_seconds = Some(400 * 86_400);
+    let nowhere = Err(Error::new(ErrorKind::Store, "the control store is away"));
+    let silent = world.look_through(&HealthPorts { control: nowhere, ..world.ports() }).await;
+    assert_eq!((codes(&silent), silent.events.len()), (vec!["control_store_unreachable"], 0));
 }
 
 #[tokio::test]

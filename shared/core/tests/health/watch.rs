@@ -267,4 +267,6 @@ async fn a_run_that_is_stopped_says_so_and_takes_nothing_back() {
     let Body::HealthDegraded(told) = not_looked(Failure::of(&error), before) else { panic!("not degraded") };
     let codes: Vec<&str> = told.findings.iter().map(|f| f.code.as_str()).collect();
     assert_eq!(codes, ["not_asked", "backup_too_old"]);
+    // Where even that could not be read, what was found before is still not over.
+    assert!(!told.complete);
 }

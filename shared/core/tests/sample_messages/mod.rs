@@ -133,6 +133,7 @@ pub(crate) fn mixed() -> Message {
             message: "a transaction of 'report' has been open for 14 h 3 min".to_owned(),
             remedy: "SELECT pg_terminate_backend(4711);".to_owned(),
         }],
+        complete: true,
     };
     let denied = Body::RetentionFailed(failure("tag billing/…: AccessDenied", "let the role s3:PutObjectTagging"));
     message(
