@@ -69,7 +69,7 @@ pub enum Body {
     RetentionRefused(Failure),
     /// Retention could not be carried out.
     RetentionFailed(Failure),
-    /// A drill restored a backup and everything compared equal, within the objectives.
+    /// A drill restored a backup, or another origin's data, and all that can be compared was equal, within the objectives.
     DrillPassed(DrillEnded),
     /// A drill ended otherwise.
     DrillFailed(DrillEnded),
@@ -169,9 +169,12 @@ pub struct DrillEnded {
     /// The drill; missing where it failed before it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill_id: Option<DrillId>,
-    /// The backup it restored.
+    /// The backup it restored; with an `origin`, the one whose catalog was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_id: Option<BackupId>,
+    /// What was drilled instead of a backup, such as `snapshot rds:orders-2026-12-06`: such a drill proves no backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Key of the HTML report in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,

@@ -98,9 +98,14 @@ pub struct LastDrill {
 }
 
 impl LastDrill {
+    /// Whether a backup was drilled. A drill of another origin says nothing about backups, whatever came of it.
+    pub fn is_of_backup(&self) -> bool {
+        self.origin.is_none()
+    }
+
     /// Whether a backup was restored and compared whole, objectives met or not.
     pub fn proves_backups(&self) -> bool {
-        self.origin.is_none() && self.verdict != Verdict::Failed
+        self.is_of_backup() && self.verdict != Verdict::Failed
     }
 
     /// How it ended, in words: `passed`, `passed (of a snapshot, rows not compared)`.

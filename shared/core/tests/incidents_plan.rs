@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+#[path = "incidents_plan/drills.rs"]
+mod drills;
 #[path = "incidents_plan/order.rs"]
 mod order;
 

@@ -99,7 +99,7 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
         Body::RetentionRefused(failure) | Body::RetentionFailed(failure) => {
             vec![wrong(Kind::Retention, warning, failure)]
         }
-        Body::DrillPassed(drill) => vec![right(Kind::Drill, drilled(drill))],
+        Body::DrillPassed(drill) => vec![right(kind_of(drill), drilled(drill))],
         Body::DrillFailed(drill) => vec![Signal::Wrong(drill_failed(drill))],
         Body::MaintenanceCompleted(done) => {
             vec![right(Kind::Maintenance, format!("{} statements in {}", done.statements, duration(done.seconds)))]
@@ -145,7 +145,16 @@ fn restored(done: &RestoreCompleted) -> Signal {
     })
 }
 
+/// A drill of another origin says nothing about backups: neither does it end what a drill of a backup began.
+fn kind_of(drill: &DrillEnded) -> Kind {
+    if drill.origin.is_some() { Kind::InstanceDrill } else { Kind::Drill }
+}
+
 fn drilled(drill: &DrillEnded) -> String {
+    if let Some(origin) = &drill.origin {
+        let whose = drill.backup_id.as_ref().map_or_else(String::new, |backup| format!(" of {backup}"));
+        return format!("{origin}: its catalog is that{whose}; rows were not compared, and no backup was restored");
+    }
     let backup = drill.backup_id.as_ref().map_or_else(|| "a backup".to_owned(), ToString::to_string);
     let took = drill.rto_seconds.map_or_else(String::new, |seconds| format!(" in {}", duration(seconds)));
     format!("{backup} was restored{took} and compared equal")
@@ -164,11 +173,11 @@ fn drill_failed(drill: &DrillEnded) -> Trouble {
     // Data that differ are another matter than a drill that could not be run, or that was slow.
     let grave = drill.failure.is_none() && !(late && drill.reasons.len() == 1);
     Trouble {
-        kind: Kind::Drill,
+        kind: kind_of(drill),
         severity: Some(if grave { Severity::Critical } else { Severity::Warning }),
         what,
         remedy: drill.failure.as_ref().map(|failure| failure.hint.clone()).filter(|hint| !hint.is_empty()),
-        backup: drill.backup_id.clone(),
+        backup: drill.backup_id.clone().filter(|_| drill.origin.is_none()),
         report: drill.report.clone(),
     }
 }

@@ -73,6 +73,13 @@ fn lasting(told: &Told<'_>) -> Words {
                 .to_owned(),
             vec![format!("lifeboat drill {database} --select latest")],
         ),
+        Kind::InstanceDrill => (
+            "drill of an instance failed".to_owned(),
+            "A rehearsal with what RDS itself keeps of this database (a snapshot, a point in time) did not succeed. \
+             Lifeboat's backups are not concerned."
+                .to_owned(),
+            vec![format!("lifeboat drill {database} --select latest")],
+        ),
         Kind::Maintenance => (
             "maintenance failed".to_owned(),
             "The backups are not concerned. Tables and indexes may go on growing, and statistics grow old.".to_owned(),
@@ -102,6 +109,10 @@ fn ended(told: &Told<'_>) -> Words {
         ),
         Kind::Retention => ("retention works again".to_owned(), "The plan was carried out."),
         Kind::Drill => ("restore drill passed".to_owned(), "A backup was restored and every table compared equal."),
+        Kind::InstanceDrill => (
+            "drill of an instance passed".to_owned(),
+            "What RDS keeps of this database came up, and its catalog compared equal. No backup was restored.",
+        ),
         Kind::Maintenance => ("maintenance works again".to_owned(), "Maintenance was done."),
         Kind::Restore => ("restore done".to_owned(), "A backup was restored, and every table compared equal."),
         Kind::Health(code) => (format!("{}: over", code.replace('_', " ")), "Health does not find it any more."),

@@ -9,10 +9,11 @@ use lifeboat_core::{
     ids::RunId,
     lease::run_key,
     ports::{Certificate, Hidden, Removal, Slot, Store, question},
+    report::Verdict,
 };
 use lifeboat_testkit::{Action, Fault, Operation, context};
 
-use crate::world::{World, codes, server_facts, told};
+use crate::world::{World, codes, drilled, server_facts, told};
 
 #[tokio::test]
 async fn a_question_that_the_server_refuses_takes_nothing_back() {
@@ -119,6 +120,20 @@ async fn a_database_that_was_never_drilled_is_named_although_retention_keeps_no_
     let outcome = world.look().await;
     assert_eq!(codes(&outcome), ["drill_never"]);
     assert!(outcome.state.facts.backups.unwrap().oldest_at.unwrap() > "2026-12-01T00:00:00Z".parse().unwrap());
+}
+
+#[tokio::test]
+async fn many_drills_of_snapshots_do_not_hide_the_last_drill_of_a_backup() {
+    let world = World::new().await;
+    for day in 1..=20 {
+        drilled(&world.store, &format!("2026-11-{day:02}T04:00:00Z"), Verdict::Passed, Some("snapshot")).await;
+    }
+    drilled(&world.store, "2026-10-31T04:00:00Z", Verdict::Failed, None).await;
+    drilled(&world.store, "2026-10-30T04:00:00Z", Verdict::Passed, None).await;
+    let outcome = world.look().await;
+    assert_eq!(codes(&outcome), ["drill_failed"]);
+    let whole = outcome.state.facts.newest_whole_drill().unwrap();
+    assert_eq!(whole.drill.finished_at, "2026-10-30T04:00:00Z".parse().unwrap());
 }
 
 #[tokio::test]

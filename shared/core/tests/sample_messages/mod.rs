@@ -119,6 +119,7 @@ pub(crate) fn mixed() -> Message {
     let drill = DrillEnded {
         drill_id: None,
         backup_id: Some(BackupId::new(at(-2880), 3)),
+        origin: None,
         report: Some("users/drills/20261120T010000Z-abcd/report.html".to_owned()),
         phase: None,
         reasons: vec!["public.users: 41 rows are missing".to_owned()],

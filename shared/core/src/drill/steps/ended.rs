@@ -35,6 +35,9 @@ pub struct Ending {
     pub drill_id: Option<DrillId>,
     /// Its backup.
     pub backup_id: Option<BackupId>,
+    /// What was drilled instead of a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// The phase that it was in.
     pub phase: Option<String>,
     /// Why it ended, in sentences.
@@ -60,6 +63,7 @@ pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) ->
     let mut ending = Ending {
         drill_id: state.as_ref().map(|s| s.drill_id.clone()),
         backup_id: state.as_ref().map(|s| s.backup_id.clone()),
+        origin: state.as_ref().and_then(|s| s.origin.as_ref()).map(ToString::to_string),
         phase: phase.map(str::to_owned),
         reasons: vec![why(ended, phase)],
         removed: Vec::new(),

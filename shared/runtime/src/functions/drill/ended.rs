@@ -46,6 +46,7 @@ fn event(ended: &Ended, ending: &Ending) -> Body {
     Body::DrillFailed(DrillEnded {
         drill_id: ending.drill_id.clone(),
         backup_id: ending.backup_id.clone(),
+        origin: ending.origin.clone(),
         report: None,
         phase: ending.phase.clone(),
         reasons,
