@@ -11,6 +11,7 @@ use crate::{
     Error, ErrorKind, Result,
     ids::{BackupId, DatabaseSlug, DrillId, RunId},
     manifest::Tier,
+    report::Verdict,
 };
 
 /// The `source` of every event.
@@ -178,7 +179,10 @@ pub struct DrillEnded {
     /// Key of the HTML report in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// The first phase that failed, where one did.
+    /// How it ended, as the report says; missing where there is no report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The first phase that failed or found something wrong, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Why it did not pass, in sentences, at most [`MOST_NAMED`].

@@ -174,6 +174,7 @@ fn drill_seen(report: &DrillReport) -> DrillSeen {
         drill: LastDrill::from(report),
         backup_id: report.backup.backup_id.clone(),
         rpo_seconds: report.rpo.actual_seconds.value,
+        failed_in: report.failed_in().map(str::to_owned),
         reasons: report.reasons.iter().take(REASONS).cloned().collect(),
     }
 }

@@ -6,7 +6,10 @@ use crate::{
     events::{Body, DrillEnded, Event, Failure, MOST_NAMED, RestoreCompleted, Severity},
     ids::BackupId,
     messages::{Kind, Protection},
-    report::words::{bytes, count, duration},
+    report::{
+        Verdict, is_against_data,
+        words::{bytes, count, duration},
+    },
 };
 
 /// Why an incident lasts.
@@ -160,21 +163,25 @@ fn drilled(drill: &DrillEnded) -> String {
     format!("{backup} was restored{took} and compared equal")
 }
 
-#[allow(clippy::cast_precision_loss, reason = "objectives are far below 2^52 seconds")]
+/// Data that differ, or could not be brought back, are another matter than a drill that could not be run, or was slow.
+fn severity_of(drill: &DrillEnded) -> Severity {
+    match drill.verdict {
+        // No report, but an error: it never came to restoring, or was broken off.
+        None if drill.failure.is_some() => Severity::Warning,
+        Some(Verdict::Passed | Verdict::ObjectiveMissed) => Severity::Warning,
+        None | Some(Verdict::Failed) if is_against_data(drill.phase.as_deref()) => Severity::Critical,
+        None | Some(Verdict::Failed) => Severity::Warning,
+    }
+}
+
 fn drill_failed(drill: &DrillEnded) -> Trouble {
     let what = match (&drill.failure, &drill.reasons[..]) {
         (Some(failure), []) => failure.message.clone(),
         (_, reasons) => reasons.join("; "),
     };
-    let late = match (drill.rto_seconds, drill.rto_objective_seconds) {
-        (Some(took), Some(objective)) => took > objective as f64,
-        _ => false,
-    };
-    // Data that differ are another matter than a drill that could not be run, or that was slow.
-    let grave = drill.failure.is_none() && !(late && drill.reasons.len() == 1);
     Trouble {
         kind: kind_of(drill),
-        severity: Some(if grave { Severity::Critical } else { Severity::Warning }),
+        severity: Some(severity_of(drill)),
         what,
         remedy: drill.failure.as_ref().map(|failure| failure.hint.clone()).filter(|hint| !hint.is_empty()),
         backup: drill.backup_id.clone().filter(|_| drill.origin.is_none()),

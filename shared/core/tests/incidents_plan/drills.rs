@@ -1,10 +1,11 @@
 //! What drills begin and end, by what they drilled and how they ended.
 
 use lifeboat_core::{
-    events::{Body, DrillEnded, Event},
+    events::{Body, DrillEnded, Event, Failure, Severity},
     ids::BackupId,
     incidents::State,
     messages::{Change, Kind},
+    report::Verdict,
 };
 
 use crate::{Story, at, event, news, terms, verified};
@@ -15,6 +16,7 @@ fn ended(origin: Option<&str>) -> DrillEnded {
         backup_id: Some(BackupId::new(at(0), 0)),
         origin: origin.map(str::to_owned),
         report: None,
+        verdict: None,
         phase: None,
         reasons: Vec::new(),
         rto_seconds: Some(60.0),
@@ -50,4 +52,38 @@ fn a_drill_of_a_snapshot_neither_ends_what_a_drill_of_a_backup_began_nor_proves_
     let entry = &story.told.last().unwrap().entry;
     assert!(entry.what.contains("snapshot rds:orders") && entry.what.contains("no backup was restored"), "{entry:?}");
     assert!(!entry.what.contains("was restored and") && !entry.meaning.contains("every table"), "{entry:?}");
+}
+
+#[test]
+fn a_drill_is_critical_where_data_differ_and_a_warning_where_it_was_slow_or_could_not_be_run() {
+    use Severity::{Critical, Warning};
+    let (missed, wrong) = (Some(Verdict::ObjectiveMissed), Some(Verdict::Failed));
+    let failure = || Failure {
+        backup_id: None,
+        kind: "interrupted".to_owned(),
+        message: "aborted".to_owned(),
+        hint: String::new(),
+    };
+    for (what, verdict, phase, reasons, failure, severity) in [
+        ("a table differs", wrong, Some("compare"), 1, None, Critical),
+        ("the backup could not be restored", wrong, Some("restore"), 4, None, Critical),
+        ("a check did not hold", wrong, Some("checks"), 1, None, Critical),
+        ("of the report no phase is known", wrong, None, 1, None, Critical),
+        ("RDS has no capacity", wrong, Some("provision"), 6, None, Warning),
+        ("nothing could be thawed", wrong, Some("thaw"), 6, None, Warning),
+        ("the scratch target is left", wrong, Some("tear-down"), 2, None, Warning),
+        ("the RPO was missed", missed, None, 1, None, Warning),
+        ("RTO and RPO were missed", missed, None, 2, None, Warning),
+        ("the execution was aborted", None, Some("restore"), 1, Some(failure()), Warning),
+        ("there is no backup", None, None, 1, Some(failure()), Warning),
+        ("an event of before: a table differs", None, None, 1, None, Critical),
+    ] {
+        let reasons = (0..reasons).map(|n| format!("reason {n}")).collect();
+        let phase = phase.map(str::to_owned);
+        // All of them slow as well.
+        let drill = DrillEnded { verdict, phase, reasons, failure, rto_seconds: Some(4000.0), ..ended(None) };
+        let mut story = Story::new(terms());
+        story.batch(0, &[event(0, Body::DrillFailed(drill))]);
+        assert_eq!(story.incident(&Kind::Drill).severity, severity, "{what}");
+    }
 }

@@ -17,6 +17,7 @@ use lifeboat_core::{
         Digest, DigestDatabase, DigestIncident, Entry, Kind, Message, Protection, Signature, StorageShare, of_digest,
         of_entries, of_test,
     },
+    report::Verdict,
 };
 
 /// So many minutes after two at night.
@@ -121,7 +122,8 @@ pub(crate) fn mixed() -> Message {
         backup_id: Some(BackupId::new(at(-2880), 3)),
         origin: None,
         report: Some("users/drills/20261120T010000Z-abcd/report.html".to_owned()),
-        phase: None,
+        verdict: Some(Verdict::Failed),
+        phase: Some("compare".to_owned()),
         reasons: vec!["public.users: 41 rows are missing".to_owned()],
         rto_seconds: Some(600.0),
         rto_objective_seconds: Some(1800),

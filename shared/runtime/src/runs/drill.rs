@@ -5,7 +5,7 @@ use lifeboat_core::{
     drill::{self, DrillOutcome, DrillPorts, Origin, Selection},
     events::{Body, DrillEnded, Failure, MOST_NAMED, brief},
     ports::RunContext,
-    report::{PhaseOutcome, Verdict},
+    report::Verdict,
 };
 
 use crate::{
@@ -84,9 +84,9 @@ fn seconds(whole: u64) -> f64 {
 
 pub(crate) fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
     let report = &outcome.report;
-    let failed = report.phases.iter().find(|phase| phase.outcome == PhaseOutcome::Failed);
     let ended = DrillEnded {
-        phase: failed.map(|phase| phase.phase.clone()),
+        verdict: Some(report.verdict),
+        phase: report.failed_in().map(str::to_owned),
         drill_id: Some(report.drill_id.clone()),
         backup_id: Some(report.backup.backup_id.clone()),
         origin: report.origin.as_ref().map(|origin| format!("{} {}", origin.kind, origin.id)),
@@ -110,6 +110,7 @@ fn failed_with(failure: Failure, origin: Option<String>) -> Body {
         backup_id: failure.backup_id.clone(),
         origin,
         report: None,
+        verdict: None,
         phase: None,
         reasons: vec![failure.message.clone()],
         rto_seconds: None,

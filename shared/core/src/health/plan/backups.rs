@@ -9,7 +9,7 @@ use crate::{
         words::{counted, moment, named, seconds_between, span},
     },
     ports,
-    report::{Verdict, words},
+    report::{Verdict, is_against_data, words},
 };
 
 use super::Findings;
@@ -243,6 +243,12 @@ fn verdict(f: &mut Findings<'_>, last: &DrillSeen) {
     let why = if last.reasons.is_empty() { String::new() } else { format!(": {}", named(&last.reasons, 3)) };
     match last.drill.verdict {
         Verdict::Passed => {}
+        Verdict::Failed if !is_against_data(last.failed_in.as_deref()) => f.add(
+            "drill_failed",
+            Severity::Warning,
+            format!("the last drill ({}) could not be carried out{why}", moment(last.drill.finished_at)),
+            format!("nothing is known against the backup: mend what {report} names, then: lifeboat drill {database}"),
+        ),
         Verdict::Failed => f.add(
             "drill_failed",
             Severity::Critical,

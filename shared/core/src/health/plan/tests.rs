@@ -68,6 +68,7 @@ fn drill(days: i64, verdict: Verdict) -> DrillSeen {
         },
         backup_id: BackupId::new(finished_at, 0),
         rpo_seconds: None,
+        failed_in: None,
         reasons: vec!["3 tables differ".to_owned()],
     }
 }

@@ -48,6 +48,7 @@ fn event(ended: &Ended, ending: &Ending) -> Body {
         backup_id: ending.backup_id.clone(),
         origin: ending.origin.clone(),
         report: None,
+        verdict: None,
         phase: ending.phase.clone(),
         reasons,
         rto_seconds: None,

@@ -47,3 +47,23 @@ fn a_drill_of_a_snapshot_is_no_drill_of_a_backup() {
     assert_eq!(found_after(vec![of_snapshot(1, Failed), drill(2, Passed)]), Vec::<String>::new());
     assert_eq!(found_after(vec![of_snapshot(1, ObjectiveMissed), drill(2, Passed)]), Vec::<String>::new());
 }
+
+#[test]
+fn a_drill_that_could_not_be_run_says_nothing_against_the_backup() {
+    for (phase, severity, words) in [
+        (Some("provision"), Severity::Warning, "could not be carried out"),
+        (Some("thaw"), Severity::Warning, "could not be carried out"),
+        (Some("tear-down"), Severity::Warning, "could not be carried out"),
+        (Some("restore"), Severity::Critical, "failed"),
+        (Some("compare"), Severity::Critical, "failed"),
+        (None, Severity::Critical, "failed"),
+    ] {
+        let mut last = drill(1, Verdict::Failed);
+        last.failed_in = phase.map(str::to_owned);
+        let found = after(|facts| facts.drills = Some(vec![last]));
+        let told: Vec<_> = found.iter().map(|f| (f.code.as_str(), f.severity)).collect();
+        assert_eq!(told, [("drill_failed", severity)], "{phase:?}");
+        assert!(found[0].message.contains(words), "{}", found[0].message);
+        assert_eq!(found[0].remedy.contains("nothing is known against"), severity == Severity::Warning, "{phase:?}");
+    }
+}
