@@ -21,8 +21,9 @@ pub async fn latest_report(store: &dyn Store, database: &DatabaseSlug) -> Result
     Ok(latest_reports(store, database, 1).await?.into_iter().next())
 }
 
-/// How many older reports are looked at for a drill that proves backups: a month of daily drills of snapshots.
-const FURTHER: usize = 31;
+/// How many reports are looked at for a drill that proves backups: half a year of weekly drills, or a month and a half of
+/// daily ones of snapshots.
+const LOOKED_AT: usize = 45;
 
 /// The newest reports that can be read, newest first, at most so many.
 pub async fn latest_reports(store: &dyn Store, database: &DatabaseSlug, most: usize) -> Result<Vec<DrillReport>> {
@@ -46,7 +47,7 @@ pub async fn latest_reports_with_proof(
     let proves = |report: &DrillReport| LastDrill::from(report).proves_backups();
     let of_backup = |report: &DrillReport| LastDrill::from(report).is_of_backup();
     let mut reports: Vec<DrillReport> = Vec::new();
-    for drill in newest_first(store, database).await?.iter().take(most + FURTHER) {
+    for drill in newest_first(store, database).await?.iter().take(LOOKED_AT.max(most)) {
         if reports.len() >= most && reports.iter().any(proves) {
             break;
         }

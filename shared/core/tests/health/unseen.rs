@@ -10,6 +10,7 @@ use lifeboat_core::{
     lease::run_key,
     ports::{Certificate, Hidden, Removal, Slot, Store, question},
     report::Verdict,
+    status::{Watched, status},
 };
 use lifeboat_testkit::{Action, Fault, Operation, context};
 
@@ -134,6 +135,27 @@ async fn many_drills_of_snapshots_do_not_hide_the_last_drill_of_a_backup() {
     assert_eq!(codes(&outcome), ["drill_failed"]);
     let whole = outcome.state.facts.newest_whole_drill().unwrap();
     assert_eq!(whole.drill.finished_at, "2026-10-30T04:00:00Z".parse().unwrap());
+}
+
+#[tokio::test]
+async fn prometheus_gets_the_age_of_the_last_drill_that_proved_a_backup() {
+    let world = World::new().await;
+    let text = async || {
+        let watched = [Watched { database: world.request.database.clone(), rpo: None }];
+        status(&world.store, &world.control, &watched, world.now()).await.unwrap().prometheus()
+    };
+    drilled(&world.store, "2026-11-19T12:00:00Z", Verdict::Passed, Some("snapshot")).await;
+    assert!(!text().await.contains("lifeboat_last_drill_age_seconds{"));
+    drilled(&world.store, "2026-11-10T12:00:00Z", Verdict::ObjectiveMissed, None).await;
+    drilled(&world.store, "2026-11-18T12:00:00Z", Verdict::Failed, None).await;
+    let (text, newest) = (text().await, "2026-11-19T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second());
+    for line in [
+        format!("lifeboat_last_drill_age_seconds{{database=\"orders\"}} {}", 10 * 86_400),
+        format!("lifeboat_last_drill_timestamp_seconds{{database=\"orders\"}} {newest}"),
+        "lifeboat_last_drill_passed{database=\"orders\"} 0".to_owned(),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
 }
 
 #[tokio::test]
