@@ -126,6 +126,10 @@ describe('tags', () => {
     }
   });
 
+  it('are read by retention, and by health, which says what retention will do', () => {
+    expect(whoMay('s3:GetObjectTagging', ARCHIVE)).toEqual(['retention', 'health']);
+  });
+
   it('of any other name or value, and no tags at all, are refused', () => {
     const others: Tags[] = [{ owner: 'me' }, { 'lifeboat-expire': 'true', owner: 'me' }, { 'lifeboat-expire': 'false' }, { 'lifeboat-move': 'REDUCED_REDUNDANCY' }, {}];
     for (const tags of others) {
@@ -143,10 +147,13 @@ describe('tags', () => {
 });
 
 describe('the control store', () => {
-  it('gives back claims of one operation to this operation alone', () => {
+  it('gives back claims of one operation to this operation, and to health what is old', () => {
     for (const operation of ['dump', 'verify', 'retention', 'maintenance', 'restore']) {
-      expect(whoMay('s3:DeleteObject', `${CONTROL}/of/runs/${operation}/orders/2026-11-20T02:00:00Z`), operation).toEqual([operation]);
+      const claim = `${CONTROL}/of/runs/${operation}/orders/2026-11-20T02:00:00Z`;
+      expect(whoMay('s3:DeleteObject', claim).sort(), operation).toEqual(['health', operation].sort());
+      expect(whoMay('s3:PutObject', claim), operation).toEqual([operation]);
     }
+    expect(whoMay('s3:DeleteObject', `${CONTROL}/of/maintenance/orders/20261120T020000Z.json`)).toEqual(['health']);
   });
 
   it('lets dump and restore hold leases, and nobody delete one', () => {
