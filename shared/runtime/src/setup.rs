@@ -49,6 +49,7 @@ pub struct Setup {
     environment: Environment,
     kept: Arc<Kept>,
     operation: Option<&'static str>,
+    request_id: Option<String>,
     patience: Option<ControlPatience>,
 }
 
@@ -65,13 +66,24 @@ impl Setup {
     /// Reads everything once.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
         let config = config::load(flags, &environment)?;
-        Ok(Self { config, environment, kept: Arc::default(), operation: None, patience: None })
+        Ok(Self { config, environment, kept: Arc::default(), operation: None, request_id: None, patience: None })
     }
 
     /// The same within the function of an operation, whose process keeps what it learns from run to run.
     pub fn of_function(environment: Environment, operation: &'static str, kept: Arc<Kept>) -> Result<Self> {
         let setup = Self::load(&Flags::default(), environment)?;
         Ok(Self { kept, operation: Some(operation), ..setup })
+    }
+
+    /// The same for one invocation of a function, which AWS may deliver again under the same id.
+    #[must_use]
+    pub fn for_request(self, request_id: &str) -> Self {
+        Self { request_id: Some(request_id.to_owned()), ..self }
+    }
+
+    /// AWS's id of the request that is carried out; `None` at the command line.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
     }
 
     /// The same for one run that waits for an answer of the control store only so long, and after one that did not come for

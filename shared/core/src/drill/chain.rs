@@ -1,7 +1,7 @@
 //! The chain of drill reports of one database: each holds the hash of the one before.
 
 use crate::{
-    Result,
+    ErrorKind, Result,
     ids::{DatabaseSlug, DrillId},
     ports::Store,
     report::DrillReport,
@@ -25,14 +25,14 @@ pub async fn latest_report(store: &dyn Store, database: &DatabaseSlug) -> Result
 /// daily ones of snapshots.
 const LOOKED_AT: usize = 45;
 
-/// The newest reports that can be read, newest first, at most so many.
+/// The newest reports, newest first, at most so many; damaged ones are passed over, and the store's errors are errors.
 pub async fn latest_reports(store: &dyn Store, database: &DatabaseSlug, most: usize) -> Result<Vec<DrillReport>> {
     let mut reports = Vec::new();
     for drill in newest_first(store, database).await? {
         if reports.len() == most {
             break;
         }
-        reports.extend(read(store, database, &drill).await);
+        reports.extend(read(store, database, &drill).await?);
     }
     Ok(reports)
 }
@@ -51,7 +51,7 @@ pub async fn latest_reports_with_proof(
         if reports.len() >= most && reports.iter().any(proves) {
             break;
         }
-        let Some(report) = read(store, database, drill).await else { continue };
+        let Some(report) = read(store, database, drill).await? else { continue };
         let first_of_backup = of_backup(&report) && !reports.iter().any(of_backup);
         if reports.len() < most || proves(&report) || first_of_backup {
             reports.push(report);
@@ -68,8 +68,16 @@ async fn newest_first(store: &dyn Store, database: &DatabaseSlug) -> Result<Vec<
     Ok(drills)
 }
 
-async fn read(store: &dyn Store, database: &DatabaseSlug, drill: &DrillId) -> Option<DrillReport> {
+/// `None` for a drill that never came to its report, and for a report that is damaged. What only cannot be read just now is
+/// an error: an older report would be taken for the newest.
+async fn read(store: &dyn Store, database: &DatabaseSlug, drill: &DrillId) -> Result<Option<DrillReport>> {
     let key = format!("{}report.json", folder(database, drill));
-    let report = store.read(&key, REPORT_LIMIT).await.and_then(|(bytes, _)| DrillReport::open(&bytes));
-    report.inspect_err(|error| tracing::warn!(%key, %error, "a drill report cannot be read")).ok()
+    match store.read(&key, REPORT_LIMIT).await.and_then(|(bytes, _)| DrillReport::open(&bytes)) {
+        Ok(report) => Ok(Some(report)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
+            tracing::warn!(%key, %error, "a drill report cannot be read");
+            Ok(None)
+        }
+        Err(error) => Err(error.context(format!("read {key}"))),
+    }
 }

@@ -324,7 +324,7 @@ async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(
         // An empty claim was given back by a run that failed, and told so.
         for claim in listed.iter().filter(|o| o.size > 0 && o.key.strip_suffix(".json").is_none()) {
             let age = about.now.duration_since(claim.modified);
-            let answered = listed.iter().any(|o| o.key == format!("{}.answer.json", claim.key));
+            let answered = listed.iter().any(|o| o.key == lease::answer_key(&claim.key));
             if !answered && age > LONGEST_RUN && age < DEAD_RUNS && !(held && operation == "dump") {
                 died.push((operation.clone(), claim.key.trim_start_matches(&folder).to_owned()));
             }

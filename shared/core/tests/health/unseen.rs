@@ -7,7 +7,7 @@ use lifeboat_core::{
     events::Body,
     health::{self, HealthPorts},
     ids::RunId,
-    lease::run_key,
+    lease::{Occasion, run_key},
     ports::{Certificate, Hidden, Removal, Slot, Store, question},
     report::Verdict,
     status::{Watched, status},
@@ -176,9 +176,9 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
     let mut world = World::new().await;
     world.request.wanted.rpo_seconds = Some(1000 * 86_400);
     let run = RunId::new(3);
-    let old = run_key("dump", &world.request.database, world.now());
+    let old = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     let answer = format!("{old}.answer.json");
-    let others = run_key("dump", &"billing".parse().unwrap(), world.now());
+    let others = run_key("dump", &"billing".parse().unwrap(), &Occasion::Scheduled(world.now()));
     for key in [old.as_str(), &answer, &others, "maintenance/orders/20261120T120000Z-a.json"] {
         world.control.put_new(key, "x".into(), &run).await.unwrap();
     }
@@ -190,7 +190,7 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
     world.look().await;
     assert_eq!(there(&world).len(), 4);
     world.pass(1);
-    let recent = run_key("dump", &world.request.database, world.now());
+    let recent = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     world.control.put_new(&recent, "x".into(), &run).await.unwrap();
     world.look().await;
     assert_eq!(there(&world), ["maintenance/orders/20261120T120000Z-a.json", &others, &recent]);
@@ -206,7 +206,7 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
 #[tokio::test]
 async fn a_claim_that_was_given_back_is_no_run_that_died() {
     let world = World::new().await;
-    let key = run_key("dump", &world.request.database, world.now());
+    let key = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     world.control.put_new(&key, "".into(), &RunId::new(3)).await.unwrap();
     world.pass(1);
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());

@@ -13,7 +13,7 @@ use crate::{
     config::Runner,
     drill::{DrillRequest, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
     ids::DrillId,
-    lease::run_key,
+    lease::{Occasion, answer_key, run_key},
     ports::RunContext,
     report::PhaseTiming,
 };
@@ -48,10 +48,13 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
         Ok(state) => Ok(Some(state)),
         Err(error) => {
             // So that the next delivery tries again.
-            if let Some(at) = asked.scheduled_at
-                && let Err(again) = ports.control.delete(&run_key("drill", database, at)).await
-            {
-                tracing::warn!(error = %again, "the claim on the failed drill was not given back");
+            if let Some(at) = asked.scheduled_at {
+                let key = run_key("drill", database, &Occasion::Scheduled(at));
+                for key in [answer_key(&key), key] {
+                    if let Err(again) = ports.control.delete(&key).await {
+                        tracing::warn!(error = %again, key, "the claim on the failed drill was not given back");
+                    }
+                }
             }
             Err(error)
         }
@@ -61,13 +64,22 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
 /// Whether this execution has the drill of this time.
 async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
     let Some(at) = asked.scheduled_at else { return Ok(true) };
-    let key = run_key("drill", &asked.request.database, at);
+    let key = run_key("drill", &asked.request.database, &Occasion::Scheduled(at));
     let name = Bytes::from(asked.execution.clone());
-    match ports.control.put_new(&key, name.clone(), &context.run_id).await {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(ports.control.read(&key, NAME_LIMIT).await?.0 == name),
-        Err(e) => Err(e.context(format!("claim the drill of {} scheduled at {at}", asked.request.database))),
+    let claimed = match ports.control.put_new(&key, name.clone(), &context.run_id).await {
+        Ok(_) => true,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => ports.control.read(&key, NAME_LIMIT).await?.0 == name,
+        Err(e) => return Err(e.context(format!("claim the drill of {} scheduled at {at}", asked.request.database))),
+    };
+    if claimed {
+        // From here on the machine answers for it: its end is told, whichever it is.
+        let answer = serde_json::json!({ "execution": asked.execution }).to_string();
+        match ports.control.put_new(&answer_key(&key), answer.into(), &context.run_id).await {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e.context("record who drills")),
+            _ => {}
+        }
     }
+    Ok(claimed)
 }
 
 async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContext) -> Result<DrillState> {
