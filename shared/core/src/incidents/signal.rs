@@ -129,7 +129,8 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
 
 fn verified(backup: &BackupId, snapshot_at: Timestamp, why: &str) -> Vec<Signal> {
     let good = Protection { backup_id: backup.clone(), snapshot_at, restored: false };
-    vec![right(Kind::Verify, why), Signal::Good(good)]
+    // First what it says for itself: the message that it is over names the newest good backup.
+    vec![Signal::Good(good), right(Kind::Verify, why)]
 }
 
 /// A restore whose service did not come up again is no restore that anybody can use.

@@ -46,10 +46,10 @@ fn lasting(told: &Told<'_>) -> Words {
         ),
         Kind::Verify => (
             "backup could not be verified".to_owned(),
-            "The backup exists, but was not read back to its end: nobody knows yet whether it is whole. It does not \
-             count as good."
+            "The backup was not read back to its end: nobody knows yet whether it is whole, or there at all. It does \
+             not count as good."
                 .to_owned(),
-            vec![format!("lifeboat verify {}", backup())],
+            vec![format!("lifeboat list {database}"), format!("lifeboat verify {}", backup())],
         ),
         Kind::Corrupt => (
             "backup is corrupt".to_owned(),

@@ -107,7 +107,7 @@ fn alerts(f: &mut Findings<'_>, control: &ControlFacts) {
             "alerts_undelivered",
             Severity::Warning,
             format!("{} did not arrive: {} ({why})", counted(titles.len(), "alert"), named(&titles, NAMED)),
-            "lifeboat alert list shows all of them, lifeboat alert test tries the channels; messages are sent again by themselves",
+            "lifeboat alert list shows all of them, lifeboat alert test tries the channels; what has not arrived within a week is given up",
         );
     }
     if !control.unconfirmed.is_empty() {
