@@ -66,7 +66,7 @@ async fn a_dump_whose_store_goes_away_in_mid_copy_fails_although_nobody_took_its
     // Not `already_running`, which is told nobody: nobody else is at work.
     let code = dump.ended(LONGEST_TTL + 2 * AT_ONCE)?;
     ensure!(
-        code == ErrorKind::Store.exit_code() && dump.log().contains("could not be renewed"),
+        code == i32::from(ErrorKind::Store.exit_code()) && dump.log().contains("could not be renewed"),
         "{code}: {}",
         dump.log()
     );
