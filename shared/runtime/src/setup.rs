@@ -11,7 +11,7 @@ use lifeboat_core::{
     },
     drill::RentedScratch,
     ids::{DatabaseSlug, RunId},
-    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store},
+    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store, Tasks},
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgLive, PgSource,
@@ -28,6 +28,7 @@ use crate::{
     config::{self, Flags, slug_of},
     connection::{check_url, resolve, resolve_here},
     environment::Environment,
+    handing_over::Invoked,
     instance_databases::RdsDatabases,
     secrets::{self, Kept},
 };
@@ -48,6 +49,7 @@ pub struct Setup {
     environment: Environment,
     kept: Arc<Kept>,
     operation: Option<&'static str>,
+    invoked: Option<Arc<Invoked>>,
 }
 
 /// A database that a command was asked for.
@@ -62,7 +64,8 @@ pub struct Selected {
 impl Setup {
     /// Reads everything once.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
-        Ok(Self { config: config::load(flags, &environment)?, environment, kept: Arc::default(), operation: None })
+        let config = config::load(flags, &environment)?;
+        Ok(Self { config, environment, kept: Arc::default(), operation: None, invoked: None })
     }
 
     /// The same within the function of an operation, whose process keeps what it learns from run to run.
@@ -74,6 +77,21 @@ impl Setup {
     /// The operation whose function this is; `None` at the command line.
     pub fn operation(&self) -> Option<&'static str> {
         self.operation
+    }
+
+    /// The same for one invocation, whose run may be handed over to a task.
+    pub(crate) fn of_invocation(self, invoked: Invoked) -> Self {
+        Self { invoked: Some(Arc::new(invoked)), ..self }
+    }
+
+    /// The invocation; `None` at the command line and in a task.
+    pub(crate) fn invoked(&self) -> Option<&Arc<Invoked>> {
+        self.invoked.as_ref()
+    }
+
+    /// What starts tasks.
+    pub(crate) async fn open_tasks(&self) -> Result<Arc<dyn Tasks>> {
+        self.kept.tasks().await
     }
 
     /// The bus that runs tell what happened, if there is one. Without a bus, but with a topic or channels, this process
@@ -280,7 +298,7 @@ impl Setup {
 
     /// Where temporary files go.
     pub fn temporary_folder(&self) -> PathBuf {
-        self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
+        temporary_folder(&self.environment)
     }
 
     /// RDS, where drills have their scratch instances made.
@@ -334,6 +352,11 @@ impl Setup {
             }),
         })
     }
+}
+
+/// Where temporary files go.
+pub(crate) fn temporary_folder(environment: &Environment) -> PathBuf {
+    environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 /// A scratch instance in the network that the deployment has made, where the configuration names none.

@@ -10,7 +10,7 @@ use super::selected;
 use crate::{
     requests::{Answer, MaintenanceAnswer, MaintenanceRequest},
     runs::{self, MaintenanceOptions},
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -33,7 +33,7 @@ pub async fn maintenance(
         // A store in a folder makes its folder first: the control store may lie below it.
         setup.open_store().await?.probe(&context.run_id).await?;
         let database = &request.database;
-        let run = Scheduled { control: &*control, operation: "maintenance", database, at, leased: false };
+        let run = Scheduled { control: &*control, operation: "maintenance", database, at, alive: Alive::IN_A_FUNCTION };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, Body::MaintenanceFailed, work).await

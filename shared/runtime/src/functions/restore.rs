@@ -6,11 +6,13 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     catalog::{self, BackupReference, Which},
     events::{Body, Failure},
+    forecast,
     ports::RunContext,
     restore::{self, TableName},
 };
 
 use crate::{
+    handing_over::Handing,
     requests::{Answer, RestoreAnswer, RestoreRequest, shortened},
     runs::{Destination, How, RestoreOptions, prepare_restore},
     setup::Setup,
@@ -47,6 +49,17 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
     if request.dry_run {
         let plan = prepared.predicted(context).await?;
         return Ok(Told::nothing(Answer::Done(answer(Some(plan), None))));
+    }
+    let runner = setup.database(&request.database).runner.value;
+    if let Some(handing) = Handing::of(setup, "restore", &request.database, runner)? {
+        let predicting = async {
+            let restoring = prepared.predicted(context).await?.predicted.seconds;
+            let before = if prepared.takes_safety() { forecast::dumped_in(&manifest) } else { 0.0 };
+            Ok(restoring.map(|seconds| seconds + before))
+        };
+        if let Some(answer) = handing.before(None, predicting, context).await? {
+            return Ok(Told::nothing(answer));
+        }
     }
     let told = prepared.execute_untold(setup, context).await?;
     Ok(told.map(|restored| Answer::Done(answer(None, Some(shortened(restored))))))

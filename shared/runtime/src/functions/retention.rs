@@ -8,7 +8,7 @@ use super::selected;
 use crate::{
     requests::{Answer, RetentionRequest},
     runs,
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -25,7 +25,7 @@ pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: Ru
         };
         let control = setup.open_control().await?;
         let database = &request.database;
-        let run = Scheduled { control: &*control, operation: "retention", database, at, leased: false };
+        let run = Scheduled { control: &*control, operation: "retention", database, at, alive: Alive::IN_A_FUNCTION };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, runs::retention_failed, work).await

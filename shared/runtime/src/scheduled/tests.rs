@@ -30,7 +30,7 @@ impl Stage {
 
     fn scheduled(&self) -> Scheduled<'_> {
         let at = "2026-11-20T02:00:00Z".parse().unwrap();
-        Scheduled { control: &self.store, operation: "dump", database: &self.database, at, leased: true }
+        Scheduled { control: &self.store, operation: "dump", database: &self.database, at, alive: Alive::Leased }
     }
 
     async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {
