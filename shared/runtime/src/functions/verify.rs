@@ -73,7 +73,7 @@ impl Run<'_> {
         let (control, alive) = (self.setup.open_control().await?, alive(self.setup));
         let run = at.map(|at| Scheduled { control: &*control, operation, database: self.database, at, alive });
         if let Some(handing) = Handing::of(self.setup, operation, self.database, config.runner.value)?
-            && let Some(answer) = handing.before(run.as_ref(), self.predicted(trigger), self.context).await?
+            && let Some(answer) = Box::pin(handing.before(run.as_ref(), self.predicted(trigger), self.context)).await?
         {
             return Ok(answer);
         }
