@@ -52,6 +52,8 @@ ENV PATH=/opt/lifeboat/bin:$PATH \
 # A number, so that Kubernetes can see that it is not root. Lambda runs images under an account of its own.
 USER 65532:65532
 WORKDIR /tmp
+# A task's root is read-only and a volume lies over /tmp: on Fargate it gets its owner and mode from here.
+VOLUME ["/tmp"]
 HEALTHCHECK --interval=1m --timeout=5s CMD ["/opt/lifeboat/bin/lifeboat", "--version"]
 ENTRYPOINT ["/opt/lifeboat/entrypoint"]
 CMD ["--help"]

@@ -29,10 +29,16 @@ export function problems(settings: Settings, environment: { [name: string]: stri
       );
     }
   }
-  for (const [slug, { drill }] of all) {
-    if ((drill.runner ?? 'lambda') !== 'lambda' && settings.deploy.fargate_image === null) {
-      found.push(`databases.${slug}.drill.runner is ${drill.runner}: write deploy.fargate_image, the image of the Dockerfile in ECR`);
+  const { fargate_image, vpc } = settings.deploy;
+  for (const [slug, { runner }] of all) {
+    if (runner !== 'lambda' && fargate_image === null) {
+      found.push(`databases.${slug}.runner is ${runner}: write deploy.fargate_image, the image of the Dockerfile in ECR`);
+    } else if (runner === 'fargate' && vpc === null) {
+      found.push(`databases.${slug}.runner is fargate: write deploy.vpc, the network that its tasks run in`);
     }
+  }
+  if (fargate_image !== null && vpc === null && !all.some(([, database]) => scratchKind(database) === 'rds')) {
+    found.push('deploy.fargate_image is given, but no task could run anywhere: write deploy.vpc, or leave it out');
   }
   for (const [name, channel] of Object.entries(settings.alerts.channels ?? {})) {
     const path = `alerts.channels.${name}`;

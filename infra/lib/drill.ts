@@ -29,10 +29,10 @@ export class Drill extends Construct {
     const data = functions.get('drill-data');
     this.machine = new StateMachine(this, 'StateMachine', {
       name: names.of('drill'),
-      definition: machine({ partition: cdk.Aws.PARTITION, control: control.functionArn, data: data.functionArn, long: props.long?.task }),
+      definition: machine({ partition: cdk.Aws.PARTITION, control: control.functionArn, data: data.functionArn, long: props.long?.task('drill-data') }),
       statements: [
         new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [control.functionArn, data.functionArn] }),
-        ...(props.long?.starting() ?? []),
+        ...(props.long?.waiting('drill-data') ?? []),
       ],
       logKey: props.logKey,
       retention: props.settings.deploy.log_retention_days,

@@ -8,6 +8,7 @@ import { Construct } from 'constructs';
 import { FunctionName, NEEDS } from './catalog';
 import { Code } from './code';
 import { Place, urlOf } from './store';
+import { LongRuns } from './long-runs';
 import { Resources, rights, running } from './rights';
 
 /** A network for functions. */
@@ -30,6 +31,8 @@ export interface FunctionsProps {
   scratch?: Placement;
   /** Variables that some functions have besides. */
   environment: { [name in FunctionName]?: { [variable: string]: string } };
+  /** Tasks that take over what would outlast a function. */
+  long?: LongRuns;
   /** Laid over every function's variables, by tests. */
   overlay: { [variable: string]: string };
 }
@@ -51,6 +54,8 @@ export class Functions extends Construct {
     });
     for (const name of props.wanted) {
       const needs = NEEDS[name];
+      // The state machine starts those of its steps itself.
+      const starting = name === 'drill-data' ? [] : (props.long?.starting(name) ?? []);
       const placement = name === 'drill-data' ? props.scratch : needs.database === false ? undefined : props.sources;
       const scope = new Construct(this, name);
       const logGroup = new logs.LogGroup(scope, 'Log', {
@@ -66,7 +71,7 @@ export class Functions extends Construct {
       });
       const policy = new iam.Policy(scope, 'Policy', {
         roles: [role],
-        statements: [...running(name, resources, placement !== undefined), ...rights(name, resources)],
+        statements: [...running(name, resources, placement !== undefined), ...rights(name, resources), ...starting],
       });
       const made = new lambda.Function(scope, 'Function', {
         functionName: names.of(name),
@@ -91,6 +96,7 @@ export class Functions extends Construct {
           ...variables(resources),
           ...(needs.tools ? { LIFEBOAT_CLIENT_TOOLS: '/opt/bin' } : {}),
           ...props.environment[name],
+          ...props.long?.variables(name),
           ...props.overlay,
         },
       });

@@ -1,112 +1,218 @@
-//! Runs that outlast Lambda: the same program from the one image, as a task on Fargate, in the network of drills.
+//! Runs that outlast Lambda: the same programs from the one image, as tasks on Fargate, each with its function's rights and network.
 import * as cdk from 'aws-cdk-lib';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
+import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
+import { FunctionName, NEEDS } from './catalog';
 import { LongTask } from './drill-machine';
-import { ScratchNetwork } from './network';
+import { Placement } from './functions';
 import { Resources, rights } from './rights';
+import { Settings } from './settings';
 import { urlOf } from './store';
-
-export interface LongRunsProps {
-  resources: Resources;
-  network: ScratchNetwork;
-  logKey: cdk.aws_kms.IKey;
-  environment: { [name: string]: string };
-}
 
 /** The container's name in its task. */
 const CONTAINER = 'lifeboat';
 
+/** Functions whose runs can be tasks: steps of the state machine are started by it, the others hand over what would outlast them. */
+export const TASKS = ['dump', 'verify', 'restore', 'drill', 'drill-data'] as const satisfies readonly FunctionName[];
+
+/** The configuration where tasks find it: beside a function lie its files, beside a container none. */
+export class TaskConfiguration extends Construct {
+  /** Variables of docs/CONFIG.md. */
+  readonly variables: { [name: string]: string };
+  /** ARNs of the objects. */
+  readonly objects: string[];
+
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    if (settings.file === null) throw new Error('tasks read lifeboat.toml: name one with LIFEBOAT_CONFIG');
+    const file = (id: string, path: string): assets.Asset => new assets.Asset(this, id, { path });
+    const configuration = file('File', settings.file);
+    const certificates = settings.tls.root_cert === null ? undefined : file('RootCert', settings.tls.root_cert);
+    this.variables = {
+      LIFEBOAT_CONFIG: configuration.s3ObjectUrl,
+      ...(certificates === undefined ? {} : { LIFEBOAT_ROOT_CERT: certificates.s3ObjectUrl }),
+    };
+    this.objects = [configuration, ...(certificates === undefined ? [] : [certificates])].map(
+      (asset) => `arn:${cdk.Aws.PARTITION}:s3:::${asset.s3BucketName}/${asset.s3ObjectKey}`,
+    );
+  }
+}
+
+export interface LongRunsProps {
+  resources: Resources;
+  configuration: TaskConfiguration;
+  /** Which functions there are. */
+  wanted: FunctionName[];
+  /** Where databases are reached; without it only steps of the state machine can be tasks. */
+  sources?: Placement;
+  /** Where scratch instances are reached. */
+  scratch?: Placement;
+  logKey: cdk.aws_kms.IKey;
+  /** Variables that some have besides, as their functions have. */
+  environment: { [name in FunctionName]?: { [variable: string]: string } };
+  /** Laid over every task's variables, by tests. */
+  overlay: { [variable: string]: string };
+}
+
 export class LongRuns extends Construct {
-  readonly task: LongTask;
-  private readonly definition: string;
-  private readonly roles: string[];
+  private readonly tasks = new Map<FunctionName, { task: LongTask; roles: string[] }>();
 
   constructor(scope: Construct, id: string, props: LongRunsProps) {
     super(scope, id);
-    const stack = cdk.Stack.of(this);
     const { names, settings } = props.resources;
     const image = settings.deploy.fargate_image;
     if (image === null) throw new Error('deploy.fargate_image is missing');
     const cluster = new ecs.CfnCluster(this, 'Cluster', {
-      clusterName: names.of('drill'),
+      clusterName: names.of('tasks'),
       clusterSettings: [{ name: 'containerInsights', value: 'enabled' }],
     });
     const group = new logs.LogGroup(this, 'Log', {
-      logGroupName: `/aws/ecs/${names.of('drill')}`,
+      logGroupName: `/aws/ecs/${names.of('tasks')}`,
       retention: settings.deploy.log_retention_days as logs.RetentionDays,
       encryptionKey: props.logKey,
       removalPolicy: cdk.RemovalPolicy.DESTROY,
     });
-    const tasks = (): iam.ServicePrincipal =>
-      new iam.ServicePrincipal('ecs-tasks.amazonaws.com', { conditions: { StringEquals: { 'aws:SourceAccount': stack.account } } });
-    const role = new iam.Role(this, 'TaskRole', { assumedBy: tasks(), description: 'What a long step of a drill may do: the same as drill-data' });
-    role.attachInlinePolicy(new iam.Policy(this, 'TaskPolicy', { statements: rights('drill-data', props.resources) }));
-    const execution = new iam.Role(this, 'ExecutionRole', { assumedBy: tasks(), description: 'Fargate pulls the image and writes the log' });
-    execution.attachInlinePolicy(new iam.Policy(this, 'ExecutionPolicy', { statements: this.pulling(image, group) }));
-    const definition = new ecs.CfnTaskDefinition(this, 'Task', {
-      family: names.of('drill'),
-      requiresCompatibilities: ['FARGATE'],
-      networkMode: 'awsvpc',
-      cpu: '2048',
-      memory: '4096',
-      runtimePlatform: { cpuArchitecture: settings.deploy.architecture === 'arm64' ? 'ARM64' : 'X86_64', operatingSystemFamily: 'LINUX' },
-      taskRoleArn: role.roleArn,
-      executionRoleArn: execution.roleArn,
-      // The root of the file system is read-only; what is worked with lies here.
-      volumes: [{ name: 'work' }],
-      containerDefinitions: [
-        {
-          name: CONTAINER,
-          image,
-          essential: true,
-          command: ['drill'],
-          readonlyRootFilesystem: true,
-          user: '65532:65532',
-          mountPoints: [{ containerPath: '/tmp', sourceVolume: 'work', readOnly: false }],
-          environment: Object.entries({
-            LIFEBOAT_STORE: urlOf(props.resources.store),
-            LIFEBOAT_CONTROL_STORE: urlOf(props.resources.control),
-            LIFEBOAT_EVENT_BUS: names.prefix,
-            LIFEBOAT_ALERT_TOPIC: props.resources.topic,
-            LIFEBOAT_LOG: 'info',
-            ...props.environment,
-          }).map(([name, value]) => ({ name, value })),
-          logConfiguration: {
-            logDriver: 'awslogs',
-            options: { 'awslogs-group': group.logGroupName, 'awslogs-region': stack.region, 'awslogs-stream-prefix': 'drill' },
+    const execution = this.role('ExecutionRole', 'Fargate pulls the image and writes the log', pulling(image, group));
+    for (const name of TASKS) {
+      const placement = name === 'drill-data' ? props.scratch : props.sources;
+      if (!props.wanted.includes(name) || placement === undefined) continue;
+      const role = this.role(`${name}Role`, `What Lifeboat's task ${name} may do: the same as the function`, [
+        ...rights(name, props.resources),
+        new iam.PolicyStatement({ actions: ['s3:GetObject'], resources: props.configuration.objects }),
+      ]);
+      const variables = {
+        AWS_REGION: cdk.Aws.REGION,
+        LIFEBOAT_STORE: urlOf(props.resources.store),
+        LIFEBOAT_CONTROL_STORE: urlOf(props.resources.control),
+        LIFEBOAT_EVENT_BUS: names.prefix,
+        LIFEBOAT_ALERT_TOPIC: props.resources.topic,
+        LIFEBOAT_LOG: 'info',
+        ...props.configuration.variables,
+        ...props.environment[name],
+        ...props.overlay,
+      };
+      const definition = new ecs.CfnTaskDefinition(this, `${name}Task`, {
+        family: names.of(name),
+        requiresCompatibilities: ['FARGATE'],
+        networkMode: 'awsvpc',
+        cpu: '2048',
+        memory: '4096',
+        runtimePlatform: { cpuArchitecture: settings.deploy.architecture === 'arm64' ? 'ARM64' : 'X86_64', operatingSystemFamily: 'LINUX' },
+        taskRoleArn: role.roleArn,
+        executionRoleArn: execution.roleArn,
+        // The root of the file system is read-only; what is worked with lies here.
+        volumes: [{ name: 'work' }],
+        containerDefinitions: [
+          {
+            name: CONTAINER,
+            image,
+            essential: true,
+            // The function's program; whoever starts the task gives it the request.
+            command: [NEEDS[name].program],
+            readonlyRootFilesystem: true,
+            user: '65532:65532',
+            // To clean up when it is stopped, as long as Fargate allows.
+            stopTimeout: 120,
+            mountPoints: [{ containerPath: '/tmp', sourceVolume: 'work', readOnly: false }],
+            environment: Object.entries(variables).map(([name, value]) => ({ name, value })),
+            logConfiguration: {
+              logDriver: 'awslogs',
+              options: { 'awslogs-group': group.logGroupName, 'awslogs-region': cdk.Aws.REGION, 'awslogs-stream-prefix': name },
+            },
           },
+        ],
+      });
+      this.tasks.set(name, {
+        task: {
+          cluster: cluster.attrArn,
+          taskDefinition: definition.ref,
+          container: CONTAINER,
+          subnets: placement.subnets.map((subnet) => subnet.subnetId),
+          securityGroups: placement.securityGroups.map((group) => group.securityGroupId),
+        },
+        roles: [role.roleArn, execution.roleArn],
+      });
+    }
+    this.tellOfTheMute(props.resources, cluster.attrArn);
+  }
+
+  /** A task that never started, or was killed, could not tell of it. Of a drill's steps the state machine does. */
+  private tellOfTheMute({ names, topic, deadLetters }: Resources, cluster: string): void {
+    new events.CfnRule(this, 'Mute', {
+      name: `${names.prefix}.task-mute`,
+      description: 'A task that never started or was killed is told to people',
+      eventPattern: {
+        source: ['aws.ecs'],
+        'detail-type': ['ECS Task State Change'],
+        detail: {
+          clusterArn: [cluster],
+          lastStatus: ['STOPPED'],
+          group: [{ 'anything-but': [`family:${names.of('drill-data')}`] }],
+          // 128 and a signal: out of memory is 137. Every other exit was told by the task itself.
+          $or: [{ stopCode: ['TaskFailedToStart'] }, { containers: { exitCode: [{ numeric: ['>=', 131] }] } }],
+        },
+      },
+      targets: [
+        {
+          id: 'alerts',
+          arn: topic,
+          inputTransformer: {
+            inputPathsMap: { run: '$.detail.startedBy', why: '$.detail.stoppedReason', task: '$.detail.taskArn' },
+            inputTemplate: '"The task of <run> ended without a word: <why>. What it was to do is not done. Look at <task>, and invoke the function again."',
+          },
+          deadLetterConfig: { arn: deadLetters },
         },
       ],
     });
-    this.definition = definition.ref;
-    this.roles = [role.roleArn, execution.roleArn];
-    this.task = {
-      cluster: cluster.attrArn,
-      taskDefinition: definition.ref,
-      container: CONTAINER,
-      subnets: props.network.placement.subnets.map((subnet) => subnet.subnetId),
-      securityGroups: props.network.placement.securityGroups.map((group) => group.securityGroupId),
-    };
   }
 
-  /** What the state machine needs to start a task, and to hear of its end. */
-  starting(): iam.PolicyStatement[] {
-    const stack = cdk.Stack.of(this);
-    const here = { ArnEquals: { 'ecs:cluster': this.task.cluster } };
+  /** The task by which a function's runs can be done, if there is one. */
+  task(name: FunctionName): LongTask | undefined {
+    return this.tasks.get(name)?.task;
+  }
+
+  /** What a function that hands runs over is told: docs/CONFIG.md. */
+  variables(name: FunctionName): { [variable: string]: string } {
+    const task = this.task(name);
+    if (task === undefined || name === 'drill-data') return {};
+    const { cluster, container, subnets } = task;
+    const place = { cluster, task_definition: task.taskDefinition, container, subnets, security_groups: task.securityGroups };
+    return { LIFEBOAT_TASK: cdk.Stack.of(this).toJsonString(place) };
+  }
+
+  /** What starting a function's task takes: this task definition in this cluster, with its own two roles. */
+  starting(name: FunctionName): iam.PolicyStatement[] {
+    const found = this.tasks.get(name);
+    if (found === undefined) return [];
     return [
-      new iam.PolicyStatement({ actions: ['ecs:RunTask'], resources: [this.definition], conditions: here }),
       new iam.PolicyStatement({
-        actions: ['ecs:DescribeTasks', 'ecs:StopTask'],
-        resources: [stack.formatArn({ service: 'ecs', resource: 'task', resourceName: '*' })],
-        conditions: here,
+        actions: ['ecs:RunTask'],
+        resources: [found.task.taskDefinition],
+        conditions: { ArnEquals: { 'ecs:cluster': found.task.cluster } },
       }),
       new iam.PolicyStatement({
         actions: ['iam:PassRole'],
-        resources: this.roles,
+        resources: found.roles,
         conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+      }),
+    ];
+  }
+
+  /** What the state machine needs to start a task, and to hear of its end. */
+  waiting(name: FunctionName): iam.PolicyStatement[] {
+    const stack = cdk.Stack.of(this);
+    const found = this.tasks.get(name);
+    if (found === undefined) return [];
+    return [
+      ...this.starting(name),
+      new iam.PolicyStatement({
+        actions: ['ecs:DescribeTasks', 'ecs:StopTask'],
+        resources: [stack.formatArn({ service: 'ecs', resource: 'task', resourceName: '*' })],
+        conditions: { ArnEquals: { 'ecs:cluster': found.task.cluster } },
       }),
       // https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html
       new iam.PolicyStatement({
@@ -116,19 +222,28 @@ export class LongRuns extends Construct {
     ];
   }
 
-  private pulling(image: string, group: logs.LogGroup): iam.PolicyStatement[] {
-    const statements = [new iam.PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [group.logGroupArn] })];
-    const repository = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com\/([^:@]+)/.exec(image);
-    if (repository === null) throw new Error(`deploy.fargate_image does not lie in ECR: ${image}`);
-    const [, account, region, name] = repository;
-    statements.push(
-      // A token is for the whole registry: the action knows no resource.
-      new iam.PolicyStatement({ actions: ['ecr:GetAuthorizationToken'], resources: ['*'] }),
-      new iam.PolicyStatement({
-        actions: ['ecr:BatchCheckLayerAvailability', 'ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
-        resources: [`arn:${cdk.Aws.PARTITION}:ecr:${region}:${account}:repository/${name}`],
-      }),
-    );
-    return statements;
+  private role(id: string, description: string, statements: iam.PolicyStatement[]): iam.Role {
+    const role = new iam.Role(this, id, {
+      assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com', { conditions: { StringEquals: { 'aws:SourceAccount': cdk.Stack.of(this).account } } }),
+      description,
+    });
+    role.attachInlinePolicy(new iam.Policy(this, `${id}Policy`, { statements }));
+    return role;
   }
+}
+
+function pulling(image: string, group: logs.LogGroup): iam.PolicyStatement[] {
+  const statements = [new iam.PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [group.logGroupArn] })];
+  const repository = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com\/([^:@]+)/.exec(image);
+  if (repository === null) throw new Error(`deploy.fargate_image does not lie in ECR: ${image}`);
+  const [, account, region, name] = repository;
+  statements.push(
+    // A token is for the whole registry: the action knows no resource.
+    new iam.PolicyStatement({ actions: ['ecr:GetAuthorizationToken'], resources: ['*'] }),
+    new iam.PolicyStatement({
+      actions: ['ecr:BatchCheckLayerAvailability', 'ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
+      resources: [`arn:${cdk.Aws.PARTITION}:ecr:${region}:${account}:repository/${name}`],
+    }),
+  );
+  return statements;
 }

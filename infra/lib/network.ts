@@ -14,7 +14,7 @@ export class SourceNetwork extends Construct {
 
   constructor(scope: Construct, id: string, settings: Settings, names: Names) {
     super(scope, id);
-    const { vpc, vpc_endpoints } = settings.deploy;
+    const { vpc, vpc_endpoints, fargate_image } = settings.deploy;
     if (vpc === null) throw new Error('no network is configured');
     const imported = ec2.Vpc.fromVpcAttributes(this, 'Vpc', {
       vpcId: vpc.id,
@@ -56,7 +56,8 @@ export class SourceNetwork extends Construct {
         description: 'Functions of Lifeboat',
       });
     });
-    endpoints(this, ['secretsmanager', 'events', 'sns', 'rds'], vpc.id, vpc.subnets, [admitting.securityGroupId], names);
+    const forTasks = fargate_image === null ? [] : ['ecs', 'ecr.api', 'ecr.dkr', 'logs'];
+    endpoints(this, ['secretsmanager', 'events', 'sns', 'rds', ...forTasks], vpc.id, vpc.subnets, [admitting.securityGroupId], names);
   }
 }
 
@@ -69,7 +70,7 @@ export class ScratchNetwork extends Construct {
   readonly subnetGroup: string;
   readonly instanceGroup: string;
 
-  constructor(scope: Construct, id: string, props: { names: Names; fargate: boolean; logKey: cdk.aws_kms.IKey; store: string[] }) {
+  constructor(scope: Construct, id: string, props: { names: Names; logKey: cdk.aws_kms.IKey; store: string[]; configuration?: string[] }) {
     super(scope, id);
     const { names } = props;
     const vpc = new ec2.CfnVPC(this, 'Vpc', { cidrBlock: '10.99.0.0/24', enableDnsHostnames: true, enableDnsSupport: true, tags: name(names.of('drill')) });
@@ -117,10 +118,10 @@ export class ScratchNetwork extends Construct {
       vpcEndpointType: 'Gateway',
       serviceName: serviceName('s3'),
       routeTableIds: [routes.ref],
-      policyDocument: endpointPolicy(props.store, props.fargate),
+      policyDocument: endpointPolicy(props.store, props.configuration),
     });
     // One zone is enough for a drill, and costs half.
-    const wanted = ['secretsmanager', 'events', ...(props.fargate ? ['ecr.api', 'ecr.dkr', 'logs'] : [])];
+    const wanted = ['secretsmanager', 'events', ...(props.configuration !== undefined ? ['ecr.api', 'ecr.dkr', 'logs'] : [])];
     endpoints(this, wanted, vpc.ref, [subnets[0]!.ref], [services.attrGroupId], names);
     flowLog(this, vpc, props.logKey, names);
 
@@ -154,16 +155,16 @@ function serviceName(service: string): string {
 }
 
 /** Out of the network of drills S3 serves Lifeboat's buckets only, so that nothing restored can be carried elsewhere. */
-function endpointPolicy(buckets: string[], fargate: boolean): unknown {
+function endpointPolicy(buckets: string[], configuration?: string[]): unknown {
   const arn = (bucket: string): string => `arn:${cdk.Aws.PARTITION}:s3:::${bucket}`;
-  // Layers of images lie in a bucket of ECR's own.
-  const images = fargate ? [`${arn(`prod-${cdk.Aws.REGION}-starport-layer-bucket`)}/*`] : [];
+  // What a task needs to start: the image's layers, which lie in a bucket of ECR's own, and its configuration.
+  const tasks = configuration === undefined ? [] : [`${arn(`prod-${cdk.Aws.REGION}-starport-layer-bucket`)}/*`, ...configuration];
   const statement = { Effect: 'Allow', Principal: '*', Action: ['s3:AbortMultipartUpload', 's3:DeleteObject', 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:PutObject', 's3:RestoreObject'] };
   return {
     Version: '2012-10-17',
     Statement: [
       { ...statement, Resource: buckets.flatMap((bucket) => [arn(bucket), `${arn(bucket)}/*`]) },
-      ...(images.length > 0 ? [{ Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: images }] : []),
+      ...(tasks.length > 0 ? [{ Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: tasks }] : []),
     ],
   };
 }

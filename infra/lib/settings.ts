@@ -22,8 +22,9 @@ export interface DatabaseSettings {
   url: UrlSetting | null;
   schedule: string | null;
   rpo: string | null;
+  runner: 'lambda' | 'fargate' | 'auto';
   retention: { daily: TierSettings; weekly: TierSettings; monthly: TierSettings; grace_days: number };
-  drill: { schedule: string | null; select: string; scratch: ScratchSetting; runner?: 'lambda' | 'fargate' | 'auto' };
+  drill: { schedule: string | null; select: string; scratch: ScratchSetting };
   maintenance: { schedule: string | null };
   alarms: { backup_age_seconds: number | null; drill_age_seconds: number | null };
 }

@@ -11,7 +11,7 @@ import { Drill } from './drill';
 import { Fleet } from './fleet';
 import { Functions } from './functions';
 import { OperationsKey } from './keys';
-import { LongRuns } from './long-runs';
+import { LongRuns, TaskConfiguration } from './long-runs';
 import { ScratchNetwork, SourceNetwork } from './network';
 import { Observability } from './observability';
 import { Resources } from './rights';
@@ -60,15 +60,20 @@ export class LifeboatStack extends cdk.Stack {
       deadLetters: bus.deadLetters.queueArn,
     };
     const sources = settings.deploy.vpc === null ? undefined : new SourceNetwork(this, 'Sources', settings, names).placement;
-    const fargate = inDrills && settings.deploy.fargate_image !== null;
+    const configuration = settings.deploy.fargate_image === null ? undefined : new TaskConfiguration(this, 'TaskConfiguration', settings);
     const buckets = [...new Set([data.store.store.bucket, data.store.control.bucket])];
-    const scratch = inDrills ? new ScratchNetwork(this, 'Scratch', { names, fargate, logKey: key, store: buckets }) : undefined;
+    const scratch = inDrills ? new ScratchNetwork(this, 'Scratch', { names, logKey: key, store: buckets, configuration: configuration?.objects }) : undefined;
 
     // By name: the machine calls the functions that are told of it.
     const drills = {
       LIFEBOAT_DRILL_SUBNET_GROUP: scratch?.subnetGroup ?? '',
       LIFEBOAT_DRILL_SECURITY_GROUPS: scratch?.instanceGroup ?? '',
     };
+    const environment = { 'drill-control': drills, 'drill-data': drills };
+    const long =
+      configuration === undefined
+        ? undefined
+        : new LongRuns(this, 'LongRuns', { resources: this.resources, configuration, wanted, sources, scratch: scratch?.placement, logKey: key, environment, overlay: props.overlay });
     this.functions = new Functions(this, 'Functions', {
       code: new Code(this, settings, code),
       resources: this.resources,
@@ -77,7 +82,8 @@ export class LifeboatStack extends cdk.Stack {
       deadLetters: bus.deadLetters,
       sources,
       scratch: scratch?.placement,
-      environment: { 'drill-control': drills, 'drill-data': drills },
+      environment,
+      long,
       overlay: props.overlay,
     });
     bus.connect(this.functions, names, settings);
@@ -86,9 +92,6 @@ export class LifeboatStack extends cdk.Stack {
     const machines: string[] = [];
     let drill: Drill | undefined;
     if (scratch !== undefined) {
-      const long = fargate
-        ? new LongRuns(this, 'LongRuns', { resources: this.resources, network: scratch, logKey: key, environment: { ...drills, ...props.overlay } })
-        : undefined;
       drill = new Drill(this, 'Drill', { names, settings, functions: this.functions, logKey: key, deadLetters: bus.deadLetters.queueArn, long });
       machines.push(names.of('drill'));
     }

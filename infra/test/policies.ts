@@ -56,6 +56,13 @@ export function ofFunction(template: Template, name: string): Statement[] {
   return ofRole(template, found[1].Properties.Role['Fn::GetAtt'][0]);
 }
 
+/** The role of a task, by its family. */
+export function ofTask(template: Template, family: string): Statement[] {
+  const found = ofType(template, 'AWS::ECS::TaskDefinition').find(([, resource]) => resource.Properties.Family === family);
+  if (found === undefined) throw new Error(`there is no task ${family}`);
+  return ofRole(template, found[1].Properties.TaskRoleArn['Fn::GetAtt'][0]);
+}
+
 /** Whether a request is allowed. A condition on a key that the request lacks fails, but for Null, IfExists and ForAllValues. */
 export function may(policy: Statement[], action: string, resource: string, context: Context = {}): boolean {
   const matching = policy.filter(

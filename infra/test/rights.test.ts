@@ -1,7 +1,7 @@
 //! Every role's policy of the synthesised templates, read and proved against DESIGN §10 line by line.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Synthesised, Template, ofType, resolve, settingsOf, synthesise } from './harness';
-import { Context, Statement, may, ofFunction, roles, statements } from './policies';
+import { Context, Statement, may, ofFunction, ofTask, roles, statements } from './policies';
 
 const STORE = 'arn:aws:s3:::acme-lifeboat';
 const CONTROL = 'arn:aws:s3:::acme-lifeboat-state';
@@ -14,22 +14,29 @@ const REPORT = `${STORE}/orders/drills/20261201T040000Z-aaaa/report.json`;
 const KINDS = ['verified', 'corrupt', 'restored', 'hold', 'release', 'expiring', 'undo', 'promoted'];
 
 const FUNCTIONS = ['dump', 'verify', 'retention', 'restore', 'drill', 'drill-control', 'drill-data', 'health', 'maintenance', 'alert', 'notify'];
+/** Those whose runs can be tasks on Fargate. */
+const TASKS = ['dump', 'verify', 'restore', 'drill', 'drill-data'];
 
 let whole: Synthesised;
 let template: Template;
 let data: Template;
 const policy: { [name: string]: Statement[] } = {};
+const tasks: { [name: string]: Statement[] } = {};
 
 beforeAll(async () => {
   whole = await synthesise(settingsOf('large'));
   template = whole.templates.AcmeProd!;
   data = whole.templates.AcmeProdData!;
   for (const name of FUNCTIONS) policy[name] = ofFunction(template, `acme-prod-${name}`);
+  for (const name of TASKS) tasks[name] = ofTask(template, `acme-prod-${name}`);
 });
 
-/** The functions that may do something, of all there are. */
+/** The functions that may do something, of all there are; their tasks may do the same, or the test fails. */
 function whoMay(action: string, resource: string, context: Context = {}): string[] {
-  return FUNCTIONS.filter((name) => may(policy[name]!, action, resource, context));
+  const functions = FUNCTIONS.filter((name) => may(policy[name]!, action, resource, context));
+  const asTasks = TASKS.filter((name) => may(tasks[name]!, action, resource, context));
+  expect(asTasks, `as tasks: ${action} ${resource}`).toEqual(functions.filter((name) => TASKS.includes(name)));
+  return functions;
 }
 
 describe('backups', () => {

@@ -32,7 +32,7 @@ function schema(operation: string): { taken: string[]; needed: string[] } {
 }
 
 describe('rules', () => {
-  const scheduled = (): [string, Resource][] => ofType(template, 'AWS::Events::Rule').filter(([, r]) => r.Properties.Targets[0].InputTransformer !== undefined);
+  const scheduled = (): [string, Resource][] => ofType(template, 'AWS::Events::Rule').filter(([, r]) => r.Properties.ScheduleExpression !== undefined && r.Properties.Targets[0].InputTransformer !== undefined);
 
   it('start each operation of each database at its time, with the time in the request', () => {
     const found = Object.fromEntries(scheduled().map(([, rule]) => [rule.Properties.Name, [rule.Properties.ScheduleExpression, sent(rule)]]));
@@ -111,7 +111,7 @@ describe('functions', () => {
 
   it('know store, control store, bus and topic, and those with client tools where these are', () => {
     const of = (name: string): any => resolve(template, one(template, 'AWS::Lambda::Function', 'FunctionName', `acme-prod-${name}`).Properties).Environment.Variables;
-    expect(of('verify')).toEqual({
+    expect(of('retention')).toEqual({
       LIFEBOAT_STORE: 's3://acme-lifeboat',
       LIFEBOAT_CONTROL_STORE: 's3://acme-lifeboat-state/of',
       LIFEBOAT_EVENT_BUS: 'acme-prod',
@@ -165,7 +165,7 @@ describe('endpoints of AWS services in the databases’ network', () => {
 
   it('admit the functions on 443, which have a group of their own that lets nothing in', () => {
     const { endpoints, admitted, functions } = doors(template);
-    expect(endpoints).toEqual(['events', 'rds', 'secretsmanager', 'sns']);
+    expect(endpoints).toEqual(['api', 'dkr', 'ecs', 'events', 'logs', 'rds', 'secretsmanager', 'sns']);
     expect(functions).toHaveLength(1);
     expect(admitted).toEqual([[functions[0], 'tcp', 443, 443, undefined]]);
   });

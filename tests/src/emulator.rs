@@ -91,6 +91,11 @@ impl Functions {
         Ok(self.processes.len() - 1)
     }
 
+    /// The environment of every function.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Writes a file into the functions' folder.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         fs::write(self.folder.path().join(name), text).with_context(|| format!("write {name}"))

@@ -14,6 +14,7 @@ pub mod rds;
 pub mod sinks;
 pub mod stack;
 pub mod stores;
+pub mod tasks;
 
 pub use cluster::Cluster;
 pub use program::{Ended, Lifeboat};

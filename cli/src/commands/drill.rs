@@ -1,12 +1,9 @@
 //! `drill`: a timed rehearsal of a restore.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use lifeboat_core::{
-    Error, ErrorKind, Result,
+    ErrorKind, Result,
     drill::DrillOutcome,
     report::{
         DrillReport, Objective, PhaseOutcome, Verdict,
@@ -14,21 +11,14 @@ use lifeboat_core::{
     },
 };
 use lifeboat_runtime::{
-    functions,
-    requests::{DrillAnswer, DrillTrigger},
+    requests::DrillAnswer,
     runs::{self, DrillOptions},
 };
 use lifeboat_store::Location;
 
 use crate::{answer::Answer, app::App, arguments::Drill, table::facts, text::Append};
 
-/// The variable that holds one step of a drill, as the state machine gives it to a container.
-const REQUEST: &str = "LIFEBOAT_REQUEST";
-
 pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
-    if let Some(request) = app.setup.environment().text(REQUEST)? {
-        return step(app, &request).await;
-    }
     let selected = app.one(arguments.database.as_ref())?;
     let options = DrillOptions {
         select: arguments.select.clone(),
@@ -43,15 +33,6 @@ pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
     let store = app.setup.config.store.as_ref().map(|s| s.value.as_str()).unwrap_or_default();
     let text = format!("{}report    {}\n", verdict(&outcome.report), html_of(store, &outcome));
     Ok(Answer::new(&DrillAnswer::new(&outcome), text)?.with_exit(exit(&outcome)))
-}
-
-/// One step, as the function `drill` does it: for drills that outlast a function's time.
-async fn step(app: &App, request: &str) -> Result<Answer> {
-    let trigger: DrillTrigger = serde_json::from_str(request)
-        .map_err(|e| Error::new(ErrorKind::Usage, format!("{REQUEST}: {e}")).with_hint("see events/drill/"))?;
-    let setup = Arc::new(app.setup.clone());
-    let reply = Box::pin(functions::drill(setup, trigger, app.context.clone())).await?;
-    Answer::new(&reply, String::new())
 }
 
 /// The kind of error whose exit code a drill has: that of what ended it early, or of its verdict.

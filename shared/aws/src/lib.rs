@@ -6,6 +6,7 @@ mod email;
 mod instances;
 mod rds;
 mod secrets;
+mod tasks;
 mod topic;
 
 pub use bus::EventBridge;
@@ -14,4 +15,5 @@ pub use email::SesEmail;
 pub use instances::RdsInstances;
 pub use rds::RdsTokens;
 pub use secrets::SecretsManager;
+pub use tasks::EcsTasks;
 pub use topic::SnsTopic;

@@ -31,6 +31,9 @@ pub enum Statement {
         objects: u64,
         /// Bytes read, as stored.
         bytes: u64,
+        /// Seconds it took; older attestations do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
     },
     /// A verify found damage: the backup is not good, whatever was said before.
     Corrupt {

@@ -10,6 +10,7 @@ use crate::{
     drill::{Assertion, Selection},
     ids::DatabaseSlug,
     retention::TierRule,
+    runner::Runner,
 };
 
 mod alerts;
@@ -31,7 +32,7 @@ pub use maintenance::MaintenanceConfig;
 pub use restore::{Hook, RestoreTarget};
 pub use retention::DEFAULT_PRESET;
 pub use schedule::{ParseScheduleError, Schedule};
-pub use scratch::{InstanceTimes, RdsScratch, Runner, ScratchSetting};
+pub use scratch::{InstanceTimes, RdsScratch, ScratchSetting};
 pub use secret::SecretRef;
 pub use units::{ParseUnitError, Size, Span};
 
@@ -143,8 +144,6 @@ pub struct DrillConfig {
     pub checks: Setting<Vec<Assertion>>,
     /// How long a thaw from an archive storage class may take before a drill gives up.
     pub thaw_within: Setting<Span>,
-    /// What restores and compares, where a state machine drills.
-    pub runner: Setting<Runner>,
 }
 
 /// Everything about one database.
@@ -166,6 +165,8 @@ pub struct DatabaseConfig {
     pub compress: Setting<Codec>,
     /// Bytes of a table that one chunk covers.
     pub chunk_size: Setting<Size>,
+    /// What runs dump, verify, restore and drill.
+    pub runner: Setting<Runner>,
     /// What retention keeps.
     pub retention: RetentionConfig,
     /// Drills.
@@ -260,6 +261,7 @@ impl DatabaseConfig {
             jobs: Setting::default_of(DEFAULT_JOBS),
             compress: default_codec(restorer),
             chunk_size: Setting::default_of(DEFAULT_CHUNK_SIZE),
+            runner: Setting::default_of(Runner::default()),
             retention: RetentionConfig::default(),
             drill: DrillConfig {
                 schedule: None,
@@ -267,7 +269,6 @@ impl DatabaseConfig {
                 scratch: Setting::default_of(ScratchSetting::Local),
                 checks: Setting::default_of(Vec::new()),
                 thaw_within: Setting::default_of(scratch::THAW_WITHIN),
-                runner: Setting::default_of(Runner::default()),
             },
             health: HealthConfig::default(),
             maintenance: MaintenanceConfig::default(),
@@ -348,6 +349,7 @@ impl DatabaseConfig {
         rows.set(format!("{path}.jobs"), &self.jobs);
         rows.push(format!("{path}.compress"), json!(self.compress.value.to_string()), &self.compress.origin);
         rows.set(format!("{path}.chunk_size"), &self.chunk_size);
+        rows.set(format!("{path}.runner"), &self.runner);
         self.retention.in_force(&format!("{path}.retention"), rows);
         rows.maybe(format!("{path}.drill.schedule"), self.drill.schedule.as_ref());
         rows.push(
@@ -358,7 +360,6 @@ impl DatabaseConfig {
         rows.set(format!("{path}.drill.scratch"), &self.drill.scratch);
         rows.set(format!("{path}.drill.checks"), &self.drill.checks);
         rows.set(format!("{path}.drill.thaw_within"), &self.drill.thaw_within);
-        rows.set(format!("{path}.drill.runner"), &self.drill.runner);
         self.health.in_force(&format!("{path}.health"), rows);
         self.maintenance.in_force(&format!("{path}.maintenance"), rows);
     }

@@ -1,6 +1,7 @@
 //! Forecast: how long the next restore will take, when its objective will be missed, and what everything costs.
 
 mod cost;
+mod duration;
 mod gather;
 mod growth;
 mod line;
@@ -8,6 +9,7 @@ mod outlook;
 mod recovery;
 
 pub use cost::{Alternative, Bill, CostForecast, CostInput, NOT_COUNTED, Shape, StorageCost, cost, cost_in_force};
+pub use duration::{dumped_in, predict_drill, predict_dump, predict_verify};
 pub(crate) use gather::cost_input;
 pub use gather::{DRILLS, DatabaseForecast, ForecastRequest, forecast, measured};
 pub use growth::{Dated, Extent, Growth, growth};

@@ -30,6 +30,7 @@ pub mod report;
 pub mod restore;
 pub mod retention;
 pub mod rows;
+pub mod runner;
 mod sealed;
 pub mod shell;
 pub mod status;

@@ -16,6 +16,7 @@ mod secrets;
 mod source;
 mod store;
 mod target;
+mod tasks;
 mod watched;
 
 pub use bus::EventBus;
@@ -37,6 +38,7 @@ pub use target::{
     Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchFacts, ScratchProvider,
     ScratchWish, Target, TargetFacts, TargetWorker, ToolMessage,
 };
+pub use tasks::{TaskPlace, TaskWish, Tasks};
 pub use watched::{
     Archiver, Certificate, ClientToolVersions, Connections, Counters, Disk, Hidden, IdAges, LeftScratch,
     OpenTransaction, Outbox, PreparedTransaction, Replay, ScratchReaper, ServerFacts, Slot, Standby, Subscriptions,

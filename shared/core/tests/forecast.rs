@@ -4,14 +4,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
+    attestation::Statement,
     drill::Selection,
-    forecast::{DatabaseForecast, ForecastRequest, Outlook, forecast, measured},
+    forecast::{
+        DatabaseForecast, ForecastRequest, Outlook, forecast, measured, predict_drill, predict_dump, predict_verify,
+    },
     ids::DrillId,
+    manifest::{Manifest, PhaseDuration},
     ports::{Removal, Store},
     report::{Cost, DrillReport, Fact},
     retention::Policy,
 };
-use lifeboat_testkit::{BackupBuilder, MemoryStore};
+use lifeboat_testkit::{BackupBuilder, MemoryStore, attestation, store_attestation};
 
 fn now() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -106,4 +110,56 @@ async fn the_bill_counts_what_the_newest_backup_holds_and_what_drills_cost() {
     assert!(with.bill.moves_usd > 0.0);
     assert!(with.prices.contains("us-east-1, November 2026"), "{}", with.prices);
     assert!(with.total_in_a_year_usd.unwrap() > with.bill.total_usd);
+}
+
+/// A backup of so many bytes that was dumped in so many seconds, so many days ago.
+async fn dumped(store: &MemoryStore, days_ago: i64, bytes: usize, seconds: f64) -> Manifest {
+    let at = now() - SignedDuration::from_hours(24 * days_ago);
+    let phases = || [("lock", 0.25), ("data", 0.75)].map(|(phase, part)| (phase.to_owned(), part * seconds));
+    let phases = phases().map(|(phase, seconds)| PhaseDuration { phase, seconds }).to_vec();
+    let builder = BackupBuilder::at("orders", at).table("events", 1000, &vec![b'x'; bytes]);
+    builder.change(|manifest| manifest.phases = phases).store_verified(store).await.unwrap()
+}
+
+async fn next_dump(store: &MemoryStore) -> Option<f64> {
+    predict_dump(store, &request().database, now()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_dump_is_predicted_to_take_as_long_as_the_last_one_and_more_by_what_has_grown() {
+    let store = MemoryStore::new(Removal::Delete);
+    assert_eq!(next_dump(&store).await, None);
+    dumped(&store, 10, 1_000_000, 100.0).await;
+    assert_eq!(next_dump(&store).await, Some(100.0), "one backup shows no growth");
+    dumped(&store, 8, 1_200_000, 100.0).await;
+    dumped(&store, 4, 1_600_000, 100.0).await;
+    dumped(&store, 2, 1_800_000, 700.0).await;
+    // A tenth in the two days since then.
+    let seconds = next_dump(&store).await.unwrap();
+    assert!((770.0..785.0).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_verify_is_predicted_by_the_speed_of_the_last_one_and_before_there_was_one_by_its_dump() {
+    let store = MemoryStore::new(Removal::Delete);
+    let backup = dumped(&store, 2, 1_000_000, 700.0).await;
+    let next = || predict_verify(&store, &backup.database, &backup.backup_id);
+    assert_eq!(next().await.unwrap(), Some(700.0));
+    for (hour, seconds) in [(1, 50.0), (2, 20.0)] {
+        let bytes = 2 * backup.totals.stored_bytes;
+        let statement = Statement::Verified { objects: 5, bytes, seconds: Some(seconds) };
+        let at = backup.completed_at + SignedDuration::from_hours(hour);
+        store_attestation(&store, &attestation(&backup, at, statement)).await.unwrap();
+    }
+    let seconds = next().await.unwrap().unwrap();
+    assert!((seconds - 10.0).abs() < 1e-6, "{seconds}");
+}
+
+#[tokio::test]
+async fn a_drill_is_predicted_by_restore_and_comparison_together_where_one_was_measured() {
+    let store = growing().await;
+    assert_eq!(predict_drill(&store, &request().database).await.unwrap(), None);
+    drilled(&store, 3, 300_000, 1000.0, 0.0).await;
+    let seconds = predict_drill(&store, &request().database).await.unwrap().unwrap();
+    assert!(seconds > 1000.0, "{seconds}");
 }

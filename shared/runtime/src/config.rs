@@ -4,6 +4,7 @@ mod alerts;
 mod deploy;
 #[cfg(test)]
 mod deploy_tests;
+mod fetched;
 mod file;
 mod health;
 mod maintenance;
@@ -24,6 +25,7 @@ use lifeboat_store::Location;
 
 use crate::environment::Environment;
 
+pub(crate) use fetched::fetched;
 pub(crate) use file::slug_of;
 
 /// The file that is read when nobody names one.
@@ -39,8 +41,8 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 17] = [
-    ("LIFEBOAT_CONFIG", "the configuration file"),
+pub const VARIABLES: [(&str, &str); 20] = [
+    ("LIFEBOAT_CONFIG", "the configuration file; in a task also s3://bucket/key"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
     ("LIFEBOAT_DATABASE_URL", "the database's URL, or env:NAME"),
@@ -53,6 +55,9 @@ pub const VARIABLES: [(&str, &str); 17] = [
     ("LIFEBOAT_TIME_LIMIT", "how long a function has where its runtime names no deadline"),
     ("LIFEBOAT_DRILL_SUBNET_GROUP", "scratch.rds.subnet_group, where a database has none"),
     ("LIFEBOAT_DRILL_SECURITY_GROUPS", "scratch.rds.security_groups, where a database has none"),
+    ("LIFEBOAT_ROOT_CERT", "tls.root_cert; in a task also s3://bucket/key"),
+    ("LIFEBOAT_REQUEST", "the one request of a function that runs as a task"),
+    ("LIFEBOAT_TASK", "the task that a function hands runs over to which would outlast it"),
     ("AWS_ENDPOINT_URL_S3", "store.endpoint"),
     ("AWS_ENDPOINT_URL", "store.endpoint, for all services"),
     ("PGPASSWORD", "the password where a URL has none"),
@@ -122,6 +127,9 @@ fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()>
     }
     if let Some(found) = text("LIFEBOAT_CLIENT_TOOLS")? {
         config.client_tools = Some(Setting::new(found.value.into(), found.origin));
+    }
+    if let Some(found) = text("LIFEBOAT_ROOT_CERT")? {
+        config.root_cert = Some(Setting::new(found.value.into(), found.origin));
     }
     if let Some(found) = text("LIFEBOAT_EVENT_BUS")? {
         config.bus = Some(found);

@@ -1,6 +1,10 @@
 //! The environment, read once and in one place, so that everything else can be given one in tests.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use lifeboat_core::{Error, ErrorKind, Result};
 
@@ -44,6 +48,11 @@ impl Environment {
             Some(text) => Ok(Some(text.to_owned())),
             None => Err(Error::new(ErrorKind::Config, format!("the variable {name} is not UTF-8"))),
         }
+    }
+
+    /// Sets a variable, for whoever is given this environment.
+    pub(crate) fn set(&mut self, name: &str, value: &OsStr) {
+        self.0.insert(name.into(), value.to_owned());
     }
 
     /// A variable as a path.

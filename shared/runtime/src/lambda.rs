@@ -1,4 +1,4 @@
-//! The Lambda adapter: decode, run, encode; a deadline that leaves time to clean up; errors with their kind.
+//! The adapter of functions: decode, run, encode; a deadline that leaves time to clean up; errors with their kind.
 
 use std::{
     sync::Arc,
@@ -19,10 +19,12 @@ use serde_json::Value;
 use crate::{
     clock::{SystemClock, SystemEntropy},
     environment::Environment,
-    functions, metrics,
+    functions,
+    handing_over::{Invoked, LONGEST_TASK, REQUEST},
+    metrics,
     secrets::Kept,
     setup::Setup,
-    telemetry,
+    stop, task, telemetry,
 };
 
 /// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
@@ -32,7 +34,8 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// allows at most.
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// Serves invocations of one function until the process is ended.
+/// Serves invocations of one function until the process is ended; or, as a task that was started for one request, does this
+/// one and ends the process with the error's exit code.
 pub async fn serve<Q, A, F, R>(operation: &'static str, run: F) -> std::result::Result<(), lambda_runtime::Error>
 where
     Q: DeserializeOwned,
@@ -42,16 +45,29 @@ where
 {
     let environment = Environment::of_process();
     telemetry::for_functions(&environment);
+    if environment.raw(REQUEST).is_some() {
+        std::process::exit(i32::from(Box::pin(task::run(operation, environment, &run)).await));
+    }
     let (environment, kept, run) = (&environment, &Arc::new(Kept::default()), &run);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let invocation = Invocation {
             deadline: event.context.deadline(),
             request_id: event.context.request_id,
             payload: event.payload,
+            host: Host::Lambda,
         };
         invoke(operation, environment, kept, invocation, run).await.map_err(|e| diagnose(&e))
     }))
     .await
+}
+
+/// What runs the program of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// Lambda, for a quarter of an hour at most: what takes longer may be handed over to a task.
+    Lambda,
+    /// A container that was started for this request, and is stopped by a signal.
+    Task,
 }
 
 /// What the runtime gives with one invocation.
@@ -63,6 +79,8 @@ pub struct Invocation {
     pub request_id: String,
     /// The request, or the event that stands for one.
     pub payload: Value,
+    /// What runs it.
+    pub host: Host,
 }
 
 /// One invocation: its payload is decoded, and the answer encoded. `kept` is the process's.
@@ -111,23 +129,29 @@ where
     R: Future<Output = Result<A>>,
 {
     let database = database_of(&invocation.payload).and_then(|name| name.parse::<DatabaseSlug>().ok());
-    let request = serde_json::from_value::<Q>(invocation.payload).map_err(|e| {
+    let request = serde_json::from_value::<Q>(invocation.payload.clone()).map_err(|e| {
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
     });
-    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept))
-        .map(|setup| Arc::new(setup.for_request(&invocation.request_id)));
+    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept));
     let (canceller, cancel) = cancel::pair();
     // A rule that is misspelt fails every time: somebody must hear of it.
     if let (Err(error), Ok(setup), Some(database)) = (&request, &setup, &database) {
         let context = RunContext { run_id: run_id.clone(), ..setup.context(Arc::new(Logged), cancel.clone()) };
         Box::pin(functions::tell_unread(setup, &context, operation, database, error)).await;
     }
-    let (request, setup) = (request?, setup?);
+    let (request, mut setup) = (request?, setup?);
     let context = RunContext { run_id, ..setup.context(Arc::new(Logged), cancel) };
-    let left = time_left(environment, invocation.deadline)?;
-    let _alarm = Alarm::set(left, setting(environment, MARGIN_VARIABLE, MARGIN)?, canceller);
-    let answer = run(setup, request, context).await?;
+    let time = time_to_work(environment, &invocation)?;
+    match invocation.host {
+        Host::Lambda => {
+            let (request, request_id) = (invocation.payload.to_string(), invocation.request_id);
+            setup = setup.of_invocation(Invoked { request, request_id, time });
+        }
+        Host::Task => stop::on_signals(canceller.clone(), || tracing::warn!("the task is stopped"))?,
+    }
+    let _alarm = Alarm::set(time, canceller);
+    let answer = run(Arc::new(setup), request, context).await?;
     serde_json::to_value(answer)
         .map_err(|e| Error::new(ErrorKind::Unexpected, format!("{operation}: encode the answer: {e}")))
 }
@@ -149,22 +173,27 @@ fn setting(environment: &Environment, name: &str, default: Duration) -> Result<D
     Ok(Duration::from_secs(span.0))
 }
 
-fn time_left(environment: &Environment, deadline: SystemTime) -> Result<Duration> {
-    match deadline.duration_since(SystemTime::now()) {
-        Ok(left) if !left.is_zero() => Ok(left),
-        _ => setting(environment, LIMIT_VARIABLE, LIMIT),
-    }
+/// What is left until the run must end, less the time to clean up.
+fn time_to_work(environment: &Environment, invocation: &Invocation) -> Result<Duration> {
+    let longest = match invocation.host {
+        Host::Lambda => LIMIT,
+        Host::Task => LONGEST_TASK,
+    };
+    let left = match invocation.deadline.duration_since(SystemTime::now()) {
+        Ok(left) if !left.is_zero() => left,
+        _ => setting(environment, LIMIT_VARIABLE, longest)?,
+    };
+    // A function with very little time still gets half of it to work.
+    Ok(left.saturating_sub(setting(environment, MARGIN_VARIABLE, MARGIN)?).max(left / 2))
 }
 
 /// Presses the switch shortly before the deadline; goes off with the run.
 struct Alarm(tokio::task::JoinHandle<()>);
 
 impl Alarm {
-    fn set(left: Duration, margin: Duration, canceller: Canceller) -> Self {
-        // A function with very little time still gets half of it to work.
-        let wait = left.saturating_sub(margin).max(left / 2);
+    fn set(time: Duration, canceller: Canceller) -> Self {
         Self(tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(time).await;
             canceller.cancel(ErrorKind::Deadline);
         }))
     }
@@ -215,7 +244,7 @@ mod tests {
             };
             context.cancel.race(done).await
         };
-        let invocation = Invocation { deadline, request_id: "r".to_owned(), payload };
+        let invocation = Invocation { deadline, request_id: "r".to_owned(), payload, host: Host::Lambda };
         invoke("dump", &Environment::of(variables), &Arc::default(), invocation, &run).await
     }
 
@@ -226,7 +255,8 @@ mod tests {
         let environment = Environment::of([("LIFEBOAT_STORE", store.as_str()), ("LIFEBOAT_EVENT_BUS", "lifeboat")]);
         let bus = MemoryBus::default();
         let kept = Arc::new(Kept::with_bus(Arc::new(bus.clone())));
-        let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: "r".to_owned(), payload };
+        let invocation =
+            Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: "r".to_owned(), payload, host: Host::Lambda };
         let run = |_, _: DumpRequest, _| async { Ok(Value::Null) };
         invoke(operation, &environment, &kept, invocation, &run).await.unwrap_err();
         bus.events()

@@ -7,6 +7,7 @@ pub mod connection;
 mod credentials;
 pub mod environment;
 pub mod functions;
+mod handing_over;
 pub mod hooks;
 mod instance_databases;
 pub mod lambda;
@@ -20,6 +21,7 @@ pub mod schemas;
 pub mod secrets;
 pub mod setup;
 pub mod stop;
+mod task;
 pub mod telemetry;
 pub mod telling;
 

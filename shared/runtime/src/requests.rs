@@ -3,6 +3,7 @@
 mod alert;
 mod drill;
 mod dump;
+mod handed_over;
 mod health;
 mod maintenance;
 mod restore;
@@ -18,6 +19,7 @@ pub use alert::{
 };
 pub use drill::{DrillAnswer, DrillReply, DrillRequest, DrillStep, DrillTrigger, ReportKeys};
 pub use dump::{DumpAnswer, DumpRequest};
+pub use handed_over::HandedOver;
 pub use health::{DatabaseHealth, HealthAnswer, HealthRequest};
 pub use maintenance::{MaintenanceAnswer, MaintenanceRequest};
 pub(crate) use restore::shortened;
@@ -36,6 +38,8 @@ pub enum Answer<T> {
         /// What it answered.
         earlier: serde_json::Value,
     },
+    /// A task makes the run: it would outlast the function.
+    HandedOver(HandedOver),
     /// The run of this time is being made, because this request was delivered twice; or another run of the database is.
     AlreadyRunning,
 }

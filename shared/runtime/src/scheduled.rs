@@ -1,7 +1,7 @@
 //! Makes a run happen once, although its request may be delivered several times.
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
@@ -19,9 +19,6 @@ const ANSWER_LIMIT: u64 = 4 << 20;
 /// The most bytes that a claim may have: a run id.
 const CLAIM_LIMIT: u64 = 1 << 10;
 
-/// No function runs longer than this: AWS ends it.
-const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(15);
-
 /// A run that holds a lease has it by now, or is dead: before it takes the lease it may have to ask a slow store again and
 /// again.
 const LEASE_BY_NOW: SignedDuration = SignedDuration::from_mins(3);
@@ -32,8 +29,33 @@ pub(crate) struct Scheduled<'a> {
     pub(crate) operation: &'a str,
     pub(crate) database: &'a DatabaseSlug,
     pub(crate) occasion: Occasion,
-    /// Whether the operation holds the database's lease, by which a dead run is told from a running one.
-    pub(crate) leased: bool,
+    /// By what a dead run is told from a running one.
+    pub(crate) alive: Alive,
+}
+
+/// By what a dead run is told from a running one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alive {
+    /// It holds the database's lease.
+    Leased,
+    /// It has not been at work for longer than any can be.
+    Within(SignedDuration),
+}
+
+impl Alive {
+    /// No function runs longer: AWS ends it.
+    pub(crate) const IN_A_FUNCTION: Self = Self::Within(SignedDuration::from_mins(15));
+}
+
+/// How a scheduled run stands, for whoever may not be the one to claim it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Standing {
+    /// It was made, with this answer.
+    Done(Value),
+    /// It is being made.
+    Running,
+    /// It is to be made; since when, if an earlier attempt failed or died.
+    Open(Option<Timestamp>),
 }
 
 impl Scheduled<'_> {
@@ -65,6 +87,22 @@ impl Scheduled<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Looks how the run stands, and claims nothing.
+    pub(crate) async fn standing(&self, context: &RunContext) -> Result<Standing> {
+        let (key, answer) = (self.key(), answer_key(&self.key()));
+        let listed = self.control.list(&key).await.map_err(|e| e.context("look how the run stands"))?;
+        if listed.iter().any(|object| object.key == answer) {
+            let (bytes, _) = self.control.read(&answer, ANSWER_LIMIT).await?;
+            return Ok(Standing::Done(serde_json::from_slice(&bytes).unwrap_or(Value::Null)));
+        }
+        let Some(claim) = listed.iter().find(|object| object.key == key) else { return Ok(Standing::Open(None)) };
+        // A claim that was given back is empty.
+        if claim.size > 0 && self.is_alive(&key, context).await? {
+            return Ok(Standing::Running);
+        }
+        Ok(Standing::Open(Some(claim.modified)))
     }
 
     /// Claims the run; what became of it where it is not this delivery's to make.
@@ -113,10 +151,9 @@ impl Scheduled<'_> {
         let claimed = listed.iter().find(|o| o.key == key).map(|o| o.modified);
         let now = context.clock.now();
         let age = claimed.map_or(SignedDuration::MAX, |at| now.duration_since(at));
-        Ok(if self.leased {
-            age < LEASE_BY_NOW || holder(self.control, self.database, now).await?.is_some()
-        } else {
-            age < LONGEST_RUN
+        Ok(match self.alive {
+            Alive::Leased => age < LEASE_BY_NOW || holder(self.control, self.database, now).await?.is_some(),
+            Alive::Within(longest) => age < longest,
         })
     }
 

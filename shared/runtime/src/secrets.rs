@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
-use lifeboat_aws::{Aws, AwsSettings, EventBridge, SecretsManager};
+use lifeboat_aws::{Aws, AwsSettings, EcsTasks, EventBridge, SecretsManager};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::SecretRef,
-    ports::{EventBus, Secrets},
+    ports::{EventBus, Secrets, Tasks},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
@@ -25,6 +25,7 @@ const FRESH: Duration = Duration::from_secs(50);
 pub struct Kept {
     aws: OnceCell<Aws>,
     bus: OnceCell<Arc<dyn EventBus>>,
+    tasks: OnceCell<Arc<dyn Tasks>>,
     manager: OnceCell<Arc<dyn Secrets>>,
     secrets: Mutex<BTreeMap<String, (Instant, SecretString)>>,
 }
@@ -50,6 +51,17 @@ impl Kept {
     /// With another bus than EventBridge.
     pub fn with_bus(bus: Arc<dyn EventBus>) -> Self {
         Self { bus: OnceCell::new_with(Some(bus)), ..Self::default() }
+    }
+
+    /// With other tasks than those of ECS.
+    pub fn with_tasks(tasks: Arc<dyn Tasks>) -> Self {
+        Self { tasks: OnceCell::new_with(Some(tasks)), ..Self::default() }
+    }
+
+    /// What starts tasks.
+    pub(crate) async fn tasks(&self) -> Result<Arc<dyn Tasks>> {
+        let make = || async { Ok(Arc::new(EcsTasks::new(self.aws().await?)) as Arc<dyn Tasks>) };
+        self.tasks.get_or_try_init(make).await.cloned()
     }
 
     /// The bus of this name.

@@ -11,7 +11,7 @@ use lifeboat_core::{
     },
     drill::RentedScratch,
     ids::{DatabaseSlug, RunId},
-    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store},
+    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store, Tasks},
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgLive, PgSource,
@@ -28,6 +28,7 @@ use crate::{
     config::{self, Flags, slug_of},
     connection::{check_url, resolve, resolve_here},
     environment::Environment,
+    handing_over::Invoked,
     instance_databases::RdsDatabases,
     patient::{ControlPatience, Patient},
     secrets::{self, Kept},
@@ -49,7 +50,7 @@ pub struct Setup {
     environment: Environment,
     kept: Arc<Kept>,
     operation: Option<&'static str>,
-    request_id: Option<String>,
+    invoked: Option<Arc<Invoked>>,
     patience: Option<ControlPatience>,
 }
 
@@ -66,24 +67,13 @@ impl Setup {
     /// Reads everything once.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
         let config = config::load(flags, &environment)?;
-        Ok(Self { config, environment, kept: Arc::default(), operation: None, request_id: None, patience: None })
+        Ok(Self { config, environment, kept: Arc::default(), operation: None, invoked: None, patience: None })
     }
 
     /// The same within the function of an operation, whose process keeps what it learns from run to run.
     pub fn of_function(environment: Environment, operation: &'static str, kept: Arc<Kept>) -> Result<Self> {
         let setup = Self::load(&Flags::default(), environment)?;
         Ok(Self { kept, operation: Some(operation), ..setup })
-    }
-
-    /// The same for one invocation of a function, which AWS may deliver again under the same id.
-    #[must_use]
-    pub fn for_request(self, request_id: &str) -> Self {
-        Self { request_id: Some(request_id.to_owned()), ..self }
-    }
-
-    /// AWS's id of the request that is carried out; `None` at the command line.
-    pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
     }
 
     /// The same for one run that waits for an answer of the control store only so long, and after one that did not come for
@@ -95,6 +85,21 @@ impl Setup {
     /// The operation whose function this is; `None` at the command line.
     pub fn operation(&self) -> Option<&'static str> {
         self.operation
+    }
+
+    /// The same for one invocation, whose run may be handed over to a task.
+    pub(crate) fn of_invocation(self, invoked: Invoked) -> Self {
+        Self { invoked: Some(Arc::new(invoked)), ..self }
+    }
+
+    /// The invocation; `None` at the command line and in a task.
+    pub(crate) fn invoked(&self) -> Option<&Arc<Invoked>> {
+        self.invoked.as_ref()
+    }
+
+    /// What starts tasks.
+    pub(crate) async fn open_tasks(&self) -> Result<Arc<dyn Tasks>> {
+        self.kept.tasks().await
     }
 
     /// The bus that runs tell what happened, if there is one. Without a bus, but with a topic or channels, this process
@@ -305,7 +310,7 @@ impl Setup {
 
     /// Where temporary files go.
     pub fn temporary_folder(&self) -> PathBuf {
-        self.environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
+        temporary_folder(&self.environment)
     }
 
     /// RDS, where drills have their scratch instances made.
@@ -359,6 +364,11 @@ impl Setup {
             }),
         })
     }
+}
+
+/// Where temporary files go.
+pub(crate) fn temporary_folder(environment: &Environment) -> PathBuf {
+    environment.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 /// A scratch instance in the network that the deployment has made, where the configuration names none.

@@ -150,7 +150,11 @@ impl BackupBuilder {
     /// Stores the backup and attests, a minute after its end, that it was verified.
     pub async fn store_verified(self, store: &dyn Store) -> Result<Manifest> {
         let manifest = self.store(store).await?;
-        let statement = Statement::Verified { objects: manifest.totals.objects, bytes: manifest.totals.stored_bytes };
+        let statement = Statement::Verified {
+            objects: manifest.totals.objects,
+            bytes: manifest.totals.stored_bytes,
+            seconds: None,
+        };
         let at = manifest.completed_at + SignedDuration::from_mins(1);
         store_attestation(store, &attestation(&manifest, at, statement)).await?;
         Ok(manifest)

@@ -9,6 +9,7 @@ mod memory_bus;
 mod memory_instances;
 mod memory_secrets;
 mod memory_store;
+mod memory_tasks;
 mod people;
 pub mod servers;
 
@@ -20,4 +21,5 @@ pub use memory_bus::MemoryBus;
 pub use memory_instances::{MemoryInstances, RdsCall};
 pub use memory_secrets::MemorySecrets;
 pub use memory_store::MemoryStore;
+pub use memory_tasks::MemoryTasks;
 pub use people::MemoryPeople;

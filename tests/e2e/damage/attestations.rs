@@ -67,7 +67,7 @@ async fn no_flipped_byte_hides_that_a_backup_is_corrupt() -> Result<()> {
     let backups = Backups::make(&cluster, "bad-news").await?;
     let (memory, manifest) = (backups.store(), &backups.manifest);
     let (objects, bytes) = (manifest.totals.objects, manifest.totals.stored_bytes);
-    attest(&memory, manifest, Statement::Verified { objects, bytes }, &run(6)).await?;
+    attest(&memory, manifest, Statement::Verified { objects, bytes, seconds: None }, &run(6)).await?;
     let corrupt = Statement::Corrupt { objects: vec![manifest.toc.key.clone()] };
     let key = attest(&memory, manifest, corrupt, &run(7)).await?;
     let whole = memory.body(&key).context("the attestation")?;

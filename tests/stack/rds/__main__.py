@@ -2,10 +2,11 @@
 
     moto-python tests/stack/rds --listen 127.0.0.1:4570 --programs 15=FOLDER… [--secrets http://127.0.0.1:4566]
 
-moto answers for RDS and for all other services that it knows; its servers, snapshots, points in time and passwords are
+moto answers for RDS and for all other services that it knows, ECS among them; its servers, snapshots, points in time and passwords are
 real. Passwords that RDS manages lie in the Secrets Manager at --secrets, or in moto's own. A master user is no
 superuser. As the role of drill-control has it, a caller may make only instances tagged lifeboat:scratch=true, and
 change and delete only those; only whoever calls with the access key "administrator" may do more.
+Tasks of ECS are only noted down; a client token makes one task of many calls, as on ECS.
 
     GET    /lifeboat/health
     GET    /lifeboat/instances   identifier, status, port, pid, tags
@@ -13,7 +14,8 @@ change and delete only those; only whoever calls with the access key "administra
     POST   /lifeboat/faults      {"action": "CreateDBInstance", "instance": "PREFIX", "after": 0, "times": 1,
                                   "status": 500, "code": "InternalFailure", "message": "…", "done": false}
                                  lets calls fail; status 0 closes the connection without an answer; "done": the call is
-                                 carried out, and only then its answer is lost
+                                 carried out, and only then its answer is lost. Of RunTask, "instance" is what the
+                                 task was started by, and status 200 an answer that says why there is none
     POST   /lifeboat/courses     {"instances": "PREFIX", "seconds": {"creating": 5}, "hold": ["creating", "deleting"],
                                   "ends_in": "failed"}  what becomes of instances; a later one takes its place
     DELETE /lifeboat/faults      {"instances": "PREFIX"}  takes back the faults and courses of these; without it, all
@@ -37,6 +39,7 @@ os.environ["MOTO_ACCOUNT_ID"] = "000000000000"
 import instances
 from clusters import Machine
 from instances import Course, World
+from tasks import Refused, Tasks
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.rds.models import rds_backends
 from werkzeug.serving import run_simple
@@ -60,6 +63,12 @@ class Fault:
     code: str = "InternalFailure"
     message: str = "made to fail"
     done: bool = False
+
+
+@dataclass
+class RunTask:
+    action: str
+    instance: str
 
 
 class Call:
@@ -111,6 +120,7 @@ class Front:
     def __init__(self, world: World):
         self.world = world
         self.moto = DomainDispatcherApplication(create_backend_app)
+        self.tasks = Tasks(self.moto)
         self.faults: list[Fault] = []
         self.calls: list[dict] = []
         self.lock = threading.Lock()
@@ -121,6 +131,8 @@ class Front:
             status, answer = self.door(environ["REQUEST_METHOD"], path.removeprefix("/lifeboat/"), body_of(environ))
             start_response(status, [("Content-Type", "application/json")])
             return [json.dumps(answer).encode()]
+        if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".RunTask"):
+            return self.run_task(environ, start_response)
         if "/rds/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self.moto(environ, start_response)
         call = Call(dict(parse_qsl(body_of(environ).decode())), environ["HTTP_AUTHORIZATION"])
@@ -139,7 +151,13 @@ class Front:
 
         return self.moto(environ, started)
 
-    def fault_of(self, call: Call) -> Fault | None:
+    def run_task(self, environ: dict, start_response):
+        request = json.loads(body_of(environ))
+        fault = self.fault_of(RunTask("RunTask", request.get("startedBy", "")))
+        refused = Refused(fault.status, fault.code, fault.message) if fault else None
+        return self.tasks.run(request, environ, start_response, refused)
+
+    def fault_of(self, call: "Call | RunTask") -> Fault | None:
         with self.lock:
             for fault in self.faults:
                 if fault.action == call.action and call.instance.startswith(fault.instance) and fault.times > 0:

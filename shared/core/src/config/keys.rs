@@ -111,6 +111,7 @@ pub const DATABASE: Section = Section {
         "jobs",
         "compress",
         "chunk_size",
+        "runner",
         "retention",
         "drill",
         "health",
@@ -126,10 +127,8 @@ pub const RETENTION: Section = Section {
 pub const TIER: Section =
     Section { path: "databases.<name>.retention.<tier>", keys: &["keep", "max_age_days", "storage_class"] };
 /// `[databases.orders.drill]`
-pub const DRILL: Section = Section {
-    path: "databases.<name>.drill",
-    keys: &["schedule", "select", "scratch", "checks", "thaw_within", "runner"],
-};
+pub const DRILL: Section =
+    Section { path: "databases.<name>.drill", keys: &["schedule", "select", "scratch", "checks", "thaw_within"] };
 /// `[databases.orders.health]`
 pub const HEALTH: Section = Section { path: "databases.<name>.health", keys: HEALTH_KEYS };
 /// `[health]`: the same for every database.

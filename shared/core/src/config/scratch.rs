@@ -1,6 +1,6 @@
 //! Where drills restore: a local cluster, a database on a given server, or an instance of RDS made for the drill.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -97,32 +97,6 @@ impl fmt::Display for ScratchSetting {
             Self::Local => f.write_str("local"),
             Self::Server(url) => write!(f, "{url}"),
             Self::Rds(rds) => write!(f, "RDS instance of class {}", rds.class),
-        }
-    }
-}
-
-/// What restores and compares where a state machine drills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Runner {
-    /// The function, which has a quarter of an hour for each.
-    #[default]
-    Lambda,
-    /// The Fargate task.
-    Fargate,
-    /// The task where the last drills say that the function's time would be short.
-    Auto,
-}
-
-impl FromStr for Runner {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "lambda" => Ok(Self::Lambda),
-            "fargate" => Ok(Self::Fargate),
-            "auto" => Ok(Self::Auto),
-            other => Err(format!("'{other}' is none of lambda, fargate and auto")),
         }
     }
 }

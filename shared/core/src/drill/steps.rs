@@ -17,4 +17,4 @@ pub use ended::{Ended, Ending, ended};
 pub use records::{told, was_told};
 pub use report::report;
 pub use select::{Asked, select};
-pub use state::{Caught, DrillState, RunsOn, Step};
+pub use state::{Caught, DrillState, Step};

@@ -68,12 +68,14 @@ pub async fn run(store: &Arc<dyn Store>, backup: &Backup, jobs: u32, context: &R
     let manifest = Arc::new(backup.manifest.clone());
     let total = manifest.totals.stored_bytes;
     let mut phases = Phases::begin(context, "verify", Some(total));
+    let began = context.clock.monotonic_seconds();
     let (mut damage, sums) = read_all(store, &manifest, jobs, context).await?;
     damage.extend(compare_sums(&manifest, &sums, &damage));
     damage.sort_by(|a, b| a.object.cmp(&b.object));
     let objects = manifest.totals.objects;
     let statement = if damage.is_empty() {
-        Statement::Verified { objects, bytes: total }
+        let seconds = Some(context.clock.monotonic_seconds() - began);
+        Statement::Verified { objects, bytes: total, seconds }
     } else {
         Statement::Corrupt { objects: damage.iter().map(|d| d.object.clone()).collect() }
     };

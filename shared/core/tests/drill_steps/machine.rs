@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    config::{RdsScratch, Runner},
+    config::RdsScratch,
     drill::{
         DrillOutcome, DrillRequest, LeftInstances, Selection,
         steps::{self, Asked, Caught, ControlPorts, DataPorts, DrillState, Step},
@@ -114,7 +114,7 @@ impl World {
             request: request(),
             scheduled_at: Some("2026-11-20T04:00:00Z".parse().unwrap()),
             execution: execution.to_owned(),
-            runner: Runner::Lambda,
+            runner: lifeboat_core::runner::Runner::Lambda,
         }
     }
 

@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use lifeboat_core::{drill::steps, ports::Store, report::PhaseOutcome};
+use lifeboat_core::{
+    drill::steps,
+    ids::DrillId,
+    ports::Store,
+    report::{DrillReport, Fact, PhaseOutcome},
+    runner::{Runner, RunsOn},
+};
 
 use crate::machine::{EXECUTION, Mishap, World, holds, request};
 
@@ -84,4 +90,32 @@ async fn the_report_says_when_each_tier_was_last_proven() {
     let [daily, monthly] = &report.tiers[..] else { panic!("{:?}", report.tiers) };
     assert!(daily.last_proven.value.is_none() && daily.backups == 1);
     assert!(monthly.last_proven.value.is_some() && monthly.backup_id == Some(proven.backup_id));
+}
+
+/// The report of an earlier drill of a backup of this size, whose restore took so long.
+async fn drilled(world: &World, stored_bytes: u64, seconds: f64) {
+    let mut report = DrillReport::open(include_bytes!("../fixtures/format-1/report.json")).unwrap();
+    (report.drill_id, report.backup.stored_bytes) = (DrillId::new(report.finished_at, 7), stored_bytes);
+    report.phases.iter_mut().find(|phase| phase.phase == "restore").unwrap().seconds = seconds;
+    report.rto.actual_seconds = Fact::known(seconds);
+    let key = format!("orders/drills/{}/report.json", report.drill_id);
+    let (bytes, _) = report.seal().unwrap();
+    world.store.put_new(&key, bytes.into(), &report.run_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn restore_and_compare_run_as_tasks_where_earlier_drills_say_that_this_backup_would_outlast_the_function() {
+    // A drill of a backup half as large, which took this long.
+    for (seconds, wanted, expected) in [
+        (290.0, Runner::Auto, RunsOn::Lambda),
+        (310.0, Runner::Auto, RunsOn::Fargate),
+        (310.0, Runner::Lambda, RunsOn::Lambda),
+        (1.0, Runner::Fargate, RunsOn::Fargate),
+    ] {
+        let (world, manifest) = World::with_backup().await;
+        drilled(&world, manifest.totals.stored_bytes / 2, seconds).await;
+        let asked = steps::Asked { runner: wanted, ..World::asked(EXECUTION) };
+        let state = steps::select(&world.data(), &asked, &world.context(1)).await.unwrap().unwrap();
+        assert_eq!(state.runner, expected, "{seconds} s, {wanted:?}");
+    }
 }

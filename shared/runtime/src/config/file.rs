@@ -6,12 +6,13 @@ use jiff::tz::TimeZone;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::{
-        Config, DatabaseConfig, DatabaseUrl, DrillConfig, RetentionConfig, Runner, ScratchSetting, SecretRef, Setting,
-        Size, Span, default_codec, keys, keys::nearest,
+        Config, DatabaseConfig, DatabaseUrl, DrillConfig, InstanceTimes, Origin, RetentionConfig, ScratchSetting,
+        SecretRef, Setting, Size, Span, default_codec, keys, keys::nearest,
     },
     drill::Assertion,
     ids::DatabaseSlug,
     retention::{Policy, StorageClass, TierRule},
+    runner::Runner,
 };
 use lifeboat_postgres::ConnectionTarget;
 use toml::{
@@ -78,7 +79,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
                 return Err(source.error(&value.span(), format!("databases.{slug}: expected a table")));
             };
             let section = Section::open(&source, table, format!("databases.{slug}"), keys::DATABASE)?;
-            let mut database = database(&section, &folder, restorer.as_ref())?;
+            let image = config.deploy.fargate_image.is_some();
+            let mut database = database(&section, &folder, restorer.as_ref(), image)?;
             database.health = match section.section("health", keys::HEALTH)? {
                 Some(section) => health::read(&section, config.health.clone())?,
                 None => config.health.clone(),
@@ -105,11 +107,21 @@ fn beside(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)
 }
 
-fn database(section: &Section<'_>, folder: &Path, restorer: Option<&Setting<u32>>) -> Result<DatabaseConfig> {
+/// `image`: whether there is one by which runs can be tasks.
+fn database(
+    section: &Section<'_>,
+    folder: &Path,
+    restorer: Option<&Setting<u32>>,
+    image: bool,
+) -> Result<DatabaseConfig> {
     let restorer = restorer.map(|r| r.value);
     let mut config = DatabaseConfig::with_defaults(restorer);
     config.url = section.value("url").map(|value| url(section, "url", value, folder)).transpose()?;
     config.schedule = section.parsed("schedule")?;
+    if image {
+        config.runner = Setting::new(Runner::Auto, Origin::Derived("deploy.fargate_image"));
+    }
+    config.runner = section.parsed("runner")?.unwrap_or(config.runner);
     if let Some(timezone) = section.text("timezone")? {
         if let (Err(_), Some(value)) = (TimeZone::get(&timezone.value), section.value("timezone")) {
             return Err(section
@@ -137,7 +149,7 @@ fn database(section: &Section<'_>, folder: &Path, restorer: Option<&Setting<u32>
     }
     config.retention = retention(section)?;
     if let Some(drill) = section.section("drill", keys::DRILL)? {
-        config.drill = self::drill(&drill, config.drill, folder)?;
+        config.drill = self::drill(&drill, config.drill, config.runner.value, folder)?;
     }
     if let Some(section) = section.section("maintenance", keys::MAINTENANCE)? {
         config.maintenance = super::maintenance::read(&section)?;
@@ -256,16 +268,17 @@ fn tier(section: &Section<'_>) -> Result<TierRule> {
     })
 }
 
-fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Result<DrillConfig> {
+fn drill(section: &Section<'_>, mut config: DrillConfig, runner: Runner, folder: &Path) -> Result<DrillConfig> {
     config.schedule = section.parsed("schedule")?;
     config.select = section.parsed("select")?.unwrap_or(config.select);
     config.thaw_within = section.parsed("thaw_within")?.unwrap_or(config.thaw_within);
-    config.runner = section.parsed("runner")?.unwrap_or(config.runner);
     if let Some(value) = section.value("scratch") {
-        config.scratch = super::scratch::read(section, value, folder)?;
+        let longest = matches!(runner, Runner::Fargate | Runner::Auto).then_some(LONGEST_ON_FARGATE);
+        let default = InstanceTimes::default();
+        let default = InstanceTimes { ttl: longest.unwrap_or(default.ttl), ..default };
+        config.scratch = super::scratch::read(section, value, default, folder)?;
         if let ScratchSetting::Rds(rds) = &config.scratch.value
-            && config.runner.value != Runner::Lambda
-            && rds.times.ttl < LONGEST_ON_FARGATE
+            && longest.is_some_and(|longest| rds.times.ttl < longest)
         {
             let ttl = rds.times.ttl;
             return Err(section
@@ -274,7 +287,7 @@ fn drill(section: &Section<'_>, mut config: DrillConfig, folder: &Path) -> Resul
                     value,
                     format!("the instance lives for {ttl}, and a drill on Fargate may take longer"),
                 )
-                .with_hint("write ttl = \"26h\", after which health removes what is left"));
+                .with_hint("write ttl = \"26h\", after which health removes what is left, or runner = \"lambda\" for the database"));
         }
     }
     if let Some(value) = section.value("checks") {

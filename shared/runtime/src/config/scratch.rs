@@ -22,6 +22,7 @@ const FORMS: &str =
 pub(super) fn read<'a>(
     section: &Section<'a>,
     value: &'a Spanned<DeValue<'a>>,
+    times: InstanceTimes,
     folder: &Path,
 ) -> Result<Setting<ScratchSetting>> {
     let origin = section.source.origin(&value.span());
@@ -36,7 +37,7 @@ pub(super) fn read<'a>(
     };
     let setting = match (inner.value("server"), inner.section("rds", keys::RDS)?) {
         (Some(server), None) => ScratchSetting::Server(file::url(&inner, "server", server, folder)?.value),
-        (None, Some(rds)) => ScratchSetting::Rds(Box::new(instance(&rds, value)?)),
+        (None, Some(rds)) => ScratchSetting::Rds(Box::new(instance(&rds, value, times)?)),
         (Some(_), Some(_)) => {
             return Err(section.wrong("scratch", value, "names both a server and rds").with_hint(FORMS));
         }
@@ -45,7 +46,7 @@ pub(super) fn read<'a>(
     Ok(Setting::new(setting, origin))
 }
 
-fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>) -> Result<RdsScratch> {
+fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>, default: InstanceTimes) -> Result<RdsScratch> {
     let Some(class) = section.text("class")? else {
         return Err(section.wrong("class", whole, "is missing").with_hint("write class = \"db.t4g.medium\""));
     };
@@ -62,7 +63,7 @@ fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>) -> Resul
         security_groups: security_groups(section)?,
         kms_key: text("kms_key")?,
         source_instance: text("source_instance")?,
-        times: times(section)?,
+        times: times(section, default)?,
         class: class.value,
     };
     if let (Some(version), Some(value)) = (&rds.engine_version, section.value("engine_version"))
@@ -73,8 +74,7 @@ fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>) -> Resul
     Ok(rds)
 }
 
-fn times(section: &Section<'_>) -> Result<InstanceTimes> {
-    let default = InstanceTimes::default();
+fn times(section: &Section<'_>, default: InstanceTimes) -> Result<InstanceTimes> {
     let span = |key: &str, otherwise: Span, least: u64, most: u64| -> Result<Span> {
         match (section.parsed::<Span>(key)?, section.value(key)) {
             (Some(span), Some(value)) if !(least..=most).contains(&span.value.0) => {

@@ -193,9 +193,9 @@ fn wrong_values_are_refused_with_their_line() {
             "[databases.a.drill]\nscratch = { server = { env = 'X' }, rds = { class = 'db.x' } }\n",
             "both a server and rds",
         ),
-        ("[databases.a.drill]\nrunner = 'ecs'\n", "none of lambda, fargate and auto"),
+        ("[databases.a]\nrunner = 'ecs'\n", "none of lambda, fargate and auto"),
         (
-            "[databases.a.drill]\nrunner = 'auto'\nscratch = { rds = { class = 'db.t4g.medium', ttl = '25h' } }\n",
+            "[databases.a]\nrunner = 'auto'\n[databases.a.drill]\nscratch = { rds = { class = 'db.t4g.medium', ttl = '25h' } }\n",
             "the instance lives for 1d1h, and a drill on Fargate may take longer",
         ),
         ("[databases.latest]\n", "reserved word"),

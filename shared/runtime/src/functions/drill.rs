@@ -5,14 +5,15 @@ mod step;
 
 use std::sync::Arc;
 
-use lifeboat_core::{Error, ErrorKind, Result, drill::Selection, lease::Occasion, ports::RunContext};
+use lifeboat_core::{Error, ErrorKind, Result, drill::Selection, forecast, lease::Occasion, ports::RunContext};
 
 use crate::{
+    handing_over::{Handing, alive},
     requests::{Answer, DrillAnswer, DrillReply, DrillRequest, DrillTrigger},
     runs::{self, DrillOptions},
     scheduled::Scheduled,
     setup::Setup,
-    telling::tell,
+    telling::{Told, tell},
 };
 
 /// `drill`: a whole drill, one step of it, or the end of an execution that did not come to its end.
@@ -41,16 +42,28 @@ async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Re
             trigger: trigger(&request),
             ..DrillOptions::default()
         };
+        let (control, store, database) = (setup.open_control().await?, setup.open_store().await?, &request.database);
+        let run = request.scheduled_at.map(|at| Scheduled {
+            control: &*control,
+            operation: "drill",
+            database,
+            occasion: Occasion::Scheduled(at),
+            alive: alive(setup),
+        });
+        if let Some(handing) = Handing::of(setup, "drill", database, selected.config.runner.value)?
+            && let Some(answer) =
+                handing.before(run.as_ref(), forecast::predict_drill(&*store, database), context).await?
+        {
+            return Ok(Told::nothing(answer));
+        }
         let work = Box::pin(async {
             let told = runs::drill_untold(setup, &selected, &options, context).await?;
             Ok(told.map(|outcome| DrillAnswer::new(&outcome)))
         });
-        let Some(at) = request.scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
-        let control = setup.open_control().await?;
-        let occasion = Occasion::Scheduled(at);
-        let run =
-            Scheduled { control: &*control, operation: "drill", database: &request.database, occasion, leased: false };
-        run.once(context, work).await
+        match &run {
+            Some(run) => run.once(context, work).await,
+            None => Ok(work.await?.map(Answer::Done)),
+        }
     });
     tell(setup, context, &request.database, runs::drill_failed, work).await
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use lifeboat_core::{ErrorKind, Result, events::Body, lease::Occasion, ports::RunContext};
+use lifeboat_core::{ErrorKind, Result, events::Body, forecast, lease::Occasion, ports::RunContext};
 
 use super::selected;
 use crate::{
+    handing_over::Handing,
     requests::{Answer, DumpAnswer, DumpRequest},
     runs::{self, DumpOptions},
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::{Told, tell},
 };
@@ -19,6 +20,26 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
     let mut unverified = None;
     let work = Box::pin(async {
         let selected = selected(&setup, &request.database)?;
+        let (control, store) = (setup.open_control().await?, setup.open_store().await?);
+        if request.scheduled_at.is_some() {
+            // A store in a folder makes its folder first: the control store may lie below it.
+            store.probe(&context.run_id).await?;
+        }
+        let database = &request.database;
+        let run = request.scheduled_at.map(|at| Scheduled {
+            control: &*control,
+            operation: "dump",
+            database,
+            occasion: Occasion::Scheduled(at),
+            alive: Alive::Leased,
+        });
+        let handing = Handing::of(&setup, "dump", database, selected.config.runner.value)?;
+        if let Some(handing) = &handing {
+            let predicting = forecast::predict_dump(&*store, database, context.clock.now());
+            if let Some(answer) = handing.before(run.as_ref(), predicting, &context).await? {
+                return Ok(Told::nothing(answer));
+            }
+        }
         let scheduled_at = request.scheduled_at;
         let options = DumpOptions { no_verify: setup.config.bus.is_some(), scheduled_at, ..DumpOptions::default() };
         // The backup counts for its scheduled time as soon as it exists: another delivery must not make a second one,
@@ -28,14 +49,16 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
             unverified = dumped.answer.unverified;
             Ok(Told { answer: dumped.answer.answer, events: dumped.events, metrics: dumped.metrics })
         });
-        let Some(at) = scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
-        let control = setup.open_control().await?;
-        // A store in a folder makes its folder first: the control store may lie below it.
-        setup.open_store().await?.probe(&context.run_id).await?;
-        let occasion = Occasion::Scheduled(at);
-        let run =
-            Scheduled { control: &*control, operation: "dump", database: &request.database, occasion, leased: true };
-        run.once(&context, work).await
+        let done = match &run {
+            Some(run) => run.once(&context, work).await,
+            None => work.await.map(|told| told.map(Answer::Done)),
+        };
+        match (done, handing) {
+            (Err(error), Some(handing)) if error.kind() == ErrorKind::Deadline => {
+                handing.after(run.as_ref(), &context).await.map(Told::nothing)
+            }
+            (done, _) => done,
+        }
     });
     let answer = match tell(&setup, &context, &request.database, Body::BackupFailed, work).await {
         // A person's run, say: it is no failure, and nothing is gained by trying again.

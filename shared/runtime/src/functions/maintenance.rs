@@ -11,7 +11,7 @@ use super::selected;
 use crate::{
     requests::{Answer, MaintenanceAnswer, MaintenanceRequest},
     runs::{self, MaintenanceOptions},
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -34,8 +34,8 @@ pub async fn maintenance(
         // A store in a folder makes its folder first: the control store may lie below it.
         setup.open_store().await?.probe(&context.run_id).await?;
         let database = &request.database;
-        let occasion = Occasion::Scheduled(at);
-        let run = Scheduled { control: &*control, operation: "maintenance", database, occasion, leased: false };
+        let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
+        let run = Scheduled { control: &*control, operation: "maintenance", database, occasion, alive };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, Body::MaintenanceFailed, work).await

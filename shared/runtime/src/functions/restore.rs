@@ -6,45 +6,45 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     catalog::{self, BackupReference, Which},
     events::{Body, Failure},
+    forecast,
     lease::Occasion,
-    ports::RunContext,
+    ports::{RunContext, Store},
     restore::{self, TableName},
 };
 
 use crate::{
+    handing_over::Handing,
     requests::{Answer, RestoreAnswer, RestoreRequest, shortened},
     runs::{Destination, How, RestoreOptions, prepare_restore},
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled, Standing},
     setup::Setup,
     telling::{Told, tell},
 };
 
 /// `restore`: what the request asks for, where the target's configuration allows it.
 pub async fn restore(setup: Arc<Setup>, request: RestoreRequest, context: RunContext) -> Result<Answer<RestoreAnswer>> {
-    let work = Box::pin(once(&setup, &request, &context));
+    let work = Box::pin(work(&setup, &request, &context));
     let which = request.backup.parse().ok();
     let failed = |failure: Failure| Body::RestoreFailed(Failure { backup_id: which, ..failure });
     tell(&setup, &context, &request.database, failed, work).await
 }
 
-/// Once, however often AWS delivers the request: it does so at least once where it was sent to be carried out later. A plan
-/// changes nothing and may be asked for at any time.
-async fn once(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<Answer<RestoreAnswer>>> {
-    let work = Box::pin(work(setup, request, context));
-    let Some(id) = setup.request_id().filter(|_| !request.dry_run) else { return Ok(work.await?.map(Answer::Done)) };
-    let control = setup.open_control().await?;
-    // A store in a folder makes its folder first: the control store may lie below it.
-    setup.open_store().await?.probe(&context.run_id).await?;
-    let (database, occasion) = (&request.database, Occasion::request(id)?);
-    Scheduled { control: &*control, operation: "restore", database, occasion, leased: false }.once(context, work).await
-}
-
-async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<RestoreAnswer>> {
+async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<Answer<RestoreAnswer>>> {
     let how = how(setup, request)?;
+    let (control, store) = (setup.open_control().await?, setup.open_store().await?);
+    let run = run_of(setup, request, &*control)?;
+    if let Some(run) = &run {
+        // A store in a folder makes its folder first: the control store may lie below it.
+        store.probe(&context.run_id).await?;
+        match run.standing(context).await? {
+            Standing::Done(earlier) => return Ok(Told::nothing(Answer::AlreadyDone { earlier })),
+            Standing::Running => return Ok(Told::nothing(Answer::AlreadyRunning)),
+            Standing::Open(_) => {}
+        }
+    }
     let destination = Destination::named(setup, &request.target, Some(&request.database)).await?;
     let which = if request.backup == "latest" { Which::Latest } else { Which::Id(request.backup.parse()?) };
     let reference = BackupReference { database: Some(request.database.clone()), which };
-    let store = setup.open_store().await?;
     let backup = context.cancel.race(catalog::find(&*store, &reference, None)).await?;
     let manifest = Arc::new(backup.manifest);
     let answer = |plan, restored| RestoreAnswer {
@@ -60,10 +60,35 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
     let prepared = prepare_restore(setup, options, context).await?;
     if request.dry_run {
         let plan = prepared.predicted(context).await?;
-        return Ok(Told::nothing(answer(Some(plan), None)));
+        return Ok(Told::nothing(Answer::Done(answer(Some(plan), None))));
     }
-    let told = prepared.execute_untold(setup, context).await?;
-    Ok(told.map(|restored| answer(None, Some(shortened(restored)))))
+    let runner = setup.database(&request.database).runner.value;
+    if let Some(handing) = Handing::of(setup, "restore", &request.database, runner)? {
+        let predicting = async {
+            let restoring = prepared.predicted(context).await?.predicted.seconds;
+            let before = if prepared.takes_safety() { forecast::dumped_in(&manifest) } else { 0.0 };
+            Ok(restoring.map(|seconds| seconds + before))
+        };
+        if let Some(answer) = handing.before(None, predicting, context).await? {
+            return Ok(Told::nothing(answer));
+        }
+    }
+    let executing = Box::pin(async {
+        let told = prepared.execute_untold(setup, context).await?;
+        Ok(told.map(|restored| answer(None, Some(shortened(restored)))))
+    });
+    match &run {
+        Some(run) => run.once(context, executing).await,
+        None => Ok(executing.await?.map(Answer::Done)),
+    }
+}
+
+/// Once, however often AWS delivers the request: what was sent to be carried out later arrives at least once. A plan
+/// changes nothing and may be asked for at any time.
+fn run_of<'a>(setup: &Setup, request: &'a RestoreRequest, control: &'a dyn Store) -> Result<Option<Scheduled<'a>>> {
+    let Some(invoked) = setup.invoked().filter(|_| !request.dry_run) else { return Ok(None) };
+    let (database, occasion) = (&request.database, Occasion::request(&invoked.request_id)?);
+    Ok(Some(Scheduled { control, operation: "restore", database, occasion, alive: Alive::IN_A_FUNCTION }))
 }
 
 /// What is asked for. What replaces something must be allowed in the configuration: whoever may invoke a function may not

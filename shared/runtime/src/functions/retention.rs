@@ -8,7 +8,7 @@ use super::selected;
 use crate::{
     requests::{Answer, RetentionRequest},
     runs,
-    scheduled::Scheduled,
+    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -25,8 +25,8 @@ pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: Ru
         };
         let control = setup.open_control().await?;
         let database = &request.database;
-        let occasion = Occasion::Scheduled(at);
-        let run = Scheduled { control: &*control, operation: "retention", database, occasion, leased: false };
+        let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
+        let run = Scheduled { control: &*control, operation: "retention", database, occasion, alive };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, runs::retention_failed, work).await

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
     events::{Body, Failure},
+    forecast,
     ids::{BackupId, DatabaseSlug},
     lease::Occasion,
     ports::{RunContext, Store},
@@ -17,6 +18,7 @@ use lifeboat_core::{
 
 use super::selected;
 use crate::{
+    handing_over::{Handing, alive},
     requests::{Answer, BackupVerdict, VerifyAnswer, VerifyRequest, VerifyTrigger},
     runs,
     scheduled::Scheduled,
@@ -68,12 +70,25 @@ impl Run<'_> {
             VerifyTrigger::Completed { backup_id, .. } => ("verify-completed", Some(backup_id.started_at())),
             VerifyTrigger::Asked(request) => ("verify", request.scheduled_at),
         };
-        let work = Box::pin(async { self.all(trigger).await.map(Told::nothing) });
-        let Some(at) = at else { return Ok(Answer::Done(work.await?.answer)) };
-        let control = self.setup.open_control().await?;
-        let occasion = Occasion::Scheduled(at);
-        let run = Scheduled { control: &*control, operation, database: self.database, occasion, leased: false };
-        Ok(run.once(self.context, work).await?.answer)
+        let config = selected(self.setup, self.database)?.config;
+        let (control, alive) = (self.setup.open_control().await?, alive(self.setup));
+        let run = at.map(Occasion::Scheduled).map(|occasion| Scheduled {
+            control: &*control,
+            operation,
+            database: self.database,
+            occasion,
+            alive,
+        });
+        if let Some(handing) = Handing::of(self.setup, operation, self.database, config.runner.value)?
+            && let Some(answer) = Box::pin(handing.before(run.as_ref(), self.predicted(trigger), self.context)).await?
+        {
+            return Ok(answer);
+        }
+        let work = Box::pin(async { self.all(trigger, config.jobs.value).await.map(Told::nothing) });
+        match &run {
+            Some(run) => Ok(run.once(self.context, work).await?.answer),
+            None => Ok(Answer::Done(work.await?.answer)),
+        }
     }
 
     fn answer(&self) -> VerifyAnswer {
@@ -87,13 +102,19 @@ impl Run<'_> {
         }
     }
 
-    async fn all(&self, trigger: &VerifyTrigger) -> Result<VerifyAnswer> {
-        let jobs = selected(self.setup, self.database)?.config.jobs.value;
+    /// How long the first backup will take; those after it are begun only while there is time for them.
+    async fn predicted(&self, trigger: &VerifyTrigger) -> Result<Option<f64>> {
         let store = self.setup.open_store().await?;
-        let (reading, seconds) = match trigger {
-            VerifyTrigger::Completed { backup_id, .. } => (one(backup_id.clone()), u64::MAX),
-            VerifyTrigger::Asked(request) => self.reading(&*store, request).await?,
-        };
+        let (reading, _) = self.chosen(&*store, trigger).await?;
+        match reading.chosen.first() {
+            Some(first) => forecast::predict_verify(&*store, self.database, first).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn all(&self, trigger: &VerifyTrigger, jobs: u32) -> Result<VerifyAnswer> {
+        let store = self.setup.open_store().await?;
+        let (reading, seconds) = self.chosen(&*store, trigger).await?;
         let mut answer = VerifyAnswer { left: reading.left, frozen: reading.frozen, ..self.answer() };
         let began = self.context.clock.monotonic_seconds();
         for (number, id) in reading.chosen.iter().enumerate() {
@@ -111,6 +132,13 @@ impl Run<'_> {
             }
         }
         Ok(answer)
+    }
+
+    async fn chosen(&self, store: &dyn Store, trigger: &VerifyTrigger) -> Result<(Reading, u64)> {
+        match trigger {
+            VerifyTrigger::Completed { backup_id, .. } => Ok((one(backup_id.clone()), u64::MAX)),
+            VerifyTrigger::Asked(request) => self.reading(store, request).await,
+        }
     }
 
     /// What a request names, and how many seconds there are for it.

@@ -255,6 +255,11 @@ impl PreparedRestore {
         Ok(Predicted { plan: self.plan.clone(), predicted: context.cancel.race(predicting).await? })
     }
 
+    /// Whether what is there is backed up first.
+    pub(crate) fn takes_safety(&self) -> bool {
+        matches!(&self.plan, PlannedRestore::Into(plan) if plan.safety_backup)
+    }
+
     /// Does it. The bus is told where the target is one of the configuration: what a person restores elsewhere is nobody
     /// else's business.
     pub async fn execute(self, setup: &Setup, context: &RunContext) -> Result<Restored> {
@@ -275,8 +280,8 @@ impl PreparedRestore {
             How::Into { request, .. } => {
                 let request = RestoreRequest { jobs: self.work.jobs, ..request.clone() };
                 let hooks = destination.hooks(setup, Some(manifest), context).await?;
-                let takes_safety = matches!(&self.plan, PlannedRestore::Into(plan) if plan.safety_backup);
-                let safety = if takes_safety { Some(self.work.safety_backup(setup, context).await?) } else { None };
+                let safety =
+                    if self.takes_safety() { Some(self.work.safety_backup(setup, context).await?) } else { None };
                 let ports = self.work.ports();
                 let running = Box::pin(restore::run(&ports, manifest, &request, safety.as_ref(), context));
                 let (outcome, trouble) = hooked(&*hooks, context, running).await.map_err(unfinished)?;

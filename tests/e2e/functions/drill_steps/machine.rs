@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use lifeboat_tests::{StoreUnderTest, emulator::Invoked, rds, stack::on_localstack, stores::localstack};
+use lifeboat_tests::{
+    StoreUnderTest, emulator::Invoked, rds, stack::on_localstack, stores::localstack, tasks::Container,
+};
 use serde_json::{Value, json};
 
 use super::super::emulator::Functions;
@@ -19,6 +21,8 @@ const LONGEST: Duration = Duration::from_mins(4);
 pub(super) struct Machine {
     functions: Functions,
     pub(super) execution: String,
+    /// What a task of the drill is given, beside its request.
+    environment: Vec<(String, String)>,
 }
 
 /// What the function told of drills, in a store that is a folder.
@@ -78,9 +82,19 @@ impl Machine {
         functions.serve("health", 1, &further)?;
         // Nobody is at the bus: what there is to tell is kept in the control store, where tests find it.
         let telling = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
-        functions.serve("drill", 1, &[further.as_slice(), &telling].concat())?;
+        let further = [further.as_slice(), &telling].concat();
+        functions.serve("drill", 1, &further)?;
+        let given = further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = functions.environment().iter().cloned().chain(given).collect();
         let execution = format!("arn:aws:states:us-east-1:000000000000:execution:lifeboat-drill:{slug}");
-        Ok(Self { functions, execution })
+        Ok(Self { functions, execution, environment })
+    }
+
+    /// Says in the configuration what restores and compares.
+    pub(super) fn run_on(&self, runner: &str) -> Result<()> {
+        let file = self.environment.iter().find(|(name, _)| name == "LIFEBOAT_CONFIG").context("the configuration")?;
+        let toml = fs::read_to_string(&file.1)?.replace("rto =", &format!("runner = \"{runner}\"\nrto ="));
+        self.functions.write("lifeboat.toml", &toml)
     }
 
     pub(super) fn dump(&self, slug: &str) -> Result<Value> {
@@ -95,8 +109,19 @@ impl Machine {
         self.functions.invoke_made_up("drill", &payload.to_string())
     }
 
+    /// A step by a task, where the state says that restore and compare are ones: nothing of it comes into the state.
+    fn step_as_task(&self, step: &str, state: &Value) -> Result<Result<Value, String>> {
+        let request = json!({ "step": step, "state": state }).to_string();
+        let environment = self.environment.iter().cloned().chain([("LIFEBOAT_REQUEST".to_owned(), request)]).collect();
+        let ended = Container { command: vec!["drill".to_owned()], environment }.run()?;
+        Ok(if ended.code == 0 { Ok(state.clone()) } else { Err(format!("Error: States.TaskFailed {}", ended.stdout)) })
+    }
+
     /// A step's answer, or Lambda's error as the machine catches it.
     pub(super) fn step(&self, step: &str, state: &Value) -> Result<Result<Value, String>> {
+        if state["runner"] == "fargate" && ["restore", "compare"].contains(&step) {
+            return self.step_as_task(step, state);
+        }
         Ok(match self.invoke(&json!({ "step": step, "state": state }))? {
             Invoked::Answer(state) => Ok(state),
             Invoked::Error(error) => Err(error),

@@ -97,3 +97,26 @@ fn the_command_line_drills_on_rds_in_one_go() -> Result<()> {
     ensure!(rds::instances("lifeboat-drill-rented")?.is_empty(), "the instance is gone");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_whose_restore_and_comparison_are_tasks_passes_with_every_row_compared() -> Result<()> {
+    let store = StoreUnderTest::minio()?;
+    fifteen()?.create_shop("drill_tasks", "0.01")?;
+    let machine = Machine::start(&store, "tasked", "drill_tasks", "ttl = \"26h\"")?;
+    machine.run_on("fargate")?;
+    let backup = machine.dump("tasked")?;
+    let state = machine.select("tasked", "latest")?;
+    ensure!(state["runner"] == "fargate", "{state:#}");
+    let executed = machine.execute_from("provision", state, None)?;
+    let drill = executed.state["drill_id"].as_str().context("the drill")?;
+    let (report, _) = opened(&store).await?.read(&format!("tasked/drills/{drill}/report.json"), 4 << 20).await?;
+    let report: Value = serde_json::from_slice(&report)?;
+    ensure!(report["verdict"] == "passed", "{:#}", report["reasons"]);
+    ensure!(report["backup"]["rows"] == backup["rows"], "{:#}", report["backup"]);
+    for phase in ["restore", "compare"] {
+        let told = report["phases"].as_array().into_iter().flatten().find(|told| told["phase"] == phase);
+        ensure!(told.is_some_and(|told| told["outcome"] == "done"), "{phase}: {:#}", report["phases"]);
+    }
+    ensure!(rds::instances("lifeboat-drill-tasked")?.is_empty());
+    Ok(())
+}

@@ -6,20 +6,24 @@ use jiff::Timestamp;
 use super::{
     data::DataPorts,
     records::{self, Records},
-    state::{DrillState, RunsOn, Step},
+    state::{DrillState, Step},
 };
 use crate::{
     ErrorKind, Result, catalog,
-    config::Runner,
-    drill::{DrillRequest, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
+    drill::{DrillRequest, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
+    forecast::{self, Extent, Part},
     ids::DrillId,
     lease::{Occasion, answer_key, run_key},
     ports::RunContext,
     report::PhaseTiming,
+    runner::{Runner, RunsOn},
 };
 
 /// An execution's name is no longer.
 const NAME_LIMIT: u64 = 4096;
+
+/// Seconds that the function has for a step, but for the minute in which it cleans up.
+const FUNCTION_HAS: f64 = 840.0;
 
 /// What the first step is asked for.
 #[derive(Debug, Clone)]
@@ -93,11 +97,10 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         let (classes, frozen) = thaw::classes(&*ports.store, &backup.state).await?;
         // Of another origin, nothing of the backup is read but its manifest.
         let readable = request.origin.is_some() || thaw::unreadable(&*ports.store, &frozen).await?.is_none();
-        let latest = chain::latest_report(&*ports.store, &request.database).await?;
-        let longest = latest.filter(|report| report.origin.is_none()).and_then(|report| {
-            let phases = report.phases.iter().filter(|p| ["restore", "compare"].contains(&p.phase.as_str()));
-            phases.map(|p| p.seconds).reduce(f64::max)
-        });
+        let (drills, extent) =
+            (forecast::measured(&*ports.store, &request.database).await?, Extent::from(&backup.manifest.totals));
+        let predicted = [Part::Restore, Part::Compare].map(|part| forecast::predict(&drills, part, extent));
+        let longest = predicted.into_iter().flatten().map(|prediction| prediction.seconds).reduce(f64::max);
         Ok((backup, passed_over, classes, readable, longest))
     };
     let (backup, passed_over, classes, thawed, longest) = part.phase("select", false, None, context, selecting).await?;
@@ -116,7 +119,7 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         thawed,
         available: false,
         gone: false,
-        runner: RunsOn::of(asked.runner, longest),
+        runner: RunsOn::of(asked.runner, longest, FUNCTION_HAS),
         // It has not been asked for yet.
         wait_seconds: 1,
         verdict: None,

@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Runner,
     drill::{Origin, instance::Needs},
     ids::{BackupId, DatabaseSlug, DrillId},
     ports::InstanceAddress,
     report::Verdict,
+    runner::RunsOn,
 };
 
 /// One step.
@@ -123,30 +123,6 @@ impl Caught {
             ("", message) => message.to_owned(),
             (error, "") => error.to_owned(),
             (error, message) => format!("{error}: {message}"),
-        }
-    }
-}
-
-/// What restores and compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RunsOn {
-    /// The function.
-    #[default]
-    Lambda,
-    /// The Fargate task.
-    Fargate,
-}
-
-impl RunsOn {
-    /// What the configuration wants, where the last drill's longest phase took so many seconds.
-    pub(super) fn of(runner: Runner, longest: Option<f64>) -> Self {
-        /// Two thirds of what a function has.
-        const SHORT: f64 = 600.0;
-        match runner {
-            Runner::Fargate => Self::Fargate,
-            Runner::Auto if longest.is_some_and(|seconds| seconds > SHORT) => Self::Fargate,
-            Runner::Lambda | Runner::Auto => Self::Lambda,
         }
     }
 }

@@ -101,7 +101,7 @@ async fn select(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
         request: runs::drill_request(&selected, &options),
         scheduled_at: request.scheduled_at,
         execution: execution.clone(),
-        runner: selected.config.drill.runner.value,
+        runner: selected.config.runner.value,
     };
     match Box::pin(steps::select(&data_ports(setup).await?, &wanted, context)).await? {
         Some(state) => encoded(&state),

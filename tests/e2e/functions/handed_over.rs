@@ -1,0 +1,234 @@
+//! Runs that would outlast their function: handed over to one task, which does them by the image's entry point and with the
+//! configuration from S3, as a container on Fargate would.
+
+use std::fs;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use lifeboat_core::manifest::PhaseDuration;
+use lifeboat_testkit::BackupBuilder;
+use lifeboat_tests::{
+    StoreUnderTest, emulator,
+    stack::environment,
+    tasks::{Container, TaskPlace, on_ecs, refuse},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    shared::{fifteen, no_session_stays_on},
+    stores::access::opened,
+};
+
+/// The functions of one test, and the tasks that they may start; both have the same configuration, each from its own place.
+struct Place {
+    store: StoreUnderTest,
+    functions: emulator::Functions,
+    /// By the function's name.
+    tasks: Vec<(&'static str, TaskPlace)>,
+}
+
+impl Place {
+    /// Functions on a database, called `orders`, that run where this configuration says.
+    fn new(name: &str, database: &str, runner: &str, further: &str) -> Result<Self> {
+        let (store, folder) = (StoreUnderTest::minio()?, tempfile::tempdir()?);
+        let variables = environment(folder.path(), fifteen()?, database, &store)?;
+        let file = folder.path().join("lifeboat.toml");
+        let toml = fs::read_to_string(&file)?.replace("rpo =", &format!("runner = \"{runner}\"\nrpo ="));
+        fs::write(&file, format!("{toml}\n{further}"))?;
+        let mut tasks = Vec::new();
+        for function in ["dump", "verify", "restore"] {
+            // A container has no folder beside it: what the variable names for a function is an object for a task.
+            let url = uploaded(&store, &format!("{name}-{function}.toml"), &fs::read_to_string(&file)?)?;
+            let in_container = variables.iter().filter(|(name, _)| name != "LIFEBOAT_CONFIG").cloned();
+            let in_container: Vec<_> = in_container.chain([("LIFEBOAT_CONFIG".to_owned(), url)]).collect();
+            tasks.push((function, TaskPlace::register(&format!("{name}-{function}"), function, &in_container)?));
+        }
+        Ok(Self { store, functions: emulator::Functions::start(folder, variables)?, tasks })
+    }
+
+    /// Starts processes of a function, which has so much time.
+    fn serve(&mut self, function: &str, processes: usize, limit: &str) -> Result<()> {
+        let (ecs, told) = (on_ecs()?, self.tasks_of(function)?.told.clone());
+        // Nobody is at the bus: what there is to tell is kept in the control store.
+        let further = [("LIFEBOAT_TASK", told.as_str()), (&ecs.0, &ecs.1), ("LIFEBOAT_TIME_LIMIT", limit)];
+        self.functions.serve(function, processes, &further)
+    }
+
+    fn tasks_of(&self, function: &str) -> Result<&TaskPlace> {
+        let found = self.tasks.iter().find(|(name, _)| *name == function);
+        found.map(|(_, place)| place).with_context(|| format!("the task of {function}"))
+    }
+
+    /// The one task of a function.
+    fn task(&self, function: &str) -> Result<Container> {
+        let started = self.tasks_of(function)?.started()?;
+        let [container] = started.as_slice() else { return Err(anyhow!("not one task: {started:?}")) };
+        Ok(container.clone())
+    }
+
+    fn backups(&self) -> Result<Vec<Value>> {
+        let listed = self.store.lifeboat(["list", "orders"]).json()?;
+        ensure!(listed["unfinished"] == json!([]), "{listed:#}");
+        Ok(listed["backups"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// A backup of the night before, whose manifest says that it took so long.
+    fn took_before(&self, seconds: f64) -> Result<()> {
+        blocking(async {
+            let phases = vec![PhaseDuration { phase: "data".to_owned(), seconds }];
+            let builder =
+                BackupBuilder::new("orders", "2026-11-19T02:00:00Z").change(|manifest| manifest.phases = phases);
+            builder.store_verified(&*opened(&self.store).await?).await?;
+            Ok(())
+        })
+    }
+
+    /// A backup that is made by hand.
+    fn dump_by_hand(&self, database: &str) -> Result<Value> {
+        self.store.lifeboat(["dump", "orders"]).database(&fifteen()?.url(database)).json()
+    }
+}
+
+/// Puts a file into the store's bucket, as a deployment puts it into one; its URL.
+fn uploaded(store: &StoreUnderTest, name: &str, text: &str) -> Result<String> {
+    let context = lifeboat_testkit::context().build();
+    blocking(async {
+        let key = format!("assets/{name}");
+        opened(store).await?.put_new(&key, text.to_owned().into(), &context.run_id).await?;
+        Ok(format!("{}/{key}", store.url))
+    })
+}
+
+/// What was told while nobody was at the bus.
+fn undelivered(store: &StoreUnderTest) -> Result<Vec<Value>> {
+    blocking(async {
+        let store = opened(store).await?;
+        let mut events = Vec::new();
+        for object in store.list(".control/undelivered/").await? {
+            let kept: Value = serde_json::from_slice(&store.read(&object.key, 1 << 20).await?.0)?;
+            events.extend(kept["events"].as_array().into_iter().flatten().cloned());
+        }
+        Ok(events)
+    })
+}
+
+fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[test]
+fn a_dump_that_would_outlast_its_function_is_one_task_and_one_backup_however_often_it_is_delivered() -> Result<()> {
+    fifteen()?.create_shop("handed_dump", "0.01")?;
+    let mut place = Place::new("handed-dump", "handed_dump", "auto", "")?;
+    place.took_before(1200.0)?;
+    place.serve("dump", 3, "15m")?;
+
+    let functions = &place.functions;
+    let answers = std::thread::scope(|scope| {
+        let deliveries: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| functions.invoke("dump", "nightly.json")?.answer())).collect();
+        let joined = deliveries.into_iter().map(|d| d.join().map_err(|_| anyhow!("a delivery panicked"))?);
+        joined.collect::<Result<Vec<Value>>>()
+    })?;
+    let first = &answers[0];
+    ensure!(answers.iter().all(|answer| answer == first), "{answers:#?}");
+    ensure!(first["status"] == "handed_over" && first["database"] == "orders", "{first:#}");
+    ensure!(first["task"].as_str().is_some_and(|arn| arn.starts_with("arn:aws:ecs:")), "{first:#}");
+    ensure!(first["why"] == "it is predicted to take 20 min, and the function has 14 min", "{first:#}");
+    ensure!(place.backups()?.len() == 1, "the function made one itself");
+
+    let task = place.task("dump")?;
+    let request = task.environment.iter().find(|(name, _)| name == "LIFEBOAT_REQUEST").context("a request")?;
+    let sent: Value = serde_json::from_str(&request.1)?;
+    ensure!(sent == json!({ "database": "orders", "scheduled_at": "2026-11-20T02:00:00Z" }), "{sent:#}");
+    ensure!(task.environment.iter().any(|(name, value)| name == "LIFEBOAT_CONFIG" && value.starts_with("s3://")));
+    let made = task.answer()?;
+    ensure!(made["status"] == "done" && made["verified"]["objects"] == made["objects"], "{made:#}");
+    let backups = place.backups()?;
+    ensure!(backups.len() == 2 && backups[0]["backup_id"] == made["backup_id"] && backups[0]["good"] == true);
+
+    // Delivered once more, to the function and to a container: the answer that was given is given again.
+    let again = place.functions.invoke("dump", "nightly.json")?.answer()?;
+    ensure!(again["status"] == "already_done" && again["earlier"]["backup_id"] == made["backup_id"], "{again:#}");
+    ensure!(place.task("dump")?.answer()?["status"] == "already_done");
+    ensure!(place.backups()?.len() == 2);
+    no_session_stays_on(&["handed_dump"])
+}
+
+#[test]
+fn a_dump_that_nothing_foretold_is_handed_over_when_its_functions_time_is_over() -> Result<()> {
+    let cluster = fifteen()?;
+    cluster.create_shop("handed_late", "0.01")?;
+    let mut place = Place::new("handed-late", "handed_late", "auto", "")?;
+    place.serve("dump", 1, "1s")?;
+    let mut migration = cluster.tool("psql", "handed_late");
+    migration.args(["-X", "-q", "-c", "BEGIN; LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"]);
+    let mut migration = migration.stdout(std::process::Stdio::null()).spawn()?;
+    let late = place.functions.invoke("dump", "nightly.json").and_then(emulator::Invoked::answer);
+    migration.kill()?;
+    migration.wait()?;
+    let ending =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'handed_late' AND query ~ 'pg_sleep'";
+    cluster.sql("postgres", ending)?;
+    let late = late?;
+    ensure!(late["status"] == "handed_over" && late["why"] == "the function's time did not suffice", "{late:#}");
+    ensure!(place.backups()?.is_empty());
+    let made = place.task("dump")?.answer()?;
+    ensure!(made["status"] == "done" && place.backups()?.len() == 1, "{made:#}");
+    no_session_stays_on(&["handed_late"])
+}
+
+#[test]
+fn a_verify_and_a_restore_run_as_tasks_with_the_same_requests() -> Result<()> {
+    let cluster = fifteen()?;
+    cluster.create_shop("handed_more", "0.01")?;
+    cluster.create_database_with("handed_more_copy", "TEMPLATE template0")?;
+    let target = format!("[restore.targets.copy]\nurl = {{ file = \"{}\" }}\n", "COPY");
+    let url = tempfile::NamedTempFile::new()?;
+    fs::write(url.path(), cluster.url("handed_more_copy"))?;
+    let target = target.replace("COPY", &url.path().display().to_string());
+    let mut place = Place::new("handed-more", "handed_more", "fargate", &target)?;
+    let backup = place.dump_by_hand("handed_more")?;
+    place.serve("verify", 1, "15m")?;
+    place.serve("restore", 1, "15m")?;
+
+    let handed = place.functions.invoke("verify", "latest.json")?.answer()?;
+    ensure!(handed["status"] == "handed_over", "{handed:#}");
+    ensure!(handed["why"] == "the configuration says that a task runs it", "{handed:#}");
+    let verified = place.task("verify")?.answer()?;
+    ensure!(verified["status"] == "done" && verified["backups"][0]["whole"] == true, "{verified:#}");
+    ensure!(verified["backups"][0]["backup_id"] == backup["backup_id"], "{verified:#}");
+
+    let wanted = json!({ "database": "orders", "target": "copy", "dry_run": true });
+    let dry = place.functions.invoke_made_up("restore", &wanted.to_string())?.answer()?;
+    ensure!(dry["status"] == "done" && dry["dry_run"] == true, "a plan is made at once: {dry:#}");
+    let wanted = json!({ "database": "orders", "target": "copy" });
+    let handed = place.functions.invoke_made_up("restore", &wanted.to_string())?.answer()?;
+    ensure!(handed["status"] == "handed_over", "{handed:#}");
+    let restored = place.task("restore")?.answer()?;
+    ensure!(restored["status"] == "done" && restored["restored"]["rows"] == backup["rows"], "{restored:#}");
+    let count = |database| cluster.sql(database, "SELECT count(*) FROM shop.orders");
+    ensure!(count("handed_more_copy")? == count("handed_more")?);
+    no_session_stays_on(&["handed_more", "handed_more_copy"])
+}
+
+#[test]
+fn a_task_that_is_refused_or_finds_no_room_is_a_failed_backup_that_is_told() -> Result<()> {
+    fifteen()?.create_database("handed_refused")?;
+    let mut place = Place::new("handed-refused", "handed_refused", "fargate", "")?;
+    let (ecs, told) = (on_ecs()?, place.tasks_of("dump")?.told.clone());
+    let bus = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
+    let further = [&[("LIFEBOAT_TASK", told.as_str()), (&ecs.0, &ecs.1)], bus.as_slice()].concat();
+    place.functions.serve("dump", 1, &further)?;
+    for (status, code) in [(200, "RESOURCE:MEMORY"), (400, "ClusterNotFoundException")] {
+        refuse("dump/orders", 1, status, code)?;
+        let error = place.functions.invoke("dump", "nightly.json")?.error("store")?;
+        ensure!(error.contains("hand the dump of orders over") && error.contains(code), "{error}");
+        ensure!(error.contains("ecs:RunTask"), "what to do: {error}");
+    }
+    let told = undelivered(&place.store)?;
+    ensure!(told.len() == 2 && told.iter().all(|event| event["type"] == "BackupFailed"), "{told:#?}");
+    // The next delivery finds room, and is a new task.
+    let handed = place.functions.invoke("dump", "nightly.json")?.answer()?;
+    ensure!(handed["status"] == "handed_over", "{handed:#}");
+    Ok(())
+}
