@@ -4,8 +4,12 @@ mod alerts;
 mod deploy;
 #[cfg(test)]
 mod deploy_tests;
+#[cfg(test)]
+mod drill_tests;
 mod file;
 mod health;
+#[cfg(test)]
+mod health_tests;
 mod maintenance;
 mod restore;
 mod scratch;
