@@ -34,7 +34,7 @@ function schema(operation: string): { taken: string[]; needed: string[] } {
 }
 
 describe('rules', () => {
-  const scheduled = (): [string, Resource][] => ofType(template, 'AWS::Events::Rule').filter(([, r]) => r.Properties.Targets[0].InputTransformer !== undefined);
+  const scheduled = (): [string, Resource][] => ofType(template, 'AWS::Events::Rule').filter(([, r]) => r.Properties.ScheduleExpression !== undefined && r.Properties.Targets[0].InputTransformer !== undefined);
 
   it('start each operation of each database at its time, with the time in the request', () => {
     const found = Object.fromEntries(scheduled().map(([, rule]) => [rule.Properties.Name, [rule.Properties.ScheduleExpression, sent(rule)]]));

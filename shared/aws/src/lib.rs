@@ -5,6 +5,7 @@ mod client;
 mod email;
 mod instances;
 mod rds;
+mod restore_tests;
 mod secrets;
 mod topic;
 
@@ -13,5 +14,6 @@ pub use client::{Aws, AwsSettings};
 pub use email::SesEmail;
 pub use instances::RdsInstances;
 pub use rds::RdsTokens;
+pub use restore_tests::BackupRestoreTests;
 pub use secrets::SecretsManager;
 pub use topic::SnsTopic;

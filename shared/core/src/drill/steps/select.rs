@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ErrorKind, Result, catalog,
     config::Runner,
-    drill::{DrillRequest, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
+    drill::{DrillRequest, Origin, adopt, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
     ids::DrillId,
     lease::run_key,
     ports::RunContext,
@@ -37,6 +37,9 @@ pub struct Asked {
 /// Chooses; the first state. `None` where another execution has the drill of this time.
 pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<Option<DrillState>> {
     let database = &asked.request.database;
+    if let Some(job) = asked.request.origin.as_ref().and_then(Origin::restore_job) {
+        adopt::check_job(job)?;
+    }
     let key = records::execution_key(database, &asked.execution);
     if let Some(state) = records::read(&*ports.control, &key).await? {
         return Ok(Some(state));
@@ -48,8 +51,8 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
         Ok(state) => Ok(Some(state)),
         Err(error) => {
             // So that the next delivery tries again.
-            if let Some(at) = asked.scheduled_at
-                && let Err(again) = ports.control.delete(&run_key("drill", database, at)).await
+            if let Some(claim) = claim(asked)
+                && let Err(again) = ports.control.delete(&claim).await
             {
                 tracing::warn!(error = %again, "the claim on the failed drill was not given back");
             }
@@ -58,15 +61,24 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
     }
 }
 
-/// Whether this execution has the drill of this time.
+/// Where it is noted that an execution has the drill of this time, or of this restore job, of which EventBridge may tell twice.
+fn claim(asked: &Asked) -> Option<String> {
+    let database = &asked.request.database;
+    match (asked.request.origin.as_ref().and_then(Origin::restore_job), asked.scheduled_at) {
+        (Some(job), _) => Some(format!("runs/drill/{database}/restore-job-{job}")),
+        (None, Some(at)) => Some(run_key("drill", database, at)),
+        (None, None) => None,
+    }
+}
+
+/// Whether this execution has the drill.
 async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
-    let Some(at) = asked.scheduled_at else { return Ok(true) };
-    let key = run_key("drill", &asked.request.database, at);
+    let Some(key) = claim(asked) else { return Ok(true) };
     let name = Bytes::from(asked.execution.clone());
     match ports.control.put_new(&key, name.clone(), &context.run_id).await {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(ports.control.read(&key, NAME_LIMIT).await?.0 == name),
-        Err(e) => Err(e.context(format!("claim the drill of {} scheduled at {at}", asked.request.database))),
+        Err(e) => Err(e.context(format!("claim the drill of {} by {key}", asked.request.database))),
     }
 }
 
@@ -104,10 +116,12 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         thawed,
         available: false,
         gone: false,
+        adopted: request.origin.as_ref().and_then(Origin::restore_job).is_some(),
         runner: RunsOn::of(asked.runner, longest),
         // It has not been asked for yet.
         wait_seconds: 1,
         verdict: None,
+        outcome: None,
         started_at,
         trigger: request.trigger.clone(),
         selection: request.selection.to_string(),
@@ -120,6 +134,8 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         address: None,
         error: None,
         failed_in: None,
+        removal_error: None,
+        removal_failed_in: None,
     };
     let records = Records::of(&*ports.control, &state);
     records.begin(Step::Select, context).await?;
