@@ -13,6 +13,8 @@ export const STEPS = {
   'tear-down': 'control',
   gone: 'control',
   report: 'data',
+  // The network of drill-data leads to no API of AWS Backup.
+  validation: 'control',
 } as const;
 
 /** A thaw from DEEP_ARCHIVE takes up to two days; this is for what nobody thought of. */
@@ -53,9 +55,11 @@ const NAMES: { [step in Step]: string } = {
   'tear-down': 'Tear down',
   gone: 'Gone',
   report: 'Report',
+  validation: 'Tell AWS Backup',
 };
 
-/** Where a step's failure leads: to the instance's removal as soon as there may be one, and always to the report. */
+/** Where a step's failure leads: to the instance's removal as soon as there may be one, and always to the report. What nobody
+ *  could report or tell ends the execution, and the rule on its end does. */
 function afterFailure(step: Step): string {
   switch (step) {
     case 'select':
@@ -64,11 +68,16 @@ function afterFailure(step: Step): string {
     case 'gone':
       return NAMES.report;
     case 'report':
+    case 'validation':
       return 'Failed';
     default:
       return NAMES['tear-down'];
   }
 }
+
+/** Where a removal's failure is noted: beside that of the step which failed before it, if one did. */
+const REMOVAL_CAUGHT = { error: '$.removal_error', failed_in: '$.removal_failed_in' };
+const CAUGHT: { [step in Step]?: typeof REMOVAL_CAUGHT } = { 'tear-down': REMOVAL_CAUGHT, gone: REMOVAL_CAUGHT };
 
 /** What can be done again because nothing is known to have happened; every step takes the same delivery twice. */
 const RETRY = [
@@ -90,7 +99,8 @@ const REMOVAL = [
 
 /** Two states per step: the call, and the note of where it failed. */
 function task(step: Step, props: MachineProps, next: string): { [name: string]: State } {
-  const payload = step === 'select' ? { step, 'request.$': '$', 'execution.$': '$$.Execution.Id' } : { step, 'state.$': '$' };
+  const execution = { 'execution.$': '$$.Execution.Id' };
+  const payload = step === 'select' ? { step, 'request.$': '$', ...execution } : { step, 'state.$': '$', ...(step === 'validation' ? execution : {}) };
   const call = {
     Type: 'Task',
     Resource: `arn:${props.partition}:states:::lambda:invoke`,
@@ -130,11 +140,12 @@ function longTask(step: 'restore' | 'compare', long: LongTask, partition: string
 
 function caught(step: Step, name: string, call: State, next: string): { [name: string]: State } {
   const failed = `${name} failed`;
-  const errors = (ErrorEquals: string[]): State => ({ ErrorEquals, ResultPath: '$.error', Next: failed });
+  const { error, failed_in } = CAUGHT[step] ?? { error: '$.error', failed_in: '$.failed_in' };
+  const errors = (ErrorEquals: string[]): State => ({ ErrorEquals, ResultPath: error, Next: failed });
   return {
     // States.ALL leaves out what these name in part, and must stand alone.
     [name]: { ...call, Catch: [errors(['Lambda.Unknown', 'States.Timeout', 'States.TaskFailed']), errors(['States.ALL'])], Next: next },
-    [failed]: { Type: 'Pass', Result: step, ResultPath: '$.failed_in', Next: afterFailure(step) },
+    [failed]: { Type: 'Pass', Result: step, ResultPath: failed_in, Next: afterFailure(step) },
   };
 }
 
@@ -172,7 +183,10 @@ export function machine(props: MachineProps): { [key: string]: unknown } {
     'Gone?': choice('gone', NAMES.report, 'Wait for removal'),
     'Wait for removal': wait(NAMES.gone),
     ...task('gone', props, 'Gone?'),
-    ...task('report', props, 'Done'),
+    ...task('report', props, 'Adopted?'),
+    // Whose instance AWS Backup made, to test its own restores, is told what came of it.
+    'Adopted?': choice('adopted', NAMES.validation, 'Done'),
+    ...task('validation', props, 'Done'),
     Done: { Type: 'Succeed' },
     Failed: { Type: 'Fail', ErrorPath: '$.error.Error', CausePath: '$.error.Cause' },
   };

@@ -4,6 +4,7 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { Adoption } from './adoption';
 import { machine } from './drill-machine';
 import { LongRuns } from './long-runs';
 import { Functions } from './functions';
@@ -55,5 +56,6 @@ export class Drill extends Construct {
       principal: 'events.amazonaws.com',
       sourceArn: ended.attrArn,
     });
+    new Adoption(this, 'Adoption', { names, settings: props.settings, machine: this.machine.arn, deadLetters: props.deadLetters });
   }
 }

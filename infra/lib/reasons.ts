@@ -10,6 +10,7 @@ const WILDCARDS: [RegExp, string][] = [
   [/^arn:<AWS::Partition>:s3:::[^*]+\*\/[a-zA-Z]+(\/\*(-[a-z]+\.json)?|\.json|\.sql|\.md)$/, "one kind of object of any backup: a backup's name is its time"],
   [/^<[^>]+\.Arn>\/\*$/, 'keys of the bucket that is replicated'],
   [/:db:[a-z0-9-]+-drill-\*$/, 'scratch instances are named by the drill that makes them; the request must tag them, or the instance be tagged, as scratch'],
+  [/:db:awsbackup-restore-test-\*$/, "AWS Backup names the instances of its restore tests so; a condition admits what carries its tag"],
   [/:(db|snapshot|auto-backup):\*$/, 'read for a drill of any source; what is created must be tagged as scratch, and nothing else is changed'],
   [/:(subgrp|pg|og|secgrp):\*$/, 'groups that an instance is made with: RDS asks for the right to use them, and the configuration names them'],
   [/:secret:rds!db-\*$/, 'RDS names the secret of an instance; a condition admits those of scratch instances only, or the making of new ones'],
@@ -22,7 +23,7 @@ const WILDCARDS: [RegExp, string][] = [
 ];
 
 /** Actions that know no resource. */
-const NOWHERE = 'tracing, network interfaces, delivery of logs and tokens of registries know no resources; test/rights.test.ts holds the list of actions';
+const NOWHERE = 'tracing, network interfaces, delivery of logs, tokens of registries and results of restore tests know no resources; test/rights.test.ts holds the list of actions';
 
 /** Acknowledges what has a reason. */
 export function giveReasons(root: IConstruct): void {

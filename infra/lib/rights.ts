@@ -1,6 +1,7 @@
 //! Who may do what: the statements of every function's role, and nothing else. test/rights.test.ts proves them line by line.
 import * as cdk from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { TESTED, adopting } from './adoption';
 import { FunctionName } from './catalog';
 import { Kind, READS, folder, secretsOf, urlsOf } from './secrets';
 import { Names, Settings, UrlSetting } from './settings';
@@ -88,6 +89,7 @@ export function rights(name: FunctionName, r: Resources): PolicyStatement[] {
         control.put('drills/*'),
         ...run('drill', 'drill-clean-up'),
         ...scratchInstances(r),
+        ...restoreTests(r),
       ];
     case 'health':
       return [
@@ -258,6 +260,21 @@ function scratchInstances(r: Resources): PolicyStatement[] {
   ];
 }
 
+/** Gives the instance of a restore test a password that can be read, and tells AWS Backup what its drill came to. */
+function restoreTests(r: Resources): PolicyStatement[] {
+  if (adopting(r.settings).length === 0) return [];
+  return [
+    allow('rds:ModifyDBInstance', [tested()], { Null: { [`aws:ResourceTag/${TESTED.tag}`]: 'false' } }),
+    // It knows no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbackup.html
+    allow('backup:PutRestoreValidationResult', ['*']),
+  ];
+}
+
+/** Instances that AWS Backup's restore tests made, by their names. */
+function tested(): string {
+  return arn('rds', 'db', TESTED.instances, ':');
+}
+
 /** Finds scratch instances and removes them. */
 function removal(r: Resources): PolicyStatement[] {
   return [
@@ -266,9 +283,9 @@ function removal(r: Resources): PolicyStatement[] {
   ];
 }
 
-/** The password of a scratch instance, and of no other. */
+/** The password of a scratch instance, or of one that a restore test made, and of no other. */
 function scratchPassword(r: Resources): PolicyStatement {
   return allow('secretsmanager:GetSecretValue', [arn('secretsmanager', 'secret', 'rds!db-*', ':')], {
-    StringLike: { 'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': instances(r) },
+    StringLike: { 'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': adopting(r.settings).length === 0 ? instances(r) : [instances(r), tested()] },
   });
 }

@@ -3,6 +3,7 @@ import * as cdk from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { adopting } from './adoption';
 import { Bus } from './bus';
 import { FunctionName, NEEDS } from './catalog';
 import { Code, CodeOptions, builtHere } from './code';
@@ -97,7 +98,7 @@ export class LifeboatStack extends cdk.Stack {
     }
     machines.push(...this.schedule(names, settings, bus, key, drill));
     new Observability(this, 'Observability', { names, settings, functions: this.functions, bus, machines });
-    this.outputs(names, data);
+    this.outputs(names, data, adopting(settings).length > 0 ? scratch : undefined);
   }
 
   /** Rules, one per database and operation, or one per operation of a fleet. Gives the names of its state machines. */
@@ -137,12 +138,15 @@ export class LifeboatStack extends cdk.Stack {
     });
   }
 
-  private outputs(names: Names, data: DataStack): void {
+  private outputs(names: Names, data: DataStack, restoreTests?: ScratchNetwork): void {
     const output = (id: string, value: string, description: string): void => void new cdk.CfnOutput(this, id, { value, description });
     output('Store', `s3://${data.store.store.bucket}/${data.store.store.prefix}`.replace(/\/$/, ''), 'LIFEBOAT_STORE for the command line');
     output('ControlStore', `s3://${data.store.control.bucket}/${data.store.control.prefix}`.replace(/\/$/, ''), 'LIFEBOAT_CONTROL_STORE for the command line');
     output('EventBus', names.prefix, 'LIFEBOAT_EVENT_BUS for the command line');
     output('AlertTopic', this.resources.topic, 'LIFEBOAT_ALERT_TOPIC for the command line');
+    if (restoreTests === undefined) return;
+    output('DrillSubnetGroup', restoreTests.subnetGroup, 'dbSubnetGroupName of restore testing plans, for their instances to be drilled');
+    output('DrillSecurityGroups', cdk.Fn.join('', ['["', restoreTests.instanceGroup, '"]']), 'vpcSecurityGroupIds of the same');
   }
 }
 

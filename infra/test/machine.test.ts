@@ -46,9 +46,8 @@ describe.each(Object.entries(MACHINES))('the machine %s', (_, definition) => {
       expect(state.Resource).toBe('arn:aws-cn:states:::lambda:invoke');
       expect(state.Parameters.FunctionName, step).toBe(by);
       expect(state.OutputPath, step).toBe('$.Payload');
-      expect(state.Parameters.Payload, step).toEqual(
-        step === 'select' ? { step, 'request.$': '$', 'execution.$': '$$.Execution.Id' } : { step, 'state.$': '$' },
-      );
+      const execution = ['select', 'validation'].includes(step) ? { 'execution.$': '$$.Execution.Id' } : {};
+      expect(state.Parameters.Payload, step).toEqual({ step, [step === 'select' ? 'request.$' : 'state.$']: '$', ...execution });
     }
   });
 
@@ -57,10 +56,21 @@ describe.each(Object.entries(MACHINES))('the machine %s', (_, definition) => {
       const caught = state.Catch.map((c: any) => c.ErrorEquals);
       expect(caught, name).toEqual([['Lambda.Unknown', 'States.Timeout', 'States.TaskFailed'], ['States.ALL']]);
       for (const { Next, ResultPath } of state.Catch) {
-        expect(ResultPath).toBe('$.error');
-        expect(states[Next].ResultPath, name).toBe('$.failed_in');
+        const removes = ['Tear down', 'Gone'].includes(name);
+        expect(ResultPath).toBe(removes ? '$.removal_error' : '$.error');
+        expect(states[Next].ResultPath, name).toBe(removes ? '$.removal_failed_in' : '$.failed_in');
         expect(Object.keys(STEPS), name).toContain(states[Next].Result);
       }
+    }
+  });
+
+  it('keeps what failed first when the removal fails after it', () => {
+    const [tearDown] = calls(states, 'tear-down');
+    const [report] = calls(states, 'report');
+    for (const name of reachable(states, tearDown, [report])) {
+      if (name === report) continue;
+      const written = [states[name].ResultPath, ...(states[name].Catch ?? []).map((c: any) => c.ResultPath)];
+      for (const path of ['$.error', '$.failed_in']) expect(written, name).not.toContain(path);
     }
   });
 
@@ -88,6 +98,23 @@ describe.each(Object.entries(MACHINES))('the machine %s', (_, definition) => {
     const from = Object.entries(states).filter(([name, s]) => without.has(name) && name !== report && next(s).some((n) => ends.includes(n)));
     expect(from.map(([name]) => name)).toEqual(['Already done?']);
     expect([...without].filter((state) => states[state].Type === 'Fail' && next(states[report]).every((n) => n !== state))).toEqual([]);
+  });
+
+  it('tells AWS Backup of every drill of an instance that it made, the failed ones too, and of no other', () => {
+    const [report, state] = calls(states, 'report');
+    const [validation] = calls(states, 'validation');
+    expect(state.Next).toBe('Adopted?');
+    expect(states['Adopted?']).toEqual({
+      Type: 'Choice',
+      Choices: [{ And: [{ Variable: '$.adopted', IsPresent: true }, { Variable: '$.adopted', BooleanEquals: true }], Next: validation }],
+      Default: 'Done',
+    });
+    const into = Object.entries(states).filter(([, s]) => next(s).includes(validation));
+    expect(into.map(([name]) => name)).toEqual(['Adopted?']);
+    // What cannot be told fails the execution, whose end is told by the rule.
+    const failed = next(states[validation]).filter((name) => name !== 'Done');
+    for (const name of failed) expect(next(states[name])).toEqual(['Failed']);
+    expect(reachable(states, report).has(validation)).toBe(true);
   });
 
   it('asks for no field of the state that may be missing', () => {

@@ -218,6 +218,28 @@ describe('drill-control', () => {
     expect(whoMay('rds:AddTagsToResource', db('acme-prod-drill-orders-1a2b'), scratch)).toEqual(['drill-control']);
   });
 
+  it('changes instances of restore tests only where AWS Backup tagged them, and deletes none', () => {
+    const test = db('awsbackup-restore-test-1a2b');
+    const byBackup = { 'aws:ResourceTag/awsbackup-restore-test': 'job' };
+    expect(whoMay('rds:ModifyDBInstance', test, byBackup)).toEqual(['drill-control']);
+    expect(whoMay('rds:ModifyDBInstance', test)).toEqual([]);
+    expect(whoMay('rds:ModifyDBInstance', db('orders-production'), byBackup)).toEqual([]);
+    expect(whoMay('rds:DeleteDBInstance', test, { ...byBackup, ...tagged })).toEqual([]);
+    expect(whoMay('rds:AddTagsToResource', test, scratch)).toEqual([]);
+  });
+
+  it('alone tells AWS Backup what a restore test came to, and does nothing else there', () => {
+    expect(whoMay('backup:PutRestoreValidationResult', 'arn:aws:backup:eu-central-1:123456789012:restore-job:1')).toEqual(['drill-control']);
+    const actions = FUNCTIONS.flatMap((name) => policy[name]!.flatMap((statement) => statement.Action)).filter((action) => action.startsWith('backup:'));
+    expect(actions).toEqual(['backup:PutRestoreValidationResult']);
+  });
+
+  it('has no such rights where no restore testing plan is configured', () => {
+    const small = ofFunction(synthesise(settingsOf('small')).templates.Lifeboat!, 'lifeboat-drill-control');
+    expect(may(small, 'backup:PutRestoreValidationResult', '*')).toBe(false);
+    expect(may(small, 'rds:ModifyDBInstance', db('awsbackup-restore-test-1a2b'), { 'aws:ResourceTag/awsbackup-restore-test': 'job' })).toBe(false);
+  });
+
   it('deletes no snapshot, no cluster and no automated backup', () => {
     for (const action of ['DeleteDBSnapshot', 'DeleteDBCluster', 'DeleteDBInstanceAutomatedBackup', 'ModifyDBSnapshotAttribute']) {
       expect(whoMay(`rds:${action}`, '*'), action).toEqual([]);
@@ -251,7 +273,9 @@ describe('secrets', () => {
     const of = (instance: string): Context => ({
       'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': `arn:aws:rds:eu-central-1:123456789012:db:${instance}`,
     });
-    expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'), of('acme-prod-drill-orders-1a2b'))).toEqual(['drill-data']);
+    for (const instance of ['acme-prod-drill-orders-1a2b', 'awsbackup-restore-test-1a2b']) {
+      expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'), of(instance)), instance).toEqual(['drill-data']);
+    }
     expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'), of('orders-production'))).toEqual([]);
     expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'))).toEqual([]);
   });
@@ -274,7 +298,7 @@ describe('every role', () => {
   });
 
   it('speaks of all resources only where the service knows none', () => {
-    const without = /^(xray:|ec2:(Assign|Create|Delete|Describe|Unassign)|logs:(\w+LogDeliver(y|ies)|DescribeLogGroups|\w+ResourcePolic(y|ies))$|ecr:GetAuthorizationToken$)/;
+    const without = /^(xray:|backup:PutRestoreValidationResult$|ec2:(Assign|Create|Delete|Describe|Unassign)|logs:(\w+LogDeliver(y|ies)|DescribeLogGroups|\w+ResourcePolic(y|ies))$|ecr:GetAuthorizationToken$)/;
     for (const stack of Object.values(whole.templates)) {
       for (const [id, policy] of roles(stack)) {
         const everything = policy.filter((statement) => statement.Resource.includes('*'));

@@ -83,6 +83,7 @@ impl Account {
             ("AWS_ENDPOINT_URL", self.localstack.endpoint.as_str()),
             ("AWS_ENDPOINT_URL_S3", &self.localstack.endpoint),
             ("AWS_ENDPOINT_URL_RDS", &self.rds.endpoint),
+            ("AWS_ENDPOINT_URL_BACKUP", &self.rds.endpoint),
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),

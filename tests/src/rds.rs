@@ -1,7 +1,7 @@
 //! The RDS API of this test process, told and asked what `tests/stack/rds` can be told and asked. Tests share it: each uses
 //! identifiers with a beginning of their own.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{process::Command, sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lifeboat_testkit::{http::request, servers::Rds};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::{REGION, encoded},
+    cluster::{programs, repository, run},
     program::wait_until,
     stores::localstack,
 };
@@ -33,6 +34,21 @@ pub struct Api<'a>(pub &'a Rds);
 /// Where a program finds it.
 pub fn on_rds() -> Result<(String, String)> {
     Ok(("AWS_ENDPOINT_URL_RDS".to_owned(), rds()?.endpoint.clone()))
+}
+
+/// Where a program finds AWS Backup, which is there too.
+pub fn on_backup() -> Result<(String, String)> {
+    Ok(("AWS_ENDPOINT_URL_BACKUP".to_owned(), rds()?.endpoint.clone()))
+}
+
+/// [`Api::restore_test`] of the shared one.
+pub fn restore_test(snapshot: &str, instance: &str, restore_job: &str) -> Result<()> {
+    Api(rds()?).restore_test(snapshot, instance, restore_job)
+}
+
+/// [`Api::validation`] of the shared one.
+pub fn validation(restore_job: &str) -> Result<Option<(String, String)>> {
+    Api(rds()?).validation(restore_job)
 }
 
 /// [`Api::instances`] of the shared one.
@@ -63,6 +79,13 @@ pub fn create_source(identifier: &str, major: u32, database: &str) -> Result<u16
 /// [`Api::administer`] of the shared one.
 pub fn administer(action: &str, parameters: &[(&str, &str)]) -> Result<String> {
     Api(rds()?).administer(action, parameters)
+}
+
+/// `psql` as the master user of an instance made by [`Api::create_source`].
+pub fn psql_as_master(port: u16, database: &str, arguments: &[&str]) -> Result<String> {
+    let mut psql = Command::new(programs(15)?.join("psql"));
+    psql.env("PGPASSWORD", MASTER_PASSWORD).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", MASTER]);
+    run(psql.args(["-d", database, "-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments))
 }
 
 impl Api<'_> {
@@ -122,6 +145,39 @@ impl Api<'_> {
             Ok(instance["status"] == "available")
         })?;
         port.context("the instance's port")
+    }
+
+    /// Lets a restore test of AWS Backup make an instance of a snapshot, and its job end.
+    pub fn restore_test(self, snapshot: &str, instance: &str, restore_job: &str) -> Result<()> {
+        self.administer(
+            "RestoreDBInstanceFromDBSnapshot",
+            &[
+                ("DBSnapshotIdentifier", snapshot),
+                ("DBInstanceIdentifier", instance),
+                ("DBInstanceClass", "db.t4g.medium"),
+                ("Tags.Tag.1.Key", "awsbackup-restore-test"),
+                ("Tags.Tag.1.Value", restore_job),
+            ],
+        )?;
+        self.tell("POST", "/lifeboat/restore-jobs", &json!({ "restoreJobId": restore_job }))
+    }
+
+    /// What AWS Backup was told of a restore job: status and message. `None` where it was told nothing.
+    pub fn validation(self, restore_job: &str) -> Result<Option<(String, String)>> {
+        let jobs = self.list("/lifeboat/restore-jobs")?;
+        let job = jobs.iter().find(|job| job["restoreJobId"] == restore_job).context("the restore job")?;
+        let text = |name: &str| job[name].as_str().map(str::to_owned);
+        Ok(text("ValidationStatus").map(|status| (status, text("ValidationStatusMessage").unwrap_or_default())))
+    }
+
+    /// Fills the database of an instance made by [`Self::create_source`] with a small shop, which its master user may read.
+    pub fn fill_with_shop(self, port: u16, database: &str) -> Result<()> {
+        let mut shop: Vec<String> = vec!["-c".to_owned(), "SET shop.scale = 0.001".to_owned()];
+        for part in ["shop-schema.sql", "shop-data.sql", "shop-post.sql"] {
+            shop.extend(["-f".to_owned(), repository().join("cli/src/demo").join(part).display().to_string()]);
+        }
+        shop.extend(["-c".to_owned(), format!("GRANT pg_read_all_data TO {MASTER}")]);
+        psql_as_master(port, database, &shop.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
     }
 
     /// An action of RDS as somebody who may do everything; Lifeboat's functions may only handle what is tagged as scratch.

@@ -20,6 +20,23 @@ const USER: &str = "lifeboat";
 const ENGINE: &str = "postgres";
 const STORAGE: &str = "gp3";
 
+/// What every request that makes an instance says of it; each is a type of its own.
+macro_rules! scratch {
+    ($request:ident, $wish:ident) => {
+        $request
+            .db_instance_class(&$wish.class)
+            .publicly_accessible(false)
+            .deletion_protection(false)
+            .multi_az(false)
+            .auto_minor_version_upgrade(false)
+            .copy_tags_to_snapshot(false)
+            .set_db_parameter_group_name($wish.parameter_group.clone())
+            .set_db_subnet_group_name($wish.subnet_group.clone())
+            .set_vpc_security_group_ids(security_groups($wish))
+            .set_tags(Some(tags($wish)))
+    };
+}
+
 /// The instances of an account and region.
 #[derive(Debug, Clone)]
 pub struct RdsInstances {
@@ -41,23 +58,14 @@ impl RdsInstances {
             .db_instance_identifier(&wish.id)
             .engine(ENGINE)
             .engine_version(&wish.engine_version)
-            .db_instance_class(&wish.class)
             .allocated_storage(i32::try_from(wish.storage_gb).unwrap_or(i32::MAX))
             .storage_type(STORAGE)
             .storage_encrypted(true)
             .set_kms_key_id(wish.kms_key.clone())
             .master_username(USER)
             .manage_master_user_password(true)
-            .publicly_accessible(false)
-            .deletion_protection(false)
-            .backup_retention_period(0)
-            .multi_az(false)
-            .auto_minor_version_upgrade(false)
-            .copy_tags_to_snapshot(false)
-            .set_db_parameter_group_name(wish.parameter_group.clone())
-            .set_db_subnet_group_name(wish.subnet_group.clone())
-            .set_vpc_security_group_ids(security_groups(wish))
-            .set_tags(Some(tags(wish)));
+            .backup_retention_period(0);
+        let request = scratch!(request, wish);
         let answer = request.send().await.map_err(|e| refused(&format!("create the instance {}", wish.id), e))?;
         Ok(answer.db_instance)
     }
@@ -67,17 +75,8 @@ impl RdsInstances {
             .client
             .restore_db_instance_from_db_snapshot()
             .db_instance_identifier(&wish.id)
-            .db_snapshot_identifier(snapshot)
-            .db_instance_class(&wish.class)
-            .publicly_accessible(false)
-            .deletion_protection(false)
-            .multi_az(false)
-            .auto_minor_version_upgrade(false)
-            .copy_tags_to_snapshot(false)
-            .set_db_parameter_group_name(wish.parameter_group.clone())
-            .set_db_subnet_group_name(wish.subnet_group.clone())
-            .set_vpc_security_group_ids(security_groups(wish))
-            .set_tags(Some(tags(wish)));
+            .db_snapshot_identifier(snapshot);
+        let request = scratch!(request, wish);
         let doing = format!("make the instance {} of the snapshot {snapshot}", wish.id);
         Ok(request.send().await.map_err(|e| refused(&doing, e))?.db_instance)
     }
@@ -94,17 +93,8 @@ impl RdsInstances {
             .source_db_instance_identifier(source)
             .target_db_instance_identifier(&wish.id)
             .set_restore_time(at.map(|at| DateTime::from_secs(at.as_second())))
-            .set_use_latest_restorable_time(at.is_none().then_some(true))
-            .db_instance_class(&wish.class)
-            .publicly_accessible(false)
-            .deletion_protection(false)
-            .multi_az(false)
-            .auto_minor_version_upgrade(false)
-            .copy_tags_to_snapshot(false)
-            .set_db_parameter_group_name(wish.parameter_group.clone())
-            .set_db_subnet_group_name(wish.subnet_group.clone())
-            .set_vpc_security_group_ids(security_groups(wish))
-            .set_tags(Some(tags(wish)));
+            .set_use_latest_restorable_time(at.is_none().then_some(true));
+        let request = scratch!(request, wish);
         let when = at.map_or_else(|| "its latest time".to_owned(), |at| at.to_string());
         let doing = format!("make the instance {} of {source} at {when}", wish.id);
         Ok(request.send().await.map_err(|e| refused(&doing, e))?.db_instance)
@@ -220,13 +210,13 @@ impl Instances for RdsInstances {
         }
     }
 
-    async fn take_over(&self, id: &str) -> Result<()> {
+    async fn take_over(&self, id: &str, lent: bool) -> Result<()> {
         let request = self
             .client
             .modify_db_instance()
             .db_instance_identifier(id)
             .manage_master_user_password(true)
-            .backup_retention_period(0)
+            .set_backup_retention_period((!lent).then_some(0))
             .apply_immediately(true);
         request.send().await.map_err(|e| refused(&format!("give the instance {id} a password"), e)).map(drop)
     }

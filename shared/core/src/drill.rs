@@ -1,5 +1,6 @@
 //! Drill: a timed rehearsal of a restore in a scratch target, with every table compared, and the report that proves it.
 
+mod adopt;
 mod chain;
 mod compare;
 mod control;

@@ -12,6 +12,7 @@ mod caretaker;
 mod instances;
 mod live;
 mod people;
+mod restore_tests;
 mod secrets;
 mod source;
 mod store;
@@ -29,6 +30,7 @@ pub use live::{
     RowDifference, TableDifference,
 };
 pub use people::{Channel, Topic};
+pub use restore_tests::{RestoreTests, ValidationStatus};
 pub use secrets::Secrets;
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,

@@ -4,9 +4,13 @@ mod alerts;
 mod deploy;
 #[cfg(test)]
 mod deploy_tests;
+#[cfg(test)]
+mod drill_tests;
 mod fetched;
 mod file;
 mod health;
+#[cfg(test)]
+mod health_tests;
 mod maintenance;
 mod restore;
 mod scratch;

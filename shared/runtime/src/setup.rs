@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use lifeboat_aws::{Aws, RdsInstances};
+use lifeboat_aws::{Aws, BackupRestoreTests, RdsInstances};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
@@ -11,7 +11,10 @@ use lifeboat_core::{
     },
     drill::RentedScratch,
     ids::{DatabaseSlug, RunId},
-    ports::{Entropy, EventBus, InstanceDatabases, Instances, Progress, RunContext, ScratchProvider, Store, Tasks},
+    ports::{
+        Entropy, EventBus, InstanceDatabases, Instances, Progress, RestoreTests, RunContext, ScratchProvider, Store,
+        Tasks,
+    },
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgLive, PgSource,
@@ -316,6 +319,11 @@ impl Setup {
     /// RDS, where drills have their scratch instances made.
     pub async fn open_instances(&self) -> Result<Arc<dyn Instances>> {
         Ok(Arc::new(RdsInstances::new(self.aws().await?)))
+    }
+
+    /// AWS Backup, which is told what its restore tests came to.
+    pub async fn open_restore_tests(&self) -> Result<Arc<dyn RestoreTests>> {
+        Ok(Arc::new(BackupRestoreTests::new(self.aws().await?)))
     }
 
     /// The databases in scratch instances.

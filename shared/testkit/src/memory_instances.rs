@@ -74,6 +74,26 @@ impl MemoryInstances {
         self.world().instances.values().cloned().collect()
     }
 
+    /// Somebody else makes an instance; it has no password that anybody knows.
+    pub fn make(&self, id: &str, tags: &[(&str, &str)]) {
+        let instance = Instance {
+            id: id.to_owned(),
+            status: "creating".to_owned(),
+            class: "db.t4g.medium".to_owned(),
+            engine_version: "15.8".to_owned(),
+            storage_gb: 20,
+            address: None,
+            user: "keeper".to_owned(),
+            database: None,
+            secret: None,
+            made_at: Some(Timestamp::UNIX_EPOCH),
+            network: "vpc-1, not public".to_owned(),
+            encrypted: true,
+            tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        self.world().instances.insert(id.to_owned(), instance);
+    }
+
     /// Changes a tag behind everybody's back.
     pub fn retag(&self, id: &str, name: &str, value: &str) {
         if let Some(instance) = self.world().instances.get_mut(id) {
@@ -147,7 +167,7 @@ impl Instances for MemoryInstances {
         Ok(world.instances.get(id).cloned())
     }
 
-    async fn take_over(&self, id: &str) -> Result<()> {
+    async fn take_over(&self, id: &str, _lent: bool) -> Result<()> {
         let mut world = self.begin(RdsCall::TakeOver, id)?;
         if let Some(instance) = world.instances.get_mut(id) {
             instance.secret = Some(format!("secret of {id}"));

@@ -106,6 +106,16 @@ checks = [{{ name = "there are orders", sql = "SELECT count(*) > 0 FROM shop.ord
 "#
         )?;
     }
+    configuration.push_str(
+        r#"
+[databases.adopted]
+url = { secret = "adopted/backup" }
+
+[databases.adopted.drill]
+scratch = { rds = { class = "db.t4g.medium", look_every = "1s", source_instance = "adopted-source", restore_testing_plan = "weekly" } }
+checks = [{ name = "there are orders", sql = "SELECT count(*) > 0 FROM shop.orders" }]
+"#,
+    );
     Ok(configuration)
 }
 

@@ -5,7 +5,8 @@
 moto answers for RDS and for all other services that it knows, ECS among them; its servers, snapshots, points in time and passwords are
 real. Passwords that RDS manages lie in the Secrets Manager at --secrets, or in moto's own. A master user is no
 superuser. As the role of drill-control has it, a caller may make only instances tagged lifeboat:scratch=true, and
-change and delete only those; only whoever calls with the access key "administrator" may do more.
+change and delete only those, and change besides what AWS Backup tagged as made by a restore test; only whoever calls with
+the access key "administrator" may do more. AWS Backup itself takes validation results of restore jobs here.
 Tasks of ECS are only noted down; a client token makes one task of many calls, as on ECS.
 
     GET    /lifeboat/health
@@ -18,6 +19,8 @@ Tasks of ECS are only noted down; a client token makes one task of many calls, a
                                  task was started by, and status 200 an answer that says why there is none
     POST   /lifeboat/courses     {"instances": "PREFIX", "seconds": {"creating": 5}, "hold": ["creating", "deleting"],
                                   "ends_in": "failed"}  what becomes of instances; a later one takes its place
+    POST   /lifeboat/restore-jobs {"restoreJobId": "…"}  a restore test of AWS Backup has ended
+    GET    /lifeboat/restore-jobs restoreJobId, ValidationStatus, ValidationStatusMessage
     DELETE /lifeboat/faults      {"instances": "PREFIX"}  takes back the faults and courses of these; without it, all
 """
 
@@ -42,10 +45,12 @@ from instances import Course, World
 from tasks import Refused, Tasks
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.rds.models import rds_backends
+from restore_tests import RestoreTests
 from werkzeug.serving import run_simple
 
 ADMINISTRATOR = "administrator"
 SCRATCH = ("lifeboat:scratch", "true")
+RESTORE_TEST = "awsbackup-restore-test"
 MAKES = {"CreateDBInstance", "RestoreDBInstanceFromDBSnapshot", "RestoreDBInstanceToPointInTime"}
 CHANGES = {"DeleteDBInstance", "ModifyDBInstance", "RebootDBInstance", "StopDBInstance", "StartDBInstance"}
 
@@ -95,7 +100,11 @@ class Call:
             return False
         if self.action in MAKES:
             return SCRATCH not in self.tags()
-        return self.action in CHANGES and SCRATCH not in tags_of(self.region, self.instance)
+        if self.action not in CHANGES:
+            return False
+        tags = tags_of(self.region, self.instance)
+        lent = self.action == "ModifyDBInstance" and any(key == RESTORE_TEST for key, _ in tags)
+        return SCRATCH not in tags and not lent
 
     def entry(self, status: int, code: str | None) -> dict:
         shown = {n: v for n, v in self.parameters.items() if "Password" not in n or n.startswith("Manage")}
@@ -121,6 +130,7 @@ class Front:
         self.world = world
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.tasks = Tasks(self.moto)
+        self.restore_tests = RestoreTests()
         self.faults: list[Fault] = []
         self.calls: list[dict] = []
         self.lock = threading.Lock()
@@ -133,6 +143,8 @@ class Front:
             return [json.dumps(answer).encode()]
         if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".RunTask"):
             return self.run_task(environ, start_response)
+        if "/backup/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+            return self.backup(environ, start_response)
         if "/rds/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self.moto(environ, start_response)
         call = Call(dict(parse_qsl(body_of(environ).decode())), environ["HTTP_AUTHORIZATION"])
@@ -150,6 +162,12 @@ class Front:
             return start_response(status, headers, *further)
 
         return self.moto(environ, started)
+
+    def backup(self, environ: dict, start_response):
+        status, kind, message = self.restore_tests.call(environ["REQUEST_METHOD"], environ["PATH_INFO"], body_of(environ))
+        headers = [("x-amzn-ErrorType", kind), ("Content-Type", "application/json")] if kind else []
+        start_response(status, headers)
+        return [json.dumps({"Code": kind, "Message": message, "Type": "Client"}).encode()] if kind else []
 
     def run_task(self, environ: dict, start_response):
         request = json.loads(body_of(environ))
@@ -187,6 +205,11 @@ class Front:
             case "POST", "faults":
                 with self.lock:
                     self.faults.append(Fault(**json.loads(body)))
+                return "200 OK", {}
+            case "GET", "restore-jobs":
+                return "200 OK", self.restore_tests.validated()
+            case "POST", "restore-jobs":
+                self.restore_tests.make(json.loads(body)["restoreJobId"])
                 return "200 OK", {}
             case "POST", "courses":
                 wanted = json.loads(body)

@@ -171,6 +171,7 @@ pub const RDS: Section = Section {
         "security_groups",
         "kms_key",
         "source_instance",
+        "restore_testing_plan",
         "ttl",
         "available_within",
         "gone_within",

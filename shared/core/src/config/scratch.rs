@@ -40,6 +40,8 @@ pub struct RdsScratch {
     pub kms_key: Option<String>,
     /// The source's own instance of RDS, for drills of its snapshots and points in time.
     pub source_instance: Option<String>,
+    /// The restore testing plan of AWS Backup whose instances are drilled, by its name or ARN.
+    pub restore_testing_plan: Option<String>,
     /// How long things may take.
     #[serde(flatten)]
     pub times: InstanceTimes,
@@ -76,6 +78,7 @@ impl RdsScratch {
             security_groups: Vec::new(),
             kms_key: None,
             source_instance: None,
+            restore_testing_plan: None,
             times: InstanceTimes::default(),
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    DrillRequest, chain, cost,
+    DrillRequest, Origin, chain, cost,
     rehearsal::Rehearsal,
     select::{choosable, tiers},
 };
@@ -89,7 +89,10 @@ impl Drilled<'_> {
     fn evidence(&self, rehearsal: Rehearsal, previous: Option<&DrillReport>, context: &RunContext) -> DrillReport {
         let (request, manifest) = (self.request, &self.backup.manifest);
         let counted: f64 = rehearsal.phases.iter().filter(|p| p.counts_for_rto).map(|p| p.seconds).sum();
-        let recovery = if rehearsal.restored {
+        let lent = request.origin.as_ref().and_then(Origin::restore_job).is_some();
+        let recovery = if rehearsal.restored && lent {
+            Fact::unknown("AWS Backup restored before the drill began: its restore job says how long that took")
+        } else if rehearsal.restored {
             Fact::known(counted)
         } else {
             Fact::unknown("the restore did not come to its end")

@@ -158,10 +158,12 @@ pub enum Readiness {
     NotYet(String),
 }
 
-/// Looks whether the instance is available, with a password that can be read. `Deadline` where it takes too long.
+/// Looks whether the instance is available, with a password that can be read; where it is `lent`, nothing else of it is
+/// changed. `Deadline` where it takes too long.
 pub async fn look(
     instances: &dyn Instances,
     id: &str,
+    lent: bool,
     begun: Timestamp,
     within: Span,
     now: Timestamp,
@@ -189,7 +191,7 @@ pub async fn look(
                 };
                 return Ok(Readiness::Ready(Box::new(instance), address));
             }
-            (Some(_), None) => instances.take_over(id).await?,
+            (Some(_), None) => instances.take_over(id, lent).await?,
             (None, _) => {}
         }
     }
@@ -237,6 +239,14 @@ pub async fn gone(
 /// How it was seen that the instance is gone.
 pub fn proof(id: &str) -> String {
     format!("RDS knows no instance {id} any more")
+}
+
+/// What the report says where the storage is not encrypted: an empty instance's always is, one made of a snapshot or another
+/// instance is as that was, and RDS cannot change it.
+pub fn unencrypted(instance: &Instance) -> Option<String> {
+    (!instance.encrypted).then(|| {
+        format!("the instance {} is NOT encrypted, because what it was made of is not: encrypt the source", instance.id)
+    })
 }
 
 /// What the report says of the instance.

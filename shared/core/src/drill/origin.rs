@@ -1,4 +1,5 @@
-//! What else than a backup can be drilled: the database's own snapshots and points in time in RDS.
+//! What else than a backup can be drilled: the database's own snapshots and points in time in RDS, and what AWS Backup's
+//! restore tests made of it.
 //!
 //! There is no manifest of that very moment. What is compared is the catalog, with the newest backup's; rows are not, and the
 //! report says so.
@@ -28,6 +29,33 @@ pub enum Origin {
     Snapshot(String),
     /// The source's instance as it was: `latest`, or a time in RFC 3339.
     PointInTime(String),
+    /// An instance that a restore test of AWS Backup made of one of its own recovery points.
+    Adopt {
+        /// The instance, by its id or ARN.
+        instance: String,
+        /// The restore job, which is told what the drill came to.
+        restore_job: String,
+    },
+}
+
+impl Origin {
+    /// AWS Backup's restore job, where it made the instance.
+    pub fn restore_job(&self) -> Option<&str> {
+        match self {
+            Self::Adopt { restore_job, .. } => Some(restore_job),
+            Self::Snapshot(_) | Self::PointInTime(_) => None,
+        }
+    }
+
+    /// What the report says of it where no more is known.
+    pub(super) fn evidence(&self) -> OriginEvidence {
+        let (kind, id) = match self {
+            Self::Snapshot(id) => ("snapshot", id),
+            Self::PointInTime(at) => ("point in time", at),
+            Self::Adopt { restore_job, .. } => ("AWS Backup restore job", restore_job),
+        };
+        OriginEvidence { kind: kind.to_owned(), id: id.clone(), taken_at: None }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -35,6 +63,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Snapshot(id) => write!(f, "snapshot {id}"),
             Self::PointInTime(at) => write!(f, "point in time {at}"),
+            Self::Adopt { instance, restore_job } => {
+                write!(f, "restore job {restore_job} of AWS Backup (instance {instance})")
+            }
         }
     }
 }
@@ -86,6 +117,9 @@ pub(super) async fn content(
                 taken_at: at,
             };
             Ok((InstanceContent::PointInTime { instance, at }, evidence))
+        }
+        Origin::Adopt { instance, .. } => {
+            Err(Error::new(ErrorKind::Usage, format!("the instance {instance} is there: none is made")))
         }
     }
 }

@@ -57,7 +57,7 @@ impl RentedScratch {
     ) -> Result<(ScratchFacts, Arc<dyn Target>, Vec<ToolMessage>)> {
         let (instance, address) = loop {
             let within = self.config.times.available_within;
-            match instance::look(&*self.instances, id, begun, within, context.clock.now()).await? {
+            match instance::look(&*self.instances, id, false, begun, within, context.clock.now()).await? {
                 Readiness::Ready(instance, address) => break (instance, address),
                 Readiness::NotYet(status) => tracing::debug!(id, status, "waiting for the instance"),
             }

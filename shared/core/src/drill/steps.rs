@@ -10,6 +10,7 @@ mod records;
 mod report;
 mod select;
 mod state;
+mod validation;
 
 pub use control::{ControlPorts, control};
 pub use data::{DataPorts, data};
@@ -18,3 +19,4 @@ pub use records::{told, was_told};
 pub use report::report;
 pub use select::{Asked, select};
 pub use state::{Caught, DrillState, Step};
+pub use validation::{Reported, Validation, ValidationPorts, validation};

@@ -117,8 +117,9 @@ pub trait Instances: Send + Sync {
     /// The instance of this id.
     async fn find(&self, id: &str) -> Result<Option<Instance>>;
     /// Has RDS give an instance a password of its own and keep it in a secret: one made of a snapshot has none that we
-    /// know. Idempotent. Afterwards the instance is not available for a while.
-    async fn take_over(&self, id: &str) -> Result<()>;
+    /// know. One that is ours loses its backups as well; of one that is `lent`, nothing else changes. Idempotent. Afterwards
+    /// the instance is not available for a while.
+    async fn take_over(&self, id: &str, lent: bool) -> Result<()>;
     /// Has an instance removed, with its automated backups and without a last snapshot. Idempotent.
     async fn delete(&self, id: &str) -> Result<Deletion>;
     /// Every instance that carries this tag with this value.

@@ -8,7 +8,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     config::RdsScratch,
     drill::{
-        DrillOutcome, DrillRequest, LeftInstances, Selection,
+        DrillOutcome, DrillRequest, LeftInstances, Origin, Selection,
         steps::{self, Asked, Caught, ControlPorts, DataPorts, DrillState, Step},
     },
     ids::RunId,
@@ -122,12 +122,19 @@ impl World {
         steps::select(&self.data(), &Self::asked(EXECUTION), &self.context(1)).await
     }
 
+    /// The same of a drill of something else than a backup.
+    pub(crate) async fn begin_of(&self, origin: Origin, execution: &str) -> Result<Option<DrillState>> {
+        let request = DrillRequest { origin: Some(origin), selection: Selection::Latest, ..request() };
+        let asked = Asked { request, scheduled_at: None, ..Self::asked(execution) };
+        steps::select(&self.data(), &asked, &self.context(1)).await
+    }
+
     async fn once(&self, step: Step, state: DrillState, run: u64) -> Result<DrillState> {
         let context = self.context(run);
         if step.controls() {
             steps::control(step, &self.control(), state, &context).await
         } else {
-            steps::data(step, &self.data(), &request(), state, &context).await
+            steps::data(step, &self.data(), &request_of(&state), state, &context).await
         }
     }
 
@@ -162,9 +169,10 @@ impl World {
             }
             if next == Step::Report {
                 if mishap == Mishap::Twice {
-                    steps::report(&self.data(), &request(), &state, &self.context(run + 1)).await.unwrap();
+                    steps::report(&self.data(), &request_of(&state), &state, &self.context(run + 1)).await.unwrap();
                 }
-                let outcome = steps::report(&self.data(), &request(), &state, &self.context(run)).await.unwrap();
+                let outcome =
+                    steps::report(&self.data(), &request_of(&state), &state, &self.context(run)).await.unwrap();
                 state.verdict = Some(outcome.report.verdict);
                 return Executed { state, outcome: Some(outcome), called };
             }
@@ -195,8 +203,13 @@ impl World {
                         }
                         message => (error.kind().name(), serde_json::json!({ "errorMessage": message }).to_string()),
                     };
-                    state.error = Some(Caught { error: name.to_owned(), cause });
-                    state.failed_in = Some(next.name().to_owned());
+                    let caught = Some(Caught { error: name.to_owned(), cause });
+                    let failed_in = Some(next.name().to_owned());
+                    if matches!(next, Step::TearDown | Step::Gone) {
+                        (state.removal_error, state.removal_failed_in) = (caught, failed_in);
+                    } else {
+                        (state.error, state.failed_in) = (caught, failed_in);
+                    }
                     false
                 }
             };
@@ -238,6 +251,10 @@ fn following(step: Step, state: &DrillState, goes_on: bool) -> Step {
         (Step::TearDown | Step::Gone, true) => Step::Gone,
         (step, true) => step,
     }
+}
+
+fn request_of(state: &DrillState) -> DrillRequest {
+    DrillRequest { origin: state.origin.clone(), ..request() }
 }
 
 pub(crate) fn request() -> DrillRequest {

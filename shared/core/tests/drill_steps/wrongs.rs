@@ -140,6 +140,69 @@ async fn a_function_that_is_killed_in_any_step_leaves_no_instance_and_a_report_t
 }
 
 #[tokio::test]
+async fn a_step_that_does_not_reach_the_instance_any_more_is_told_with_its_phase() {
+    for step in [Step::Compare, Step::Checks] {
+        let (world, _) = World::with_backup().await;
+        let state = world.available().await;
+        let (phase, why) = failure(&world.execute_from(step, state, Mishap::None).await);
+        assert!(phase == step.phase() && why.contains("connect to scratch.example: refused"), "{step}: {phase}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_fails_as_well_does_not_hide_what_failed_first() {
+    for step in [Step::Restore, Step::Compare, Step::Checks, Step::NegativeControl] {
+        let (world, _) = World::with_backup().await;
+        let state = world.available().await;
+        world.instances.reject(RdsCall::Delete, ErrorKind::Store);
+        // Killed: it could not write down itself that it failed.
+        let executed = world.execute_from(step, state, Mishap::KilledBefore(step)).await;
+        assert_eq!(executed.state.failed_in.as_deref(), Some(step.name()));
+        assert_eq!(executed.state.removal_failed_in.as_deref(), Some("tear-down"));
+        let (phase, why) = failure(&executed);
+        assert!(phase == step.phase() && why.contains("Process exited"), "{step}: the first failure is {phase}: {why}");
+        let report = executed.outcome.unwrap().report;
+        let said = |words: &str| report.reasons.iter().position(|reason| reason.contains(words));
+        let first = said(&format!("phase {} failed: Lambda.Unknown", step.phase()));
+        let then = said("phase tear-down failed: Delete lifeboat-drill-orders-");
+        assert!(first.is_some() && first < then, "{step}: {:?}", report.reasons);
+        assert!(said("was not torn down").is_some() && !report.closure.torn_down, "{step}: {:?}", report.reasons);
+        assert_eq!(world.instances.there().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_succeeds_when_it_is_tried_again_did_not_fail() {
+    let (world, _) = World::with_backup().await;
+    let state = world.available().await;
+    world.instances.reject(RdsCall::Delete, ErrorKind::Store);
+    let refused = steps::control(Step::TearDown, &world.control(), state.clone(), &world.context(7)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store);
+    world.instances.all_is_well();
+    let executed = world.execute_from(Step::TearDown, state, Mishap::None).await;
+    let report = executed.outcome.unwrap().report;
+    assert!(report.closure.torn_down, "{:?}", report.closure);
+    assert!(!report.reasons.iter().any(|reason| reason.contains("tear-down")), "{:?}", report.reasons);
+}
+
+#[tokio::test]
+async fn an_execution_that_is_aborted_in_its_removal_says_what_had_failed_before() {
+    let (world, _) = World::with_backup().await;
+    drilled(&world, Mishap::Aborted(Step::TearDown)).await;
+    let ended = Ended {
+        database: "orders".parse().unwrap(),
+        execution: EXECUTION.to_owned(),
+        status: "ABORTED".to_owned(),
+        cause: None,
+        restore_job: None,
+    };
+    let ending = steps::ended(&world.control(), &ended, &world.context(900)).await.unwrap();
+    assert_eq!(ending.phase.as_deref(), Some("restore"));
+    assert!(ending.reasons[0].contains("phase restore failed: connect to scratch.example: refused"), "{ending:?}");
+    assert!(ending.reasons[1].contains("was aborted"), "{ending:?}");
+}
+
+#[tokio::test]
 async fn an_execution_that_is_aborted_in_any_step_leaves_no_instance_and_is_told_once() {
     for step in [Step::Provision, Step::Await, Step::Restore, Step::TearDown, Step::Gone, Step::Report] {
         let (world, manifest) = World::with_backup().await;
@@ -149,11 +212,13 @@ async fn an_execution_that_is_aborted_in_any_step_leaves_no_instance_and_is_told
             execution: EXECUTION.to_owned(),
             status: "ABORTED".to_owned(),
             cause: Some("somebody stopped it".to_owned()),
+            restore_job: None,
         };
         let ending = steps::ended(&world.control(), &ended, &world.context(900)).await.unwrap();
         assert_eq!(ending.backup_id.as_ref(), Some(&manifest.backup_id));
         assert!(!ending.told && ending.remaining.is_empty());
-        assert!(ending.reasons[0].contains("was aborted") && ending.reasons[0].contains("somebody stopped it"));
+        let reasons = ending.reasons.join("; ");
+        assert!(reasons.contains("was aborted") && reasons.contains("somebody stopped it"), "{step}: {reasons}");
         assert!(world.instances.there().iter().all(|i| i.status == "deleting"), "{step}");
         steps::told(&*world.control().control, &ended.database, EXECUTION, &world.context(900)).await.unwrap();
         let again = steps::ended(&world.control(), &ended, &world.context(901)).await.unwrap();
@@ -170,6 +235,7 @@ async fn an_aborted_execution_is_told_though_rds_lists_nothing() {
         execution: EXECUTION.to_owned(),
         status: "FAILED".to_owned(),
         cause: None,
+        restore_job: None,
     };
     world.instances.reject(RdsCall::Tagged, ErrorKind::Store);
     let ending = steps::ended(&world.control(), &ended, &world.context(900)).await.unwrap();
@@ -189,6 +255,7 @@ async fn what_is_provisioned_after_the_execution_ended_is_removed_at_once() {
         execution: EXECUTION.to_owned(),
         status: "TIMED_OUT".to_owned(),
         cause: None,
+        restore_job: None,
     };
     let ending = steps::ended(&world.control(), &ended, &world.context(900)).await.unwrap();
     assert!(ending.removed.is_empty() && ending.reasons[0].contains("ran out of time"));

@@ -63,6 +63,7 @@ fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>, default:
         security_groups: security_groups(section)?,
         kms_key: text("kms_key")?,
         source_instance: text("source_instance")?,
+        restore_testing_plan: text("restore_testing_plan")?,
         times: times(section, default)?,
         class: class.value,
     };
@@ -71,7 +72,24 @@ fn instance<'a>(section: &Section<'a>, whole: &'a Spanned<DeValue<'a>>, default:
     {
         return Err(section.wrong("engine_version", value, "is not a version: write \"16\" or \"16.4\""));
     }
+    if let (Some(plan), Some(value)) = (&rds.restore_testing_plan, section.value("restore_testing_plan")) {
+        let wrong = |message: String| section.wrong("restore_testing_plan", value, message);
+        if !is_plan(plan) {
+            return Err(wrong(format!("'{plan}' is neither the name nor the ARN of a restore testing plan"))
+                .with_hint("names have letters, digits and underscores; AWS Backup lists both"));
+        }
+        if rds.source_instance.is_none() {
+            return Err(wrong("needs source_instance: a plan may restore the instances of others as well".to_owned())
+                .with_hint("name the instance of RDS that the database runs on"));
+        }
+    }
     Ok(rds)
+}
+
+/// A name as AWS Backup allows it, or an ARN.
+fn is_plan(text: &str) -> bool {
+    let named = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    named(text) || (text.starts_with("arn:") && text.contains(":backup:") && text.contains(":restore-testing-plan:"))
 }
 
 fn times(section: &Section<'_>, default: InstanceTimes) -> Result<InstanceTimes> {
@@ -110,43 +128,4 @@ fn security_groups(section: &Section<'_>) -> Result<Vec<String>> {
             _ => Err(wrong(item)),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_for_drills_is_read_and_what_is_not_given_has_its_default() {
-        let scratch = |text: &str| {
-            let text = format!("[databases.a.drill]\nscratch = {{ rds = {{ {text} }} }}\n");
-            match crate::config::file::read(Path::new("lifeboat.toml"), &text)
-                .unwrap()
-                .databases
-                .into_values()
-                .next()
-                .unwrap()
-                .drill
-                .scratch
-                .value
-            {
-                ScratchSetting::Rds(rds) => *rds,
-                other => panic!("{other}"),
-            }
-        };
-        assert_eq!(scratch("class = 'db.t4g.medium'"), RdsScratch::of_class("db.t4g.medium"));
-        let whole = scratch(
-            "class = 'db.m7g.large', storage_gb = 200, engine_version = '16.4', parameter_group = 'drills', \
-             subnet_group = 'isolated', security_groups = ['sg-1'], kms_key = 'alias/drills', ttl = '3h', available_within = '40m'",
-        );
-        assert_eq!((whole.storage_gb, whole.engine_version.as_deref()), (Some(200), Some("16.4")));
-        assert_eq!(
-            (whole.subnet_group.as_deref(), whole.security_groups.as_slice()),
-            (Some("isolated"), ["sg-1".to_owned()].as_slice())
-        );
-        assert_eq!(
-            (whole.times.ttl, whole.times.available_within, whole.times.look_every),
-            (Span(10_800), Span(2400), Span(30))
-        );
-    }
 }

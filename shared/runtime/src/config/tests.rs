@@ -150,8 +150,6 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
         ("[databases.a]\ntime_zone = 'UTC'\n", "line 2", "timezone"),
         ("[databases.a.retention]\n\ndaly = { keep = 1 }\n", "line 3", "daily"),
         ("[databases.a.retention]\nweekly = { kep = 1 }\n", "line 2", "keep"),
-        ("[databases.a.drill]\nselekt = 'latest'\n", "line 2", "select"),
-        ("[databases.a.drill]\nchecks = [{ nam = 'x', sql = 'y' }]\n", "line 2", "name"),
         ("[databases.a]\nurl = { evn = 'X' }\n", "line 2", "env"),
     ] {
         let (message, hint) = error(text);
@@ -175,29 +173,7 @@ fn wrong_values_are_refused_with_their_line() {
         ("[databases.a]\nschedule = '0 2 * * *'\n", "not a schedule"),
         ("[databases.a]\nretention = '7-5'\n", "is not a retention preset"),
         ("[databases.a.retention]\nweekly = { storage_class = 'GLACER' }\n", "storage_class"),
-        ("[databases.a.drill]\nselect = 'newest'\n", "databases.a.drill.select"),
-        ("[databases.a.drill]\nscratch = 'remote'\n", "not a scratch target"),
-        ("[databases.a.drill]\nscratch = { rds = { } }\n", "class: is missing"),
-        ("[databases.a.drill]\nscratch = { rds = { class = 't4g.medium' } }\n", "not a class of instances"),
-        ("[databases.a.drill]\nscratch = { rds = { class = 'db.x', storage_gb = 5 } }\n", "from 20 to 65536"),
-        ("[databases.a.drill]\nscratch = { rds = { class = 'db.x', engine_version = 'new' } }\n", "is not a version"),
-        (
-            "[databases.a.drill]\nscratch = { rds = { class = 'db.x', ttl = '1h' } }\n",
-            "available_within: must be shorter",
-        ),
-        (
-            "[databases.a.drill]\nscratch = { rds = { class = 'db.x', security_groups = ['default'] } }\n",
-            "a list of ids",
-        ),
-        (
-            "[databases.a.drill]\nscratch = { server = { env = 'X' }, rds = { class = 'db.x' } }\n",
-            "both a server and rds",
-        ),
         ("[databases.a]\nrunner = 'ecs'\n", "none of lambda, fargate and auto"),
-        (
-            "[databases.a]\nrunner = 'auto'\n[databases.a.drill]\nscratch = { rds = { class = 'db.t4g.medium', ttl = '25h' } }\n",
-            "the instance lives for 1d1h, and a drill on Fargate may take longer",
-        ),
         ("[databases.latest]\n", "reserved word"),
         ("[databases.Orders]\n", "cannot name a database"),
         ("[store]\nurl = '/var/backups'\n", "store.url"),
@@ -233,40 +209,6 @@ fn flags_beat_the_environment_and_the_environment_beats_the_file() {
     ] {
         let store = load(flags, environment).unwrap().store.unwrap();
         assert_eq!((store.value.as_str(), store.origin), (url, origin));
-    }
-}
-
-#[test]
-fn thresholds_of_health_are_set_for_all_databases_and_for_each() {
-    let config = read(
-        "[health]\nbackup_age = '2d'\nslot_wal = '4GiB'\ndisk_free_percent = 20\nignore = ['size_changed']\n
-[databases.a]\n[databases.b.health]\nslot_wal = '8GiB'\nignore = []\n",
-    )
-    .unwrap();
-    let of = |name: &str| &config.databases[&name.parse().unwrap()].health;
-    let (a, b) = (of("a"), of("b"));
-    assert_eq!((a.thresholds.backup_age.0, a.thresholds.slot_wal.0), (2 * 86_400, 4 << 30));
-    assert_eq!((b.thresholds.backup_age.0, b.thresholds.slot_wal.0), (2 * 86_400, 8 << 30));
-    assert_eq!((b.thresholds.disk_free_percent, b.thresholds.long_transaction.0), (20, 3600));
-    assert_eq!((a.ignore.as_slice(), b.ignore.as_slice()), (["size_changed".to_owned()].as_slice(), [].as_slice()));
-    let rows = config.in_force();
-    let origin = |key: &str| rows.iter().find(|r| r.key == key).unwrap().origin.clone();
-    assert_eq!(origin("databases.a.health.backup_age"), "file, line 2");
-    assert_eq!(origin("databases.b.health.slot_wal"), "file, line 9");
-    assert_eq!(origin("databases.b.health.run_age"), "default");
-    for (text, part, hint) in [
-        ("[health]\nbackup_agee = '1d'\n", "'backup_agee' is not a key", "did you mean 'backup_age'"),
-        ("[health]\nbackup_age = 3\n", "expected a text", ""),
-        ("[databases.a.health]\ndisk_free_percent = 101\n", "from 1 to 100", ""),
-        (
-            "[health]\nignore = ['size_change']\n",
-            "'size_change' is not the name of a finding",
-            "did you mean 'size_changed'",
-        ),
-        ("[health]\nignore = 'size_changed'\n", "expected a list", ""),
-    ] {
-        let (message, said) = error(text);
-        assert!(message.contains(part) && said.contains(hint), "{text}: {message} {said}");
     }
 }
 

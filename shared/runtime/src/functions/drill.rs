@@ -2,10 +2,17 @@
 
 mod ended;
 mod step;
+mod validation;
 
 use std::sync::Arc;
 
-use lifeboat_core::{Error, ErrorKind, Result, drill::Selection, forecast, lease::Occasion, ports::RunContext};
+use lifeboat_core::{
+    Error, ErrorKind, Result,
+    drill::{Origin, Selection},
+    forecast,
+    lease::Occasion,
+    ports::RunContext,
+};
 
 use crate::{
     handing_over::{Handing, alive},
@@ -26,7 +33,13 @@ pub async fn drill(setup: Arc<Setup>, trigger: DrillTrigger, context: RunContext
 }
 
 fn trigger(request: &DrillRequest) -> String {
-    if request.scheduled_at.is_some() { "schedule" } else { "request" }.to_owned()
+    let tested = request.origin.as_ref().and_then(Origin::restore_job).is_some();
+    match request.scheduled_at {
+        _ if tested => "restore test of AWS Backup",
+        Some(_) => "schedule",
+        None => "request",
+    }
+    .to_owned()
 }
 
 /// One drill, whatever its verdict: a failed drill is a result, and its report says why.

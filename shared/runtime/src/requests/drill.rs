@@ -24,7 +24,8 @@ pub struct DrillRequest {
     /// `latest`, `oldest`, `random`, `rotate` or a backup's id; as configured where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
-    /// Another origin than a backup, for the state machine: a snapshot or point in time of the source's own instance of RDS.
+    /// Another origin than a backup, for the state machine: a snapshot or point in time of the source's own instance of RDS, or
+    /// an instance that a restore test of AWS Backup made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// The rule's time: the run's key.
@@ -57,7 +58,7 @@ pub struct DrillStep {
     /// With `select`: what the execution was started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<DrillRequest>,
-    /// With `select`: the execution.
+    /// With `select` and `validation`: the execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
 }
@@ -129,6 +130,7 @@ impl TryFrom<Value> for DrillTrigger {
             execution: text("executionArn").ok_or("the event names no execution")?,
             status: text("status").unwrap_or_default(),
             cause: text("cause").or_else(|| text("error")),
+            restore_job: input["origin"]["adopt"]["restore_job"].as_str().map(str::to_owned),
         }))
     }
 }

@@ -6,8 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use lifeboat_tests::{StoreUnderTest, program::wait_until, rds};
 use serde_json::json;
 
-use super::machine::{Machine, told};
+use super::machine::{Machine, told, told_of};
 use crate::shared::fifteen;
+
+/// Where the machine notes what failed first, and what failed when the instance was removed.
+const FIRST: (&str, &str) = ("failed_in", "error");
+const REMOVAL: (&str, &str) = ("removal_failed_in", "removal_error");
 
 fn gone(prefix: &str) -> Result<()> {
     wait_until(&format!("{prefix} is gone"), Duration::from_secs(30), || Ok(rds::instances(prefix)?.is_empty()))
@@ -58,10 +62,10 @@ async fn an_instance_that_never_comes_ends_the_drill_and_goes() -> Result<()> {
 async fn whatever_rds_refuses_ends_the_drill_with_its_reason_and_no_instance_stays() -> Result<()> {
     let store = StoreUnderTest::folder()?;
     fifteen()?.create_shop("drill_refused", "0.001")?;
-    for (action, slug, failed_in) in [
-        ("CreateDBInstance", "refused-a", "provision"),
-        ("DescribeDBInstances", "refused-b", "await"),
-        ("DeleteDBInstance", "refused-c", "tear-down"),
+    for (action, slug, (failed_in, error), step) in [
+        ("CreateDBInstance", "refused-a", FIRST, "provision"),
+        ("DescribeDBInstances", "refused-b", FIRST, "await"),
+        ("DeleteDBInstance", "refused-c", REMOVAL, "tear-down"),
     ] {
         let machine = Machine::start(&store, slug, "drill_refused", "ttl = \"2h\"")?;
         machine.dump(slug)?;
@@ -71,9 +75,11 @@ async fn whatever_rds_refuses_ends_the_drill_with_its_reason_and_no_instance_sta
             &json!({ "action": action, "instance": prefix, "times": 4, "status": 500, "message": "on a bad day" }),
         )?;
         let executed = machine.execute(slug, "latest")?;
-        ensure!(executed.state["failed_in"] == failed_in, "{action}: {:#}", executed.state);
-        ensure!(executed.state["error"]["Cause"].to_string().contains("on a bad day"), "{:#}", executed.state["error"]);
-        if failed_in == "tear-down" {
+        ensure!(executed.state[failed_in] == step, "{action}: {:#}", executed.state);
+        ensure!(executed.state[error]["Cause"].to_string().contains("on a bad day"), "{:#}", executed.state[error]);
+        let event = told_of(&store, &executed.state)?;
+        ensure!(event["type"] == "DrillFailed" && event["reasons"].to_string().contains("on a bad day"), "{event:#}");
+        if step == "tear-down" {
             ensure!(rds::instances(&prefix)?.len() == 1, "it could not be removed");
             machine.ended(slug, "FAILED")?;
         }

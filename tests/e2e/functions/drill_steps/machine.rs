@@ -36,6 +36,14 @@ pub(super) fn told(store: &StoreUnderTest) -> Result<Vec<Value>> {
     Ok(events)
 }
 
+/// The one event that the function told of this drill.
+pub(super) fn told_of(store: &StoreUnderTest, state: &Value) -> Result<Value> {
+    let mut events = told(store)?;
+    events.retain(|event| event["drill_id"] == state["drill_id"]);
+    ensure!(events.len() == 1, "told once: {events:#?}");
+    events.pop().context("an event")
+}
+
 /// How an execution ended.
 pub(super) struct Executed {
     /// The last state.
@@ -68,9 +76,8 @@ impl Machine {
             ),
         )?;
         let endpoint = &localstack()?.endpoint;
-        let (name, rds) = rds::on_rds()?;
         let mut further = on_localstack(endpoint);
-        further.push((name, rds));
+        further.extend([rds::on_rds()?, rds::on_backup()?]);
         // Secrets lie in LocalStack, which takes any credentials; a store that checks them brings its own.
         for (name, value) in [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")] {
             if !store.environment().iter().any(|(known, _)| *known == name) {
@@ -130,9 +137,14 @@ impl Machine {
 
     /// The end of an execution that did not come to its own.
     pub(super) fn ended(&self, slug: &str, status: &str) -> Result<Value> {
-        let input = json!({ "database": slug }).to_string();
+        self.ended_as(&self.execution, &json!({ "database": slug }), status)
+    }
+
+    /// The same of an execution that was started with this.
+    pub(super) fn ended_as(&self, execution: &str, input: &Value, status: &str) -> Result<Value> {
+        let input = input.to_string();
         let detail =
-            json!({ "executionArn": self.execution, "status": status, "input": input, "cause": "stopped by a test" });
+            json!({ "executionArn": execution, "status": status, "input": input, "cause": "stopped by a test" });
         let kind = "Step Functions Execution Status Change";
         self.invoke(&json!({ "detail-type": kind, "source": "aws.states", "detail": detail }))?.answer()
     }
@@ -140,6 +152,14 @@ impl Machine {
     pub(super) fn select(&self, slug: &str, select: &str) -> Result<Value> {
         let request = json!({ "database": slug, "select": select, "scheduled_at": "2026-12-06T04:00:00Z" });
         self.invoke(&json!({ "step": "select", "request": request, "execution": self.execution }))?.answer()
+    }
+
+    /// The last step of a drill of an instance that AWS Backup made, or its error.
+    pub(super) fn validate(&self, state: &Value, execution: &str) -> Result<Result<Value, String>> {
+        Ok(match self.invoke(&json!({ "step": "validation", "state": state, "execution": execution }))? {
+            Invoked::Answer(state) => Ok(state),
+            Invoked::Error(error) => Err(error),
+        })
     }
 
     /// The first state of a drill of something else than a backup.
@@ -175,8 +195,13 @@ impl Machine {
                     let mut words = error.split_whitespace().skip(1);
                     let kind = words.next().context("the error's kind")?.to_owned();
                     let message = words.collect::<Vec<_>>().join(" ");
-                    state["error"] = json!({ "Error": kind, "Cause": json!({ "errorMessage": message }).to_string() });
-                    state["failed_in"] = json!(next);
+                    // As infra/lib/drill-machine.ts notes them.
+                    let (caught, failed_in) = match next.as_str() {
+                        "tear-down" | "gone" => ("removal_error", "removal_failed_in"),
+                        _ => ("error", "failed_in"),
+                    };
+                    state[caught] = json!({ "Error": kind, "Cause": json!({ "errorMessage": message }).to_string() });
+                    state[failed_in] = json!(next);
                     if next == "report" {
                         bail!("the report failed: {error}");
                     }

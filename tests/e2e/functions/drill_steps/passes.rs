@@ -50,6 +50,8 @@ async fn a_drill_by_steps_restores_into_an_instance_of_its_own_and_leaves_a_repo
     ensure!(report["closure"]["torn_down"] == true && report["proof"]["checks"][0]["passed"] == true, "{report:#}");
     ensure!(report["rto"]["actual_seconds"]["value"].as_f64().is_some_and(|s| s > 0.0), "{:#}", report["rto"]);
     ensure!(report["identity"]["trigger"] == "schedule", "{:#}", report["identity"]);
+    let deviations = report["closure"]["deviations"].to_string();
+    ensure!(!deviations.contains("encrypted"), "{deviations}");
 
     let calls = rds::calls("lifeboat-drill-stepped")?;
     let created = calls.iter().find(|call| call["action"] == "CreateDBInstance").context("a creation")?;

@@ -10,8 +10,9 @@ use crate::{
     Error, ErrorKind, Result,
     config::RdsScratch,
     drill::{
+        adopt,
         instance::{self, EXECUTION_TAG, Mark, Readiness},
-        origin,
+        origin::{self, Origin},
         rehearsal::Rehearsal,
     },
     ports::{InstanceContent, Instances, RunContext, Store},
@@ -39,7 +40,7 @@ pub async fn control(
 ) -> Result<DrillState> {
     let known = state.clone();
     let records = Records::of(&*ports.control, &known);
-    if !step.controls() {
+    if !step.controls() || step == Step::Validation {
         return Err(Error::new(ErrorKind::Usage, format!("step {step} is none of this function's")));
     }
     let removes = matches!(step, Step::TearDown | Step::Gone);
@@ -93,6 +94,13 @@ async fn provision(
     let begun = records.begun_at(Step::Provision).await?.unwrap_or_else(|| context.clock.now());
     state.provisioning_since = Some(begun);
     part.provisioned = true;
+    if let Some(id) = adopted(state)? {
+        part.origin = state.origin.as_ref().map(Origin::evidence);
+        adopt::find(&*ports.instances, &id).await?;
+        state.instance_id = Some(id);
+        state.available = false;
+        return Ok(Progress::Done);
+    }
     let mark = Mark { database: &state.database, drill: &state.drill_id, execution: &state.execution, begun };
     let made_of = match &state.origin {
         None => InstanceContent::Empty,
@@ -114,6 +122,14 @@ async fn provision(
     Ok(Progress::Done)
 }
 
+/// The instance that AWS Backup made, if it did.
+fn adopted(state: &DrillState) -> Result<Option<String>> {
+    match &state.origin {
+        Some(Origin::Adopt { instance, .. }) => Ok(Some(adopt::id_of(instance)?.to_owned())),
+        _ => Ok(None),
+    }
+}
+
 fn id_of(ports: &ControlPorts, state: &DrillState) -> String {
     // The step that would have noted it may have died.
     let derived = || instance::instance_id(&ports.prefix, &state.database, &state.drill_id);
@@ -129,7 +145,8 @@ async fn look(
     let now = context.clock.now();
     let begun = *state.provisioning_since.get_or_insert(now);
     let within = ports.config.times.available_within;
-    match instance::look(&*ports.instances, &id_of(ports, state), begun, within, now).await? {
+    let id = id_of(ports, state);
+    match instance::look(&*ports.instances, &id, state.adopted, begun, within, now).await? {
         Readiness::NotYet(status) => {
             tracing::info!(status, "the instance is not available yet");
             Ok(Progress::Waiting)
@@ -138,6 +155,7 @@ async fn look(
             part.took(Step::Await.phase(), true, begun, now);
             part.scratch = Some(instance::facts(&instance));
             part.provisioned = true;
+            part.deviations.extend(instance::unencrypted(&instance));
             state.address = Some(address);
             state.available = true;
             Ok(Progress::Done)
@@ -154,6 +172,14 @@ async fn tear_down(
     let now = context.clock.now();
     state.removing_since.get_or_insert(now);
     state.gone = false;
+    if state.adopted {
+        // What it is does not matter here: it is not ours, and stays.
+        let id = adopted(state).ok().flatten().unwrap_or_else(|| "that was named".to_owned());
+        part.torn_down = true;
+        part.tear_down_proof = Some(adopt::left(&id));
+        state.gone = true;
+        return Ok(Progress::Done);
+    }
     let id = id_of(ports, state);
     let gone = instance::remove(&*ports.instances, &id, &state.drill_id).await?;
     // There should be no other.

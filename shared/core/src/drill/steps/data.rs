@@ -16,6 +16,7 @@ use crate::{
     manifest::Manifest,
     ports::{InstanceAddress, InstanceDatabases, RunContext, Store, Target},
     reading,
+    report::PhaseOutcome,
 };
 
 /// How often a thaw is looked after: it takes hours.
@@ -50,7 +51,15 @@ pub async fn data(
         return Ok(state);
     }
     let mut part = Rehearsal::default();
+    let began = context.clock.now();
     let result = Box::pin(in_instance(step, ports, request, &state, &mut part, context)).await;
+    if let Err(error) = &result
+        && part.phases.iter().all(|phase| phase.outcome != PhaseOutcome::Failed)
+    {
+        // It did not come as far as its phase: the instance is out of reach, or the manifest.
+        part.cause.get_or_insert(error.kind());
+        part.failed(step.phase(), Some(began), context.clock.now(), error.to_string());
+    }
     records.end(step, &part, result, context).await?;
     Ok(state)
 }

@@ -7,6 +7,7 @@ use super::{
     control::ControlPorts,
     records::{self, Records},
     state::{DrillState, Step},
+    validation::Validation,
 };
 use crate::{
     Result,
@@ -26,6 +27,8 @@ pub struct Ended {
     pub status: String,
     /// Why, where Step Functions says.
     pub cause: Option<String>,
+    /// AWS Backup's restore job, where it made the instance.
+    pub restore_job: Option<String>,
 }
 
 /// What became of it.
@@ -48,28 +51,42 @@ pub struct Ending {
     pub remaining: Vec<String>,
     /// Whether the bus has heard of it before.
     pub told: bool,
+    /// What AWS Backup is to be told, where it made the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
 }
 
 /// Removes what an execution made. What cannot be removed is named, and no error: whoever tells of it comes first.
 pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) -> Result<Ending> {
     let (control, database) = (&*ports.control, &ended.database);
     let state: Option<DrillState> = records::read(control, &records::execution_key(database, &ended.execution)).await?;
-    let mut phase = None;
+    let (mut phase, mut reasons) = (None, Vec::new());
+    let mut place = None;
     if let Some(state) = &state {
         let records = Records::of(control, state);
         records.close(context).await?;
-        phase = records.there().await?.place().map(Step::phase);
+        place = records.there().await?.place().map(Step::phase);
+        phase = place;
+        // Whatever came after it, the drill had failed there.
+        if let Some((step, why)) = records.first_failure().await? {
+            phase = Some(step.phase());
+            reasons.push(format!("phase {} failed: {why}", step.phase()));
+        }
     }
+    reasons.push(why(ended, place));
     let mut ending = Ending {
         drill_id: state.as_ref().map(|s| s.drill_id.clone()),
         backup_id: state.as_ref().map(|s| s.backup_id.clone()),
         origin: state.as_ref().and_then(|s| s.origin.as_ref()).map(ToString::to_string),
         phase: phase.map(str::to_owned),
-        reasons: vec![why(ended, phase)],
+        reasons,
         removed: Vec::new(),
         remaining: Vec::new(),
         told: records::was_told(control, database, &ended.execution).await?,
+        validation: None,
     };
+    let job = ended.restore_job.as_deref();
+    ending.validation = job.map(|job| Validation::of_ended(job, &ended.status, &ending.reasons));
     let tagged = match ports.instances.tagged(EXECUTION_TAG, &ended.execution).await {
         Ok(tagged) => tagged,
         Err(error) => {

@@ -95,9 +95,14 @@ pub(super) fn execution_key(database: &DatabaseSlug, execution: &str) -> String 
     format!("drills/{database}/executions/{}.json", &sha256_hex(execution.as_bytes())[..32])
 }
 
+/// Where something else is noted of an execution.
+pub(super) fn execution_note(database: &DatabaseSlug, execution: &str, what: &str) -> String {
+    format!("drills/{database}/executions/{}.{what}.json", &sha256_hex(execution.as_bytes())[..32])
+}
+
 /// Where it is noted that the bus has heard how an execution ended.
 fn told_key(database: &DatabaseSlug, execution: &str) -> String {
-    format!("drills/{database}/executions/{}.told.json", &sha256_hex(execution.as_bytes())[..32])
+    execution_note(database, execution, "told")
 }
 
 /// Whether the bus has heard how an execution ended.
@@ -177,6 +182,18 @@ impl<'a> Records<'a> {
     /// What a step that failed found out.
     pub(super) async fn failed_part(&self, step: Step) -> Result<Option<Rehearsal>> {
         read(self.control, &self.key(&format!("{step}.failed.json"))).await
+    }
+
+    /// The first step that failed before the removal, which is tried again, and why, as far as it could write it down.
+    pub(super) async fn first_failure(&self) -> Result<Option<(Step, String)>> {
+        let there = self.there().await?;
+        let before = Step::ALL.into_iter().take_while(|step| *step != Step::TearDown);
+        let Some(step) = before.into_iter().find(|step| there.failed(*step) && !there.done(*step)) else {
+            return Ok(None);
+        };
+        let part = self.failed_part(step).await?.unwrap_or_default();
+        let why = part.phases.into_iter().find_map(|phase| phase.note);
+        Ok(Some((step, why.unwrap_or_else(|| "it did not say why".to_owned()))))
     }
 
     /// Which records there are.

@@ -3,12 +3,12 @@
 use super::{
     data::DataPorts,
     records::Records,
-    state::{Caught, DrillState, Step},
+    state::{DrillState, Step},
 };
 use crate::{
     ErrorKind, Result, catalog,
     drill::{
-        DrillRequest,
+        DrillRequest, Origin,
         evidence::{DrillOutcome, Drilled},
         rehearsal::Rehearsal,
     },
@@ -57,26 +57,26 @@ async fn add_up(records: Records<'_>, state: &DrillState, context: &RunContext) 
     for step in Step::ALL {
         let part = if there.done(step) {
             records.part(step).await?
-        } else if there.failed(step) {
+        } else if there.failed(step) && state.caught_in(step).is_some() {
+            // Without the machine's note, it was tried again: what became of that is what counts.
             records.failed_part(step).await?
         } else {
             None
         };
         found.absorb(part.unwrap_or_default());
+        // It died without a word, or with its answer: killed, out of memory, past its time.
+        if let Some(caught) = state.caught_in(step)
+            && !there.failed(step)
+        {
+            let since = records.begun_at(step).await?;
+            found.failed(step.phase(), since, context.clock.now(), caught.words());
+            found.cause.get_or_insert(ErrorKind::Unexpected);
+        }
     }
     found.provisioned |= there.begun(Step::Provision);
-    let failed_in = state.failed_in.as_deref().and_then(Step::named);
-    if let Some(step) = failed_in
-        && !there.failed(step)
-    {
-        // It died without a word, or with its answer: killed, out of memory, past its time.
-        let since = records.begun_at(step).await?;
-        let why = state.error.as_ref().map_or_else(|| "it ended without a word".to_owned(), Caught::words);
-        found.failed(step.phase(), since, context.clock.now(), why);
-        found.cause.get_or_insert(ErrorKind::Unexpected);
-    }
-    // The machine names only the first failure; a tear-down that failed as well is on record.
-    let broke_off = failed_in.is_some() || found.cause.is_some();
+    // The step that says more of it may have failed; what was drilled is no backup all the same.
+    found.origin = found.origin.or_else(|| state.origin.as_ref().map(Origin::evidence));
+    let broke_off = state.failed_in.is_some() || state.removal_failed_in.is_some() || found.cause.is_some();
     let missing = NEEDED.into_iter().filter(|step| !broke_off && !found.did(step.phase()));
     let missing: Vec<String> = missing.map(|step| format!("phase {} did not take place", step.phase())).collect();
     found.reasons.extend(missing);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ErrorKind, Result, catalog,
-    drill::{DrillRequest, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
+    drill::{DrillRequest, Origin, adopt, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
     forecast::{self, Extent, Part},
     ids::DrillId,
     lease::{Occasion, answer_key, run_key},
@@ -41,6 +41,9 @@ pub struct Asked {
 /// Chooses; the first state. `None` where another execution has the drill of this time.
 pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<Option<DrillState>> {
     let database = &asked.request.database;
+    if let Some(job) = asked.request.origin.as_ref().and_then(Origin::restore_job) {
+        adopt::check_job(job)?;
+    }
     let key = records::execution_key(database, &asked.execution);
     if let Some(state) = records::read(&*ports.control, &key).await? {
         return Ok(Some(state));
@@ -52,9 +55,8 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
         Ok(state) => Ok(Some(state)),
         Err(error) => {
             // So that the next delivery tries again.
-            if let Some(at) = asked.scheduled_at {
-                let key = run_key("drill", database, &Occasion::Scheduled(at));
-                for key in [answer_key(&key), key] {
+            if let Some(claim) = claim(asked) {
+                for key in [answer_key(&claim), claim] {
                     if let Err(again) = ports.control.delete(&key).await {
                         tracing::warn!(error = %again, key, "the claim on the failed drill was not given back");
                     }
@@ -65,15 +67,24 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
     }
 }
 
-/// Whether this execution has the drill of this time.
+/// Where it is noted that an execution has the drill of this time, or of this restore job, of which EventBridge may tell twice.
+fn claim(asked: &Asked) -> Option<String> {
+    let database = &asked.request.database;
+    match (asked.request.origin.as_ref().and_then(Origin::restore_job), asked.scheduled_at) {
+        (Some(job), _) => Some(format!("runs/drill/{database}/restore-job-{job}")),
+        (None, Some(at)) => Some(run_key("drill", database, &Occasion::Scheduled(at))),
+        (None, None) => None,
+    }
+}
+
+/// Whether this execution has the drill.
 async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
-    let Some(at) = asked.scheduled_at else { return Ok(true) };
-    let key = run_key("drill", &asked.request.database, &Occasion::Scheduled(at));
+    let Some(key) = claim(asked) else { return Ok(true) };
     let name = Bytes::from(asked.execution.clone());
     let claimed = match ports.control.put_new(&key, name.clone(), &context.run_id).await {
         Ok(_) => true,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => ports.control.read(&key, NAME_LIMIT).await?.0 == name,
-        Err(e) => return Err(e.context(format!("claim the drill of {} scheduled at {at}", asked.request.database))),
+        Err(e) => return Err(e.context(format!("claim the drill of {} by {key}", asked.request.database))),
     };
     if claimed {
         // From here on the machine answers for it: its end is told, whichever it is.
@@ -119,10 +130,12 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         thawed,
         available: false,
         gone: false,
+        adopted: request.origin.as_ref().and_then(Origin::restore_job).is_some(),
         runner: RunsOn::of(asked.runner, longest, FUNCTION_HAS),
         // It has not been asked for yet.
         wait_seconds: 1,
         verdict: None,
+        outcome: None,
         started_at,
         trigger: request.trigger.clone(),
         selection: request.selection.to_string(),
@@ -135,6 +148,8 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         address: None,
         error: None,
         failed_in: None,
+        removal_error: None,
+        removal_failed_in: None,
     };
     let records = Records::of(&*ports.control, &state);
     records.begin(Step::Select, context).await?;

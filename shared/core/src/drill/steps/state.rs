@@ -41,11 +41,13 @@ pub enum Step {
     Gone,
     /// Judges, writes the report, tells.
     Report,
+    /// Tells AWS Backup what came of the instance that its restore test made.
+    Validation,
 }
 
 impl Step {
     /// All, in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Select,
         Self::Thaw,
         Self::Provision,
@@ -57,6 +59,7 @@ impl Step {
         Self::TearDown,
         Self::Gone,
         Self::Report,
+        Self::Validation,
     ];
 
     /// Its name in requests, records and states.
@@ -73,6 +76,7 @@ impl Step {
             Self::TearDown => "tear-down",
             Self::Gone => "gone",
             Self::Report => "report",
+            Self::Validation => "validation",
         }
     }
 
@@ -86,9 +90,9 @@ impl Step {
         }
     }
 
-    /// Whether it works on RDS, and not on the store and the database.
+    /// Whether it asks APIs that the scratch network does not reach, and neither the store nor the database.
     pub fn controls(self) -> bool {
-        matches!(self, Self::Provision | Self::Await | Self::TearDown | Self::Gone)
+        matches!(self, Self::Provision | Self::Await | Self::TearDown | Self::Gone | Self::Validation)
     }
 
     /// The step of this name.
@@ -120,6 +124,7 @@ impl Caught {
         let document: Option<serde_json::Value> = serde_json::from_str(&self.cause).ok();
         let message = document.as_ref().and_then(|d| d["errorMessage"].as_str()).unwrap_or(&self.cause);
         match (self.error.as_str(), message) {
+            ("", "") => "it ended without a word".to_owned(),
             ("", message) => message.to_owned(),
             (error, "") => error.to_owned(),
             (error, message) => format!("{error}: {message}"),
@@ -127,8 +132,8 @@ impl Caught {
     }
 }
 
-/// What the machine carries. It reads `already`, `thawed`, `available`, `gone`, `runner` and `wait_seconds`, and sets
-/// `error` and `failed_in`.
+/// What the machine carries. It reads `already`, `thawed`, `available`, `gone`, `adopted`, `runner` and `wait_seconds`, and sets
+/// `error` and `failed_in`, and for the removal `removal_error` and `removal_failed_in`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DrillState {
     /// The drill.
@@ -151,6 +156,9 @@ pub struct DrillState {
     /// Whether the instance is gone.
     #[serde(default)]
     pub gone: bool,
+    /// Whether AWS Backup made the instance, and is told what came of it.
+    #[serde(default)]
+    pub adopted: bool,
     /// Where restore and compare run.
     #[serde(default)]
     pub runner: RunsOn,
@@ -160,6 +168,9 @@ pub struct DrillState {
     /// How the drill ended.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// How, in a sentence.
+    #[serde(default)]
+    pub outcome: Option<String>,
     /// When the drill began.
     pub started_at: Timestamp,
     /// `schedule` or `request`.
@@ -192,7 +203,26 @@ pub struct DrillState {
     /// The step in which it did.
     #[serde(default)]
     pub failed_in: Option<String>,
+    /// What the machine caught when the instance was removed, be it after another step that failed.
+    #[serde(default)]
+    pub removal_error: Option<Caught>,
+    /// The step in which it did.
+    #[serde(default)]
+    pub removal_failed_in: Option<String>,
 }
+
+impl DrillState {
+    /// The step that ended with an error, if this is one, and what was caught.
+    pub(super) fn caught_in(&self, step: Step) -> Option<&Caught> {
+        let unknown = &UNKNOWN;
+        let noted = [(&self.failed_in, &self.error), (&self.removal_failed_in, &self.removal_error)];
+        let found = noted.into_iter().find(|(failed_in, _)| failed_in.as_deref() == Some(step.name()));
+        found.map(|(_, caught)| caught.as_ref().unwrap_or(unknown))
+    }
+}
+
+/// The machine noted a step and no error.
+static UNKNOWN: Caught = Caught { error: String::new(), cause: String::new() };
 
 #[cfg(test)]
 mod tests {

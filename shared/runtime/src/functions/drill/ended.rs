@@ -18,12 +18,18 @@ use crate::{
 pub(super) async fn ended(setup: &Setup, ended: &Ended, context: &RunContext) -> Result<Ending> {
     let selected = setup.one(Some(&ended.database), None)?;
     let ports = control_ports(setup, &selected).await?;
-    let ending = steps::ended(&ports, ended, context).await?;
+    let mut ending = steps::ended(&ports, ended, context).await?;
     if !ending.told {
         let event = event(ended, &ending);
         let telling = async { Ok(Told::new((), vec![event])) };
         tell(setup, context, &ended.database, runs::drill_failed, telling).await?;
         steps::told(&*ports.control, &ended.database, &ended.execution, context).await?;
+    }
+    // Told last: AWS Backup may not know the job any more, and everything else matters all the same.
+    if let Some(wanted) = ending.validation.clone() {
+        let ports = super::validation::ports(setup).await?;
+        let told = steps::validation(&ports, &ended.database, &ended.execution, wanted, context).await?;
+        ending.validation = Some(told);
     }
     if ending.remaining.is_empty() {
         return Ok(ending);

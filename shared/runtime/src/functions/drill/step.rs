@@ -3,7 +3,7 @@
 use lifeboat_core::{
     Error, ErrorKind, Result,
     drill::{
-        self, Selection,
+        self, DrillOutcome, Selection,
         steps::{self, Asked, ControlPorts, DataPorts, DrillState, Step},
     },
     events::{Body, DrillEnded, Failure, brief},
@@ -12,6 +12,7 @@ use lifeboat_core::{
 };
 use serde_json::{Value, json};
 
+use super::validation;
 use crate::{
     requests::DrillStep,
     runs::{self, DrillOptions},
@@ -25,6 +26,7 @@ pub(super) async fn step(setup: &Setup, asked: &DrillStep, context: &RunContext)
     match asked.step {
         Step::Select => select(setup, asked, context).await,
         Step::Report => report(setup, asked, context).await,
+        Step::Validation => validation::validation(setup, asked, context).await,
         step => {
             let state = asked.drill_state().map_err(|e| unreadable(step, &e))?;
             let selected = setup.one(Some(&state.database), None)?;
@@ -39,7 +41,7 @@ pub(super) async fn step(setup: &Setup, asked: &DrillStep, context: &RunContext)
     }
 }
 
-fn unreadable(step: Step, why: &str) -> Error {
+pub(super) fn unreadable(step: Step, why: &str) -> Error {
     Error::new(ErrorKind::Usage, format!("step {step}: {why}"))
         .with_hint("see events/drill/ for steps as they should be")
 }
@@ -122,6 +124,7 @@ async fn report(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
     let ports = data_ports(setup).await?;
     let outcome = Box::pin(steps::report(&ports, &request(&selected, &state)?, &state, context)).await?;
     state.verdict = Some(outcome.report.verdict);
+    state.outcome = Some(brief(&in_a_sentence(&outcome)));
     if !steps::was_told(&*ports.control, &state.database, &state.execution).await? {
         let event = runs::drill_ended(&outcome, selected.config.rto.as_ref().map(|s| s.value.0));
         let telling = async { Ok(Told::new((), vec![event])) };
@@ -129,6 +132,19 @@ async fn report(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
         steps::told(&*ports.control, &state.database, &state.execution, context).await?;
     }
     encoded(&state)
+}
+
+fn in_a_sentence(outcome: &DrillOutcome) -> String {
+    let report = &outcome.report;
+    let place = format!("report {}report.html", outcome.folder);
+    if report.verdict == Verdict::Failed {
+        return format!("{}; {place}", report.reasons.join("; "));
+    }
+    let compared = match &report.origin {
+        Some(_) => "the catalog is that of the newest backup, and every check held; rows were not compared",
+        None => "every table is as the manifest says, and every check held",
+    };
+    format!("{compared}; {place}")
 }
 
 async fn not_begun(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Result<Value> {
@@ -141,6 +157,7 @@ async fn not_begun(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Re
         hint: format!("the drill was not begun; look at the log of the function, then: lifeboat drill {database}"),
         backup_id: None,
     };
+    let outcome = failure.message.clone();
     let event = Body::DrillFailed(DrillEnded {
         drill_id: None,
         backup_id: None,
@@ -157,5 +174,8 @@ async fn not_begun(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Re
     tell(setup, context, &database, runs::drill_failed, telling).await?;
     let mut state = asked.state.clone().unwrap_or_default();
     state["verdict"] = json!(Verdict::Failed);
+    state["outcome"] = json!(outcome);
+    // The machine goes on as it would have.
+    state["adopted"] = json!(state["origin"]["adopt"].is_object());
     Ok(state)
 }
