@@ -166,13 +166,11 @@ fn drilled(drill: &DrillEnded) -> String {
 
 /// Data that differ, or could not be brought back, are another matter than a drill that could not be run, or was slow.
 fn severity_of(drill: &DrillEnded) -> Severity {
-    match drill.verdict {
-        // No report, but an error: it never came to restoring, or was broken off.
-        None if drill.failure.is_some() => Severity::Warning,
-        Some(Verdict::Passed | Verdict::ObjectiveMissed) => Severity::Warning,
-        None | Some(Verdict::Failed) if is_against_data(drill.phase.as_deref()) => Severity::Critical,
-        None | Some(Verdict::Failed) => Severity::Warning,
-    }
+    // Without a report, but with an error, it never came to restoring or was broken off.
+    let broken_off = drill.verdict.is_none() && drill.failure.is_some();
+    let slow = matches!(drill.verdict, Some(Verdict::Passed | Verdict::ObjectiveMissed));
+    let grave = !broken_off && !slow && is_against_data(drill.phase.as_deref());
+    if grave { Severity::Critical } else { Severity::Warning }
 }
 
 fn drill_failed(drill: &DrillEnded) -> Trouble {
