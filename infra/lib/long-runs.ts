@@ -47,7 +47,7 @@ export class LongRuns extends Construct {
     const execution = new iam.Role(this, 'ExecutionRole', { assumedBy: tasks(), description: 'Fargate pulls the image and writes the log' });
     execution.attachInlinePolicy(new iam.Policy(this, 'ExecutionPolicy', { statements: this.pulling(image, group) }));
     const definition = new ecs.CfnTaskDefinition(this, 'Task', {
-      family: names.of('drill'),
+      family: names.of('drill-data'),
       requiresCompatibilities: ['FARGATE'],
       networkMode: 'awsvpc',
       cpu: '2048',
