@@ -107,7 +107,7 @@ function databaseAlarms(settings: Settings, names: Names, alarm: (id: string, al
     const age = (metricName: string, threshold: number): Alarm => ({
       namespace: NAMESPACE,
       metricName,
-      dimensions: [{ name: 'database', value: database }],
+      dimensions: [{ name: 'deployment', value: names.prefix }, { name: 'database', value: database }],
       statistic: 'Maximum',
       period: HOUR,
       comparisonOperator: 'GreaterThanThreshold',
@@ -143,7 +143,7 @@ function fleetAlarms(settings: Settings, names: Names, alarm: (id: string, alarm
   const runs = runsPerHour(settings.deploy.health_schedule);
   if (runs === undefined) throw new Error('deploy.health_schedule has not as many runs in every hour');
   const query = (expression: string, without: string[] = []): Alarm['metrics'] => [
-    { id: 'found', expression: `${expression} FROM SCHEMA("${NAMESPACE}", database)${leaving(without)}`, period: HOUR, returnData: true },
+    { id: 'found', expression: `${expression} FROM SCHEMA("${NAMESPACE}", database, deployment)${only(names.prefix, without)}`, period: HOUR, returnData: true },
   ];
   for (const [id, metric, key] of [
     ['Backup', 'BackupAge', 'backup_age_seconds'],
@@ -184,10 +184,11 @@ function fleetAlarms(settings: Settings, names: Names, alarm: (id: string, alarm
 /** What CloudWatch takes for an expression, less what stands before. */
 const LONGEST_CONDITION = 1900;
 
-/** The condition that leaves databases out of a query; of more than a query can name, none is left out. */
-function leaving(without: string[]): string {
-  const condition = without.map((name) => `database != '${name}'`).join(' AND ');
-  return condition === '' || condition.length > LONGEST_CONDITION ? '' : ` WHERE ${condition}`;
+/** The condition of figures of one deployment that leaves databases out; of more than a query can name, none is left out. */
+function only(deployment: string, without: string[]): string {
+  const ours = `deployment = '${deployment}'`;
+  const condition = [ours, ...without.map((name) => `database != '${name}'`)].join(' AND ');
+  return ` WHERE ${condition.length > LONGEST_CONDITION ? ours : condition}`;
 }
 
 /** Seconds for people: `26 hours`, `35 days and 3 hours`. */
@@ -203,7 +204,7 @@ export function words(seconds: number): string {
 function dashboard(scope: Construct, names: Names, functions: Functions, machines: string[]): void {
   const region = cdk.Aws.REGION;
   const search = (metric: string, statistic: string): unknown[] => [
-    { expression: `SEARCH('{${NAMESPACE},database} MetricName="${metric}"', '${statistic}', ${HOUR})`, id: metric.toLowerCase() },
+    { expression: `SEARCH('{${NAMESPACE},database,deployment} MetricName="${metric}" deployment="${names.prefix}"', '${statistic}', ${HOUR})`, id: metric.toLowerCase() },
   ];
   const deployed = functions.all().map(([name]) => name);
   const widget = (title: string, metrics: unknown[], index: number): unknown => ({

@@ -26,7 +26,11 @@ const MANIFESTS = ['*/manifest.json', '*/attestations/*'];
 /** What a dump makes. */
 const DUMPED = ['*/archive/*', '*/globals.sql', '*/RESTORE.md', '*/manifest.json'];
 const PROBE = '.control/probe/*';
-const TAG = 'aws:ResourceTag/lifeboat:scratch';
+
+/** What is tagged as scratch of this deployment: `aws:RequestTag` where it is made, `aws:ResourceTag` where it is there. */
+function scratch(when: 'aws:RequestTag' | 'aws:ResourceTag', { names }: Resources): { StringEquals: { [key: string]: string } } {
+  return { StringEquals: { [`${when}/lifeboat:scratch`]: 'true', [`${when}/lifeboat:deployment`]: names.prefix } };
+}
 
 /** What a function's role may do, logs and tracing aside. */
 export function rights(name: FunctionName, r: Resources): PolicyStatement[] {
@@ -242,9 +246,9 @@ function instances(r: Resources): string {
   return arn('rds', 'db', `${r.names.prefix}-drill-*`, ':');
 }
 
-/** Creates only what is tagged as scratch; deletes only what is tagged as scratch and named as ours. */
+/** Creates only what is tagged as scratch of ours; deletes only what is so tagged, and named as ours. */
 function scratchInstances(r: Resources): PolicyStatement[] {
-  const tagged = { StringEquals: { 'aws:RequestTag/lifeboat:scratch': 'true' } };
+  const tagged = scratch('aws:RequestTag', r);
   const parts = ['subgrp', 'pg', 'og', 'secgrp'].map((kind) => arn('rds', kind, '*', ':'));
   return [
     allow('rds:CreateDBInstance', [instances(r), ...parts], tagged),
@@ -252,7 +256,7 @@ function scratchInstances(r: Resources): PolicyStatement[] {
     // The source of a restore to a point in time is an instance too: it is read, not changed.
     allow('rds:RestoreDBInstanceToPointInTime', [arn('rds', 'db', '*', ':'), arn('rds', 'auto-backup', '*', ':'), ...parts], tagged),
     allow('rds:AddTagsToResource', [instances(r)], tagged),
-    allow('rds:ModifyDBInstance', [instances(r), ...parts], { StringEquals: { [TAG]: 'true' } }),
+    allow('rds:ModifyDBInstance', [instances(r), ...parts], scratch('aws:ResourceTag', r)),
     allow('rds:DescribeDBSnapshots', [arn('rds', 'db', '*', ':'), arn('rds', 'snapshot', '*', ':')]),
     // RDS makes the password of the master user, in the name of whoever creates the instance.
     allow(['secretsmanager:CreateSecret', 'secretsmanager:TagResource'], [arn('secretsmanager', 'secret', 'rds!db-*', ':')]),
@@ -279,7 +283,7 @@ function tested(): string {
 function removal(r: Resources): PolicyStatement[] {
   return [
     allow(['rds:DescribeDBInstances', 'rds:ListTagsForResource'], [arn('rds', 'db', '*', ':')]),
-    allow('rds:DeleteDBInstance', [instances(r)], { StringEquals: { [TAG]: 'true' } }),
+    allow('rds:DeleteDBInstance', [instances(r)], scratch('aws:ResourceTag', r)),
   ];
 }
 

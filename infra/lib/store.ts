@@ -191,6 +191,7 @@ function replicate(scope: Construct, bucket: s3.Bucket, deploy: DeploySettings, 
     description: 'S3 copies backups to the replica',
     assumedBy: new iam.ServicePrincipal('s3.amazonaws.com', { conditions: { StringEquals: { 'aws:SourceAccount': stack.account } } }),
   });
+  const via = (region: string): { [key: string]: string } => ({ 'kms:ViaService': `s3.${region}.amazonaws.com` });
   const policy = new iam.Policy(scope, 'ReplicationPolicy', {
     roles: [role],
     statements: [
@@ -210,14 +211,14 @@ function replicate(scope: Construct, bucket: s3.Bucket, deploy: DeploySettings, 
         actions: ['s3:ReplicateObject', 's3:ReplicateTags', 's3:ObjectOwnerOverrideToBucketOwner'],
         resources: [`${target}/*`],
       }),
-      new iam.PolicyStatement({ actions: ['kms:Decrypt'], resources: [key.keyArn] }),
+      new iam.PolicyStatement({ actions: ['kms:Decrypt'], resources: [key.keyArn], conditions: { StringEquals: via(stack.region) } }),
       new iam.PolicyStatement(
         replica.kms_key !== null
-          ? { actions: ['kms:Encrypt'], resources: [replica.kms_key] }
+          ? { actions: ['kms:Encrypt'], resources: [replica.kms_key], conditions: { StringEquals: via(replica.region) } }
           : {
               actions: ['kms:Encrypt'],
               resources: [`arn:${stack.partition}:kms:${replica.region}:${account}:key/*`],
-              conditions: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': replicaAlias(deploy.name) } },
+              conditions: { StringEquals: via(replica.region), 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': replicaAlias(deploy.name) } },
             },
       ),
     ],

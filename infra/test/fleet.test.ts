@@ -130,10 +130,10 @@ describe('a fleet of 1,000 databases', () => {
     few.databases['shop-0007']!.alarms.drill_age_seconds = null;
     const alarms = ofType((await synthesise(few)).templates.Lifeboat!, 'AWS::CloudWatch::Alarm').map(([, a]) => a.Properties);
     const found = Object.fromEntries(alarms.map((a) => [a.AlarmName, [a.Threshold, a.Metrics?.[0].Expression]]));
-    const from = 'FROM SCHEMA("Lifeboat", database)';
+    const from = `FROM SCHEMA("Lifeboat", database, deployment) WHERE deployment = 'lifeboat'`;
     expect(found['lifeboat-fleet-backups-known']).toEqual([60, `SELECT COUNT(BackupAge) ${from}`]);
-    expect(found['lifeboat-fleet-drills-known']).toEqual([58, `SELECT COUNT(DrillAge) ${from} WHERE database != 'shop-0007'`]);
-    expect(found['lifeboat-fleet-drill-age']![1]).toBe(`SELECT MAX(DrillAge) ${from} WHERE database != 'shop-0007'`);
+    expect(found['lifeboat-fleet-drills-known']).toEqual([58, `SELECT COUNT(DrillAge) ${from} AND database != 'shop-0007'`]);
+    expect(found['lifeboat-fleet-drill-age']![1]).toBe(`SELECT MAX(DrillAge) ${from} AND database != 'shop-0007'`);
   });
 
   it('is refused with a schedule of health that has not as many runs in every hour', () => {

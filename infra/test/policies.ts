@@ -63,6 +63,43 @@ export function ofTask(template: Template, family: string): Statement[] {
   return ofRole(template, found[1].Properties.TaskRoleArn['Fn::GetAtt'][0]);
 }
 
+/** The id of the role that a property leads to. */
+function roleOf(value: any): string | undefined {
+  return value?.['Fn::GetAtt']?.[0];
+}
+
+/**
+ * Everybody who has a role in a template, by name: functions and machines by their names less `prefix`, tasks by their
+ * family, and who else there is. A role of somebody who is not known here is an error.
+ */
+export function everybody(template: Template, prefix: string): { [name: string]: Statement[] } {
+  const short = (name: unknown): string => String(name).replace(`${prefix}-`, '');
+  const found: [string, unknown][] = Object.values(template.Resources).flatMap(({ Type, Properties: p }): [string, unknown][] => {
+    switch (Type) {
+      case 'AWS::Lambda::Function':
+        return [[short(p.FunctionName), p.Role]];
+      case 'AWS::ECS::TaskDefinition':
+        return [[`${short(p.Family)} task`, p.TaskRoleArn], ['start of tasks', p.ExecutionRoleArn]];
+      case 'AWS::StepFunctions::StateMachine':
+        return [[`${short(p.StateMachineName)} machine`, p.RoleArn]];
+      case 'AWS::Events::Rule':
+        return (p.Targets as { RoleArn?: unknown }[]).flatMap((target) => (target.RoleArn === undefined ? [] : [['rules', target.RoleArn]]));
+      case 'AWS::S3::Bucket':
+        return p.ReplicationConfiguration === undefined ? [] : [['replication', p.ReplicationConfiguration.Role]];
+      case 'AWS::EC2::FlowLog':
+        return [['flow log', p.DeliverLogsPermissionArn]];
+      default:
+        return [];
+    }
+  });
+  const ids = new Map(found.map(([name, role]) => [name, roleOf(role)]));
+  const known = new Set(ids.values());
+  for (const [id] of ofType(template, 'AWS::IAM::Role')) {
+    if (!known.has(id)) throw new Error(`nobody who is known here has the role ${id}`);
+  }
+  return Object.fromEntries([...ids].filter((one): one is [string, string] => one[1] !== undefined).map(([name, id]) => [name, ofRole(template, id)]));
+}
+
 /** Whether a request is allowed. A condition on a key that the request lacks fails, but for Null, IfExists and ForAllValues. */
 export function may(policy: Statement[], action: string, resource: string, context: Context = {}): boolean {
   const matching = policy.filter(

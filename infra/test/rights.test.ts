@@ -1,7 +1,7 @@
 //! Every role's policy of the synthesised templates, read and proved against DESIGN §10 line by line.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Synthesised, Template, ofType, resolve, settingsOf, synthesise } from './harness';
-import { Context, Statement, may, ofFunction, ofTask, roles, statements } from './policies';
+import { Context, Statement, everybody, may, ofFunction, statements } from './policies';
 
 const STORE = 'arn:aws:s3:::acme-lifeboat';
 const CONTROL = 'arn:aws:s3:::acme-lifeboat-state';
@@ -20,23 +20,27 @@ const TASKS = ['dump', 'verify', 'restore', 'drill', 'drill-data'];
 let whole: Synthesised;
 let template: Template;
 let data: Template;
-const policy: { [name: string]: Statement[] } = {};
-const tasks: { [name: string]: Statement[] } = {};
+/** Of everybody who has a role in any of the stacks. */
+let policy: { [name: string]: Statement[] };
 
 beforeAll(async () => {
   whole = await synthesise(settingsOf('large'));
   template = whole.templates.AcmeProd!;
   data = whole.templates.AcmeProdData!;
-  for (const name of FUNCTIONS) policy[name] = ofFunction(template, `acme-prod-${name}`);
-  for (const name of TASKS) tasks[name] = ofTask(template, `acme-prod-${name}`);
+  policy = Object.assign({}, ...Object.values(whole.templates).map((stack) => everybody(stack, 'acme-prod')));
 });
 
-/** The functions that may do something, of all there are; their tasks may do the same, or the test fails. */
+/** Who may do something, of everybody: functions first. A function's task is the function, as long as it may no more. */
 function whoMay(action: string, resource: string, context: Context = {}): string[] {
-  const functions = FUNCTIONS.filter((name) => may(policy[name]!, action, resource, context));
-  const asTasks = TASKS.filter((name) => may(tasks[name]!, action, resource, context));
-  expect(asTasks, `as tasks: ${action} ${resource}`).toEqual(functions.filter((name) => TASKS.includes(name)));
-  return functions;
+  const all = Object.keys(policy).filter((name) => may(policy[name]!, action, resource, context));
+  const asFunction = (name: string): boolean => name.endsWith(' task') && all.includes(name.replace(/ task$/, ''));
+  const others = all.filter((name) => !FUNCTIONS.includes(name) && !asFunction(name));
+  return [...FUNCTIONS.filter((name) => all.includes(name)), ...others.sort()];
+}
+
+/** Every statement that allows an action, and whose it is. */
+function allowing(action: string): [string, Statement][] {
+  return Object.entries(policy).flatMap(([name, all]) => all.filter((s) => s.Effect === 'Allow' && s.Action.includes(action)).map((s): [string, Statement] => [name, s]));
 }
 
 describe('backups', () => {
@@ -195,8 +199,9 @@ describe('the key of the store', () => {
 
 describe('drill-control', () => {
   const db = (name: string): string => `arn:aws:rds:eu-central-1:123456789012:db:${name}`;
-  const scratch = { 'aws:RequestTag/lifeboat:scratch': 'true' };
-  const tagged = { 'aws:ResourceTag/lifeboat:scratch': 'true' };
+  const tags = (when: string, deployment: string): Context => ({ [`${when}/lifeboat:scratch`]: 'true', [`${when}/lifeboat:deployment`]: deployment });
+  const scratch = tags('aws:RequestTag', 'acme-prod');
+  const tagged = tags('aws:ResourceTag', 'acme-prod');
 
   it('creates and restores only what is tagged as scratch', () => {
     for (const action of ['rds:CreateDBInstance', 'rds:RestoreDBInstanceFromDBSnapshot', 'rds:RestoreDBInstanceToPointInTime']) {
@@ -210,6 +215,13 @@ describe('drill-control', () => {
     expect(whoMay('rds:DeleteDBInstance', db('acme-prod-drill-orders-1a2b'), tagged)).toEqual(['drill-control', 'health']);
     expect(whoMay('rds:DeleteDBInstance', db('acme-prod-drill-orders-1a2b'))).toEqual([]);
     expect(whoMay('rds:DeleteDBInstance', db('orders-production'), tagged)).toEqual([]);
+  });
+
+  it('neither makes nor deletes what another deployment in the account would take for its own', () => {
+    // Named so that it matches, as of a deployment acme-prod-drill-x.
+    const id = db('acme-prod-drill-x-drill-orders-1a2b');
+    for (const action of ['rds:CreateDBInstance', 'rds:AddTagsToResource']) expect(whoMay(action, id, tags('aws:RequestTag', 'acme-prod-drill-x')), action).toEqual([]);
+    for (const action of ['rds:DeleteDBInstance', 'rds:ModifyDBInstance']) expect(whoMay(action, id, tags('aws:ResourceTag', 'acme-prod-drill-x')), action).toEqual([]);
   });
 
   it('cannot tag a source as scratch to delete it afterwards', () => {
@@ -289,20 +301,26 @@ describe('secrets', () => {
 });
 
 describe('every role', () => {
+  it('is of somebody: functions, tasks, machines, rules, replication', () => {
+    expect(Object.keys(policy)).toEqual(expect.arrayContaining([...FUNCTIONS, ...TASKS.map((name) => `${name} task`), 'start of tasks', 'drill machine', 'rules', 'replication']));
+  });
+
   it('names its actions: no wildcard among them, in any stack', () => {
-    for (const stack of Object.values(whole.templates)) {
-      for (const [id, policy] of roles(stack)) {
-        for (const statement of policy) for (const action of statement.Action) expect(action, id).not.toMatch(/\*/);
-      }
-    }
+    for (const [name, all] of Object.entries(policy)) for (const action of all.flatMap((statement) => statement.Action)) expect(action, name).not.toMatch(/\*/);
   });
 
   it('speaks of all resources only where the service knows none', () => {
     const without = /^(xray:|backup:PutRestoreValidationResult$|ec2:(Assign|Create|Delete|Describe|Unassign)|logs:(\w+LogDeliver(y|ies)|DescribeLogGroups|\w+ResourcePolic(y|ies))$|ecr:GetAuthorizationToken$)/;
-    for (const stack of Object.values(whole.templates)) {
-      for (const [id, policy] of roles(stack)) {
-        const everything = policy.filter((statement) => statement.Resource.includes('*'));
-        for (const action of everything.flatMap((statement) => statement.Action)) expect(action, id).toMatch(without);
+    for (const [name, all] of Object.entries(policy)) {
+      const everything = all.filter((statement) => statement.Resource.includes('*'));
+      for (const action of everything.flatMap((statement) => statement.Action)) expect(action, name).toMatch(without);
+    }
+  });
+
+  it('uses keys through a service alone', () => {
+    for (const [name, all] of Object.entries(policy)) {
+      for (const statement of all.filter((s) => s.Action.some((action) => action.startsWith('kms:')))) {
+        expect(statement.Condition.StringEquals?.['kms:ViaService'], name).toMatch(/^(s3|sns)\.[a-z0-9-]+\.amazonaws\.com$/);
       }
     }
   });
@@ -313,10 +331,45 @@ describe('every role', () => {
     expect(taken.length).toBe(FUNCTIONS.length);
   });
 
-  it('can neither pass itself on nor change rights', () => {
-    for (const action of ['iam:PassRole', 'iam:PutRolePolicy', 'sts:AssumeRole', 'lambda:UpdateFunctionCode', 'lambda:InvokeFunction']) {
-      expect(whoMay(action, '*'), action).toEqual([]);
+  it('can neither become another nor change rights', () => {
+    for (const action of ['iam:PutRolePolicy', 'iam:AttachRolePolicy', 'iam:CreateRole', 'iam:UpdateAssumeRolePolicy', 'sts:AssumeRole', 'lambda:UpdateFunctionCode', 'lambda:AddPermission', 'states:UpdateStateMachine']) {
+      expect(allowing(action).map(([name]) => name), action).toEqual([]);
     }
+  });
+
+  it('is passed on to tasks alone, and only a role of a task', () => {
+    const passing = allowing('iam:PassRole');
+    expect(passing.map(([name]) => name)).toContain('drill machine');
+    const ofTasks = ofType(template, 'AWS::ECS::TaskDefinition').flatMap(([, t]) => [t.Properties.TaskRoleArn, t.Properties.ExecutionRoleArn].map((role) => resolve(template, role)));
+    for (const [name, { Resource, Condition }] of passing) {
+      expect(ofTasks, name).toEqual(expect.arrayContaining(Resource));
+      expect(Condition, name).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } });
+    }
+  });
+
+  it('invokes functions only if it is a machine, and starts machines only if it is of rules', () => {
+    const invoked = allowing('lambda:InvokeFunction').map(([name, { Resource }]) => [name, Resource.map((arn) => arn.split(':function:')[1]).sort()]);
+    expect(invoked).toEqual([['drill machine', ['acme-prod-drill-control', 'acme-prod-drill-data']]]);
+    const started = allowing('states:StartExecution').map(([name, { Resource }]) => [name, Resource.map((arn) => arn.split(':stateMachine:')[1])]);
+    expect(started).toEqual([['rules', ['acme-prod-drill']]]);
+  });
+});
+
+describe('replication', () => {
+  it('writes to the second bucket alone, which nobody else touches', () => {
+    const there = ARCHIVE.replace(STORE, `${STORE}-replica`);
+    for (const action of ['s3:ReplicateObject', 's3:ReplicateTags']) {
+      expect(whoMay(action, there), action).toEqual(['replication']);
+      expect(whoMay(action, ARCHIVE), action).toEqual([]);
+    }
+    for (const action of ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', 's3:DeleteObjectVersion', 's3:ReplicateDelete', 's3:PutObjectTagging']) {
+      expect(whoMay(action, there), action).toEqual([]);
+    }
+  });
+
+  it('reads objects to copy them, by an action that nobody else has', () => {
+    expect(whoMay('s3:GetObjectVersionForReplication', ARCHIVE)).toEqual(['replication']);
+    expect(policy.replication!.flatMap((s) => s.Action).filter((action) => /Put|Delete|Bypass|s3:GetObject$/.test(action))).toEqual([]);
   });
 });
 

@@ -220,10 +220,12 @@ describe('alarms', () => {
     const sources = ['shared/runtime/src/metrics.rs', 'shared/runtime/src/runs/health.rs'].map((file) => fs.readFileSync(path.join(REPOSITORY, file), 'utf8')).join();
     for (const { Namespace, MetricName, Dimensions } of alarms().filter((a) => a.Namespace === 'Lifeboat')) {
       expect(sources).toContain(`"${MetricName}"`);
-      expect([Namespace, Dimensions.map((d: any) => d.Name)]).toEqual(['Lifeboat', ['database']]);
-      expect(sources).toContain('"database"');
+      expect([Namespace, Dimensions.map((d: any) => d.Name)]).toEqual(['Lifeboat', ['deployment', 'database']]);
+      expect(sources).toContain('["deployment", "database"]');
+      expect(Dimensions[0].Value).toBe('acme-prod');
     }
     const dashboard = JSON.stringify(ofType(template, 'AWS::CloudWatch::Dashboard'));
+    for (const [, searched] of dashboard.matchAll(/SEARCH\('(.*?)'/g)) expect(searched).toMatch(/^\{Lifeboat,database,deployment\}.* deployment=\\+"acme-prod\\+"$/);
     for (const [, name] of dashboard.matchAll(/MetricName=\\+"(\w+)/g)) expect(sources).toContain(`"${name}"`);
   });
 

@@ -105,19 +105,22 @@ where
         request_id: invocation.request_id.clone(),
     });
     tracing::info!("the run begins");
-    let result = decode_and_run(operation, environment, kept, invocation, run_id.clone(), run).await;
+    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept));
+    let deployment = setup.as_ref().ok().map(|setup| setup.deployment().to_owned());
+    let result = decode_and_run(operation, environment, setup, invocation, run_id.clone(), run).await;
     match &result {
         Ok(_) => tracing::info!("the run is done"),
         Err(e) => tracing::error!(kind = e.kind().name(), hint = e.hint(), "{e}"),
     }
-    metrics::emit_invocation(clock.now(), operation, &run_id, clock.monotonic_seconds(), result.is_ok());
+    let (seconds, success) = (clock.monotonic_seconds(), result.is_ok());
+    metrics::emit_invocation(clock.now(), deployment.as_deref(), operation, &run_id, seconds, success);
     result
 }
 
 async fn decode_and_run<Q, A, F, R>(
     operation: &'static str,
     environment: &Environment,
-    kept: &Arc<Kept>,
+    setup: Result<Setup>,
     invocation: Invocation,
     run_id: RunId,
     run: &F,
@@ -133,7 +136,6 @@ where
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
     });
-    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept));
     let (canceller, cancel) = cancel::pair();
     // A rule that is misspelt fails every time: somebody must hear of it.
     if let (Err(error), Ok(setup), Some(database)) = (&request, &setup, &database) {

@@ -80,15 +80,32 @@ pub fn emit(setup: &Setup, context: &RunContext, database: &DatabaseSlug, metric
     let Some(operation) = setup.operation() else { return };
     let mut stdout = std::io::stdout().lock();
     for metrics in metrics.chunks(MOST_AT_ONCE) {
-        write(&mut stdout, &line(context.clock.now(), operation, Some(database), &context.run_id, metrics));
+        let of = Of { deployment: Some(setup.deployment()), operation, database: Some(database) };
+        write(&mut stdout, &line(context.clock.now(), of, &context.run_id, metrics));
     }
 }
 
-/// Writes what an invocation of a function came to, whatever it was about: the line that even a function without a
-/// database has, and one whose run was made before.
-pub(crate) fn emit_invocation(at: Timestamp, operation: &str, run_id: &RunId, seconds: f64, success: bool) {
+/// What an invocation of a function came to, whatever it was about: the line that even a function without a database has,
+/// and one whose run was made before. Without a configuration nobody knows the deployment.
+pub(crate) fn emit_invocation(
+    at: Timestamp,
+    deployment: Option<&str>,
+    operation: &str,
+    run_id: &RunId,
+    seconds: f64,
+    success: bool,
+) {
     let metrics = [Metric::seconds("Duration", seconds), Metric::count("Success", u64::from(success))];
-    write(&mut std::io::stdout().lock(), &line(at, operation, None, run_id, &metrics));
+    let of = Of { deployment, operation, database: None };
+    write(&mut std::io::stdout().lock(), &line(at, of, run_id, &metrics));
+}
+
+/// What figures are of.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    deployment: Option<&'a str>,
+    operation: &'a str,
+    database: Option<&'a DatabaseSlug>,
 }
 
 fn write(to: &mut impl Write, line: &Value) {
@@ -98,21 +115,26 @@ fn write(to: &mut impl Write, line: &Value) {
 }
 
 /// One line in the format. With a database its dimensions are the database's, without one the operation's alone: no figure
-/// counts twice.
-fn line(at: Timestamp, operation: &str, database: Option<&DatabaseSlug>, run_id: &RunId, metrics: &[Metric]) -> Value {
+/// counts twice. The deployment is one of them always: two in an account may have databases of the same name.
+fn line(at: Timestamp, of: Of<'_>, run_id: &RunId, metrics: &[Metric]) -> Value {
     let metrics: Vec<&Metric> = metrics.iter().filter(|m| m.value.is_finite()).collect();
     let named: Vec<Value> = metrics.iter().map(|m| json!({ "Name": m.name, "Unit": m.unit })).collect();
     let mut line = Map::new();
-    let dimensions = match database {
-        Some(_) => json!([["database"], ["database", "operation"]]),
-        None => json!([["operation"]]),
+    let sets: &[&[&str]] = match of.database {
+        Some(_) => &[&["database"], &["database", "operation"]],
+        None => &[&["operation"]],
     };
+    let of_all = of.deployment.map(|_| "deployment");
+    let dimensions: Vec<Vec<&str>> = sets.iter().map(|set| of_all.iter().chain(*set).copied().collect()).collect();
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": named });
     line.insert("_aws".to_owned(), json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": [directive] }));
-    if let Some(database) = database {
+    if let Some(deployment) = of.deployment {
+        line.insert("deployment".to_owned(), json!(deployment));
+    }
+    if let Some(database) = of.database {
         line.insert("database".to_owned(), json!(database));
     }
-    line.insert("operation".to_owned(), json!(operation));
+    line.insert("operation".to_owned(), json!(of.operation));
     line.insert("run_id".to_owned(), json!(run_id));
     for metric in metrics {
         line.insert(metric.name.to_owned(), json!(metric.value));
@@ -182,7 +204,16 @@ mod tests {
 
     fn made(metrics: &[Metric]) -> Value {
         let at = "2026-11-20T02:00:00.25Z".parse().unwrap();
-        line(at, "dump", Some(&"orders".parse().unwrap()), &RunId::new(7), metrics)
+        let of = Of { deployment: Some("acme-prod"), operation: "dump", database: Some(&"orders".parse().unwrap()) };
+        line(at, of, &RunId::new(7), metrics)
+    }
+
+    #[test]
+    fn a_figure_is_of_one_deployment_whatever_else_is_in_the_account() {
+        let line = made(&[Metric::count("Rows", 1)]);
+        let sets = json!([["deployment", "database"], ["deployment", "database", "operation"]]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], sets);
+        assert_eq!(line["deployment"], "acme-prod");
     }
 
     #[test]
@@ -208,8 +239,13 @@ mod tests {
     #[test]
     fn an_invocation_counts_for_its_operation_and_for_no_database() {
         let at = "2026-11-20T02:00:00Z".parse().unwrap();
-        let line = line(at, "alert", None, &RunId::new(7), &[Metric::seconds("Duration", 1.5)]);
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["operation"]]));
+        let of = Of { deployment: Some("acme-prod"), operation: "alert", database: None };
+        let made = |of| line(at, of, &RunId::new(7), &[Metric::seconds("Duration", 1.5)]);
+        let unread = made(Of { deployment: None, ..of });
+        assert_eq!(unread["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["operation"]]));
+        assert_eq!(unread.get("deployment"), None);
+        let line = made(of);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["deployment", "operation"]]));
         assert_eq!((&line["operation"], &line["Duration"]), (&json!("alert"), &json!(1.5)));
         assert_eq!(line.get("database"), None);
     }

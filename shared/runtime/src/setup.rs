@@ -105,6 +105,11 @@ impl Setup {
         self.kept.tasks().await
     }
 
+    /// The deployment's name, which everything that it has in an account carries.
+    pub fn deployment(&self) -> &str {
+        &self.config.deploy.name.value
+    }
+
     /// The bus that runs tell what happened, if there is one. Without a bus, but with a topic or channels, this process
     /// makes incidents of events and tells people itself.
     pub async fn open_bus(&self) -> Result<Option<Arc<dyn EventBus>>> {
@@ -368,7 +373,7 @@ impl Setup {
                 instances: self.open_instances().await?,
                 databases: self.instance_databases(),
                 config: *config,
-                prefix: self.config.deploy.name.value.clone(),
+                prefix: self.deployment().to_owned(),
             }),
         })
     }

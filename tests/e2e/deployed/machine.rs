@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::site::{PATIENCE, Site, site};
 
+/// A scratch instance that another deployment has left.
+const OTHERS: &str = "another-drill-stuck-0000000000";
+
 /// A drill that was started under a name of its own.
 struct Drill {
     site: &'static Site,
@@ -169,8 +172,7 @@ fn an_instance_that_never_becomes_available_and_an_execution_that_is_aborted_lea
     damaged.failed("SUCCEEDED", "restore", &[victim.rsplit('/').next().unwrap_or_default()])?;
 
     // Whatever else happens, health removes what has outlived its time.
-    let left: [(&str, &str); 12] = [
-        ("DBInstanceIdentifier", "lifeboat-drill-stuck-0000000000"),
+    let left: [(&str, &str); 13] = [
         ("DBInstanceClass", "db.t4g.medium"),
         ("Engine", "postgres"),
         ("EngineVersion", "15"),
@@ -182,9 +184,18 @@ fn an_instance_that_never_becomes_available_and_an_execution_that_is_aborted_lea
         ("Tags.Tag.2.Key", "lifeboat:expires-at"),
         ("Tags.Tag.2.Value", "2026-01-01T00:00:00Z"),
         ("Tags.Tag.3.Key", "lifeboat:database"),
+        ("Tags.Tag.3.Value", "stuck"),
+        ("Tags.Tag.4.Key", "lifeboat:deployment"),
     ];
-    rds.administer("CreateDBInstance", &[left.as_slice(), &[("Tags.Tag.3.Value", "stuck")]].concat())?;
+    // Another deployment's, of a database of the same name, is not ours to remove.
+    for (id, deployment) in [(OTHERS, "another"), ("lifeboat-drill-stuck-0000000000", "lifeboat")] {
+        let of = [("DBInstanceIdentifier", id), ("Tags.Tag.4.Value", deployment)];
+        rds.administer("CreateDBInstance", &[left.as_slice(), &of].concat())?;
+    }
     wait_looking_every(PAUSE, "health has removed it", PATIENCE, || Ok(site.instances("stuck")?.is_empty()))?;
+    let others = rds.instances(OTHERS)?;
+    ensure!(others.len() == 1 && others[0]["status"] != "deleting", "{others:#?}");
+    rds.administer("DeleteDBInstance", &[("DBInstanceIdentifier", OTHERS), ("SkipFinalSnapshot", "true")])?;
     let mut secrets: Vec<Value> = Vec::new();
     wait_looking_every(PAUSE, "no password is left", PATIENCE, || {
         secrets = site.secrets_of_rds()?.into_iter().map(Value::from).collect();

@@ -1,8 +1,10 @@
 //! The function `health`: whatever it finds is an answer, its figures are in the log, and the page is written.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::StoreUnderTest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::emulator::Functions;
 use crate::{
@@ -52,7 +54,47 @@ async fn health_answers_with_what_it_found_writes_the_page_and_its_figures() -> 
     ensure!(last["GoodBackups"] == 1.0 && last["StoredTotal"].as_f64() > Some(1000.0), "{last:#}");
     ensure!(!functions.log("health-0.log").contains("s'cr"), "the password is told");
 
+    ensure!(lines.iter().chain(&invocations).all(|line| line["deployment"] == "lifeboat"), "{lines:#?}");
+
     let stranger = functions.invoke_made_up("health", r#"{"database":"billing"}"#)?.error("config")?;
     ensure!(stranger.contains("known: orders"), "{stranger}");
     no_session_stays_on(&["function_health"])
+}
+
+#[test]
+fn the_age_of_drills_is_a_figure_once_one_has_restored_everything_and_failing_ones_let_it_grow() -> Result<()> {
+    let store = StoreUnderTest::folder()?;
+    fifteen()?.create_shop("function_drill_age", "0.01")?;
+    let mut functions = Functions::start(&store, "function_drill_age")?;
+    for function in ["dump", "drill", "health"] {
+        functions.serve(function, 1, &[])?;
+    }
+    let seen = |functions: &Functions| -> Result<Option<f64>> {
+        functions.invoke("health", "orders.json")?.answer()?;
+        let figures = figures(&functions.log("health-0.log"));
+        let last = figures.iter().rfind(|line| line["database"] == "orders").context("figures")?;
+        ensure!(last["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0] == json!(["deployment", "database"]), "{last:#}");
+        Ok(last["DrillAge"].as_f64())
+    };
+
+    let backup = functions.invoke("dump", "nightly.json")?.answer()?;
+    ensure!(seen(&functions)?.is_none(), "nothing was drilled yet");
+    let passed = functions.invoke("drill", "monthly.json")?.answer()?;
+    ensure!(passed["verdict"] == "passed", "{passed:#}");
+    let young = seen(&functions)?.context("the age of the drill that passed")?;
+    ensure!((0.0..600.0).contains(&young), "{young}");
+
+    // A drill that fails, of a backup that is damaged.
+    let name = backup["backup_id"].as_str().context("the backup")?;
+    let archive = store.path().context("a folder")?.join("orders").join(name).join("archive");
+    for file in fs::read_dir(&archive)?.collect::<Result<Vec<_>, _>>()? {
+        if file.file_name().to_string_lossy().contains(".dat.") {
+            fs::write(file.path(), b"not what it was")?;
+        }
+    }
+    let failed = functions.invoke_made_up("drill", r#"{"database":"orders","select":"latest"}"#)?.answer()?;
+    ensure!(failed["verdict"] == "failed", "{failed:#}");
+    let older = seen(&functions)?.context("the age of the drill that passed")?;
+    ensure!(older > young, "{older} after {young}");
+    no_session_stays_on(&["function_drill_age"])
 }

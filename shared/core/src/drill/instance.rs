@@ -15,6 +15,8 @@ use crate::{
 
 /// Marks everything that may be removed when its time is over.
 pub const SCRATCH_TAG: (&str, &str) = ("lifeboat:scratch", "true");
+/// The deployment that drills: others in the same account have databases of the same names.
+pub const DEPLOYMENT_TAG: &str = "lifeboat:deployment";
 /// The drilled database.
 pub const DATABASE_TAG: &str = "lifeboat:database";
 /// The drill.
@@ -28,7 +30,7 @@ pub const EXPIRES_TAG: &str = "lifeboat:expires-at";
 const GB: u64 = 1 << 30;
 /// The least that RDS offers of gp3.
 const LEAST_STORAGE_GB: u64 = 20;
-/// What is left of an id of 63 characters for prefix and database.
+/// What is left of an id of 63 characters for deployment and database.
 const ID_LENGTH: usize = 63;
 
 /// What the backup asks of its instance.
@@ -54,10 +56,10 @@ pub struct Mark<'a> {
 }
 
 /// The id of a drill's instance: the same whenever it is asked for, so that a step that is repeated finds its own.
-pub fn instance_id(prefix: &str, database: &DatabaseSlug, drill: &DrillId) -> String {
+pub fn instance_id(deployment: &str, database: &DatabaseSlug, drill: &DrillId) -> String {
     let hash = &sha256_hex(format!("{database}/{drill}").as_bytes())[..10];
     let mut id = String::new();
-    for character in format!("{prefix}-drill-{database}").chars() {
+    for character in format!("{deployment}-drill-{database}").chars() {
         let character = if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
         if character != '-' || !id.ends_with('-') {
             id.push(character);
@@ -80,7 +82,7 @@ fn seconds(span: Span) -> SignedDuration {
 /// A version in the configuration that is older than the source's is refused.
 pub fn wish(
     config: &RdsScratch,
-    prefix: &str,
+    deployment: &str,
     mark: Mark<'_>,
     needs: Needs,
     content: InstanceContent,
@@ -108,13 +110,14 @@ pub fn wish(
     }
     let tags = [
         (SCRATCH_TAG.0, SCRATCH_TAG.1.to_owned()),
+        (DEPLOYMENT_TAG, deployment.to_owned()),
         (DATABASE_TAG, mark.database.to_string()),
         (DRILL_TAG, mark.drill.to_string()),
         (EXECUTION_TAG, mark.execution.chars().take(256).collect()),
         (EXPIRES_TAG, expiry(mark.begun, config.times.ttl).to_string()),
     ];
     Ok(InstanceWish {
-        id: instance_id(prefix, mark.database, mark.drill),
+        id: instance_id(deployment, mark.database, mark.drill),
         class: config.class.clone(),
         engine_version,
         storage_gb,
@@ -286,6 +289,7 @@ mod tests {
         assert_eq!((small.engine_version.as_str(), small.storage_gb), ("15", 20));
         assert_eq!(wished(&config, Needs { major: 17, raw_bytes: 100 * GB }).unwrap().storage_gb, 305);
         assert_eq!(small.tags["lifeboat:expires-at"], "1970-01-01T06:00:00Z");
+        assert_eq!(small.tags["lifeboat:deployment"], "lifeboat");
         let older = RdsScratch { engine_version: Some("15.4".to_owned()), ..config.clone() };
         assert_eq!(wished(&older, Needs { major: 16, raw_bytes: 0 }).unwrap_err().kind(), ErrorKind::Config);
         let narrow = RdsScratch { storage_gb: Some(20), ..config };

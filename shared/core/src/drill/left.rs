@@ -5,18 +5,21 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::instance::{DATABASE_TAG, EXPIRES_TAG, SCRATCH_TAG};
+use super::instance::{DATABASE_TAG, DEPLOYMENT_TAG, EXPIRES_TAG, SCRATCH_TAG};
 use crate::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
     ports::{Deletion, Instance, Instances, LeftScratch, ScratchReaper},
 };
 
-/// Finds and removes left instances: those of one database, and those of databases that nobody looks after any more.
+/// Finds and removes left instances of one deployment: those of one database, and those of databases that nobody looks after
+/// any more. Another deployment's databases may have the same names, and are looked after there.
 #[derive(Clone)]
 pub struct LeftInstances {
     /// RDS.
     pub instances: Arc<dyn Instances>,
+    /// The deployment, as `deploy.name` says.
+    pub deployment: String,
     /// The database.
     pub database: DatabaseSlug,
     /// The others that are looked after.
@@ -25,6 +28,9 @@ pub struct LeftInstances {
 
 impl LeftInstances {
     fn is_ours(&self, instance: &Instance) -> bool {
+        if instance.tags.get(DEPLOYMENT_TAG) != Some(&self.deployment) {
+            return false;
+        }
         let Some(database) = instance.tags.get(DATABASE_TAG) else { return true };
         database == self.database.as_str() || !self.others.iter().any(|other| other.as_str() == database)
     }

@@ -28,7 +28,7 @@ pub struct RentedScratch {
     pub databases: Arc<dyn InstanceDatabases>,
     /// What it is to be like.
     pub config: RdsScratch,
-    /// How its id begins.
+    /// The deployment's name: its id begins with it, and its tag says it.
     pub prefix: String,
 }
 

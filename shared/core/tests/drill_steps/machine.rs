@@ -222,6 +222,7 @@ impl World {
     pub(crate) async fn reap(&self) -> Vec<String> {
         let reaper = LeftInstances {
             instances: Arc::new(self.instances.clone()),
+            deployment: "lifeboat".to_owned(),
             database: "orders".parse().unwrap(),
             others: std::collections::BTreeSet::new(),
         };

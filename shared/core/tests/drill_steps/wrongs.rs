@@ -265,6 +265,23 @@ async fn what_is_provisioned_after_the_execution_ended_is_removed_at_once() {
 }
 
 #[tokio::test]
+async fn what_another_deployment_left_is_removed_there() {
+    let (world, _) = World::with_backup().await;
+    let state = world.begin().await.unwrap().unwrap();
+    let made = steps::control(Step::Provision, &world.control(), state, &world.context(20)).await.unwrap();
+    let id = made.instance_id.unwrap();
+    world.clock.advance(SignedDuration::from_hours(7));
+    // A database of the same name, or one that nobody looks after here.
+    world.instances.retag(&id, "lifeboat:deployment", "another");
+    for database in ["orders", "nobodys"] {
+        world.instances.retag(&id, "lifeboat:database", database);
+        assert_eq!(world.reap().await, Vec::<String>::new(), "{database}");
+    }
+    world.instances.retag(&id, "lifeboat:deployment", "lifeboat");
+    assert_eq!(world.reap().await, [id]);
+}
+
+#[tokio::test]
 async fn an_instance_of_somebody_else_is_neither_used_nor_removed() {
     let (world, _) = World::with_backup().await;
     let state = world.begin().await.unwrap().unwrap();

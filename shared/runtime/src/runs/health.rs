@@ -102,7 +102,9 @@ async fn ports(setup: &Setup, selected: &Selected, probe: &Arc<StoreProbe>, cont
     if let ScratchSetting::Rds(_) = &selected.config.drill.scratch.value {
         let others = setup.config.databases.keys().filter(|other| **other != selected.slug).cloned().collect();
         let reaper = setup.open_instances().await.map(|instances| {
-            Arc::new(LeftInstances { instances, database: selected.slug.clone(), others }) as Arc<dyn ScratchReaper>
+            let deployment = setup.deployment().to_owned();
+            let left = LeftInstances { instances, deployment, database: selected.slug.clone(), others };
+            Arc::new(left) as Arc<dyn ScratchReaper>
         });
         scratch.push(reaper);
     }

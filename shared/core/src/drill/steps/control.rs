@@ -27,7 +27,7 @@ pub struct ControlPorts {
     pub instances: Arc<dyn Instances>,
     /// What an instance is to be like.
     pub config: RdsScratch,
-    /// How its id begins.
+    /// The deployment's name: its id begins with it, and its tag says it.
     pub prefix: String,
 }
 

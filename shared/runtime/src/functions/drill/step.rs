@@ -56,7 +56,7 @@ pub(super) async fn control_ports(setup: &Setup, selected: &Selected) -> Result<
         config: setup.rds_scratch(selected)?,
         control: setup.open_control().await?,
         instances: setup.open_instances().await?,
-        prefix: setup.config.deploy.name.value.clone(),
+        prefix: setup.deployment().to_owned(),
     })
 }
 
