@@ -55,15 +55,17 @@ async fn the_instance_of_a_restore_test_is_drilled_and_aws_backup_is_told_how_it
     let listed = with_tools(store.lifeboat(["list", "adopted"]), &fifteen()?.bin).json()?;
     ensure!(listed["backups"][0]["rung"] != "restored", "nothing was proven of the backup: {listed:#}");
 
-    // It was given a password, and nothing else was done to it.
-    let [modified] = &asked("awsbackup-restore-test-whole")?[..] else {
-        anyhow::bail!("{:#?}", asked("awsbackup-restore-test-whole")?)
-    };
-    ensure!(modified["action"] == "ModifyDBInstance" && modified["status"] == 200, "{modified:#}");
-    let mut parameters: Vec<&str> =
-        modified["parameters"].as_object().context("parameters")?.keys().map(String::as_str).collect();
-    parameters.retain(|name| !["Action", "Version", "DBInstanceIdentifier", "ApplyImmediately"].contains(name));
-    ensure!(parameters == ["ManageMasterUserPassword"], "{parameters:?}");
+    // It was given a password, be it asked for twice, and nothing else was done to it.
+    let calls = asked("awsbackup-restore-test-whole")?;
+    ensure!(!calls.is_empty(), "it has a password of its own");
+    for call in &calls {
+        ensure!(call["action"] == "ModifyDBInstance" && call["status"] == 200, "{call:#}");
+        let parameters = call["parameters"].as_object().context("parameters")?;
+        let changes = parameters.keys().map(String::as_str);
+        let named = ["Action", "Version", "DBInstanceIdentifier", "ApplyImmediately"];
+        let changes: Vec<&str> = changes.filter(|name| !named.contains(name)).collect();
+        ensure!(changes == ["ManageMasterUserPassword"], "{changes:?}");
+    }
     ensure!(rds::instances("awsbackup-restore-test-whole")?.len() == 1, "it is AWS Backup's");
 
     // Delivered again, AWS Backup is not told twice: it would refuse.
