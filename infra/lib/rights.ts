@@ -63,6 +63,7 @@ export function rights(name: FunctionName, r: Resources): PolicyStatement[] {
         store.get(...MANIFESTS),
         store.put(...['expiring', 'undo', 'promoted'].map((kind) => `*/attestations/*-${kind}.json`)),
         store.abort('*'),
+        store.tags(),
         ...store.tag(),
         ...run('retention'),
       ];
@@ -98,7 +99,10 @@ export function rights(name: FunctionName, r: Resources): PolicyStatement[] {
         store.get(...MANIFESTS, '*/drills/*'),
         store.put(PROBE),
         control.put('health/*', 'status/*'),
+        // Retention's plan is health's too: which class was asked for, and what has been tagged to expire.
+        store.tags(),
         ...control.change('undelivered/*'),
+        control.forget('runs/*', 'maintenance/*'),
         ...removal(r),
         allow('sns:ListSubscriptionsByTopic', [r.topic]),
       ];
@@ -162,9 +166,9 @@ function ports(r: Resources) {
     put: (...patterns: string[]) => allow('s3:PutObject', keys(r.store, patterns)),
     abort: (...patterns: string[]) => allow('s3:AbortMultipartUpload', keys(r.store, patterns)),
     thaw: (...patterns: string[]) => allow('s3:RestoreObject', keys(r.store, patterns)),
+    tags: () => allow('s3:GetObjectTagging', keys(r.store, ['*'])),
     /** Lifeboat's tags and no others, with values that mean something; S3 asks for no right to look at what it replaces. */
     tag: () => [
-      allow('s3:GetObjectTagging', keys(r.store, ['*'])),
       allow('s3:PutObjectTagging', keys(r.store, ['*']), {
         'ForAllValues:StringEquals': { 's3:RequestObjectTagKeys': [EXPIRE_TAG, MOVE_TAG] },
         Null: { 's3:RequestObjectTagKeys': 'false' },
@@ -179,6 +183,7 @@ function ports(r: Resources) {
     put: (...patterns: string[]) => allow('s3:PutObject', keys(r.control, patterns)),
     /** Control objects are no backups: claims are given back, what was told is forgotten. */
     change: (...patterns: string[]) => [allow(['s3:PutObject', 's3:DeleteObject'], keys(r.control, patterns))],
+    forget: (...patterns: string[]) => allow('s3:DeleteObject', keys(r.control, patterns)),
     read: () => [allow('s3:ListBucket', [bucket(r.control)]), allow('s3:GetObject', keys(r.control, ['*']))],
   };
   return { store, control };

@@ -97,6 +97,7 @@ export class Store extends Construct {
       lifecycleRules: [
         { id: 'noncurrent', noncurrentVersionExpiration: cdk.Duration.days(NONCURRENT_DAYS) },
         { id: 'old-run-keys', prefix: `${control.prefix}runs/`, expiration: cdk.Duration.days(90) },
+        { id: 'old-reports-of-maintenance', prefix: `${control.prefix}maintenance/`, expiration: cdk.Duration.days(400) },
         { id: 'delete-markers', expiredObjectDeleteMarker: true },
         { id: 'unfinished-uploads', abortIncompleteMultipartUploadAfter: cdk.Duration.days(1) },
       ],

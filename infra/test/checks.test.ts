@@ -3,12 +3,9 @@ import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import * as cdk from 'aws-cdk-lib';
-import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { describe, expect, it } from 'vitest';
 import { REPOSITORY, Settings } from '../lib/settings';
 import { fleet, settingsOf, synthesise } from './harness';
-import { turn } from './turn';
 
 const CASES: [string, () => Settings][] = [
   ['small', () => settingsOf('small')],
@@ -50,9 +47,8 @@ const CHECKOV: { [check: string]: string } = {
 };
 
 describe.each(CASES)('templates of the configuration %s', (_, settings) => {
-  it('have no finding of cdk-nag (AwsSolutions, Serverless) without a reason', () => {
-    const packs = (app: cdk.App): void => cdk.Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
-    const { folder } = synthesise(settings(), {}, packs);
+  it('have no finding of cdk-nag (AwsSolutions, Serverless) without a reason', async () => {
+    const { folder } = await synthesise(settings(), { packs: true });
     const report = JSON.parse(fs.readFileSync(path.join(folder, 'validation-report.json'), 'utf8')) as {
       pluginReports: { pluginName: string; violations: { ruleName: string; violatingConstructs: { constructPath: string }[] }[] }[];
     };
@@ -67,8 +63,7 @@ describe.each(CASES)('templates of the configuration %s', (_, settings) => {
 it('templates of all of them are what cfn-lint and checkov take for sound', async () => {
   const templates: string[] = [];
   for (const [, settings] of CASES) {
-    templates.push(...templatesIn(synthesise(settings()).folder));
-    await turn();
+    templates.push(...templatesIn((await synthesise(settings())).folder));
   }
   expect(templates.length).toBeGreaterThan(2 * CASES.length);
   const skipped = Object.keys(CHECKOV).join(',');

@@ -1,11 +1,9 @@
-//! Templates of a configuration, synthesised in this process: no account, no Docker, nothing built.
+//! Templates of a configuration: no account, no Docker, nothing built.
+import { ChildProcess, fork } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import * as cdk from 'aws-cdk-lib';
-import { build } from '../lib/app';
-import { NEEDS } from '../lib/catalog';
-import { CodeOptions } from '../lib/code';
+import type { CodeOptions } from '../lib/code';
 import { Settings, readSettings } from '../lib/settings';
 
 const folders: string[] = [];
@@ -40,9 +38,6 @@ export interface Synthesised {
   protectedStacks: string[];
 }
 
-/** All that there will be. */
-const PROGRAMS = [...new Set(Object.values(NEEDS).map((needs) => needs.program))];
-
 const CONFIGURATIONS = path.join(__dirname, 'configurations');
 
 /** The settings of one of the configurations beside this file, or of a text. */
@@ -64,19 +59,47 @@ export function fleet(size: number): Settings {
   return settingsOf(`[store]\nurl = "s3://acme-fleet"\n${Array.from({ length: size }, (_, index) => one(index)).join('')}`);
 }
 
-/** What is synthesised, as `cdk synth` would. */
-export function synthesise(settings: Settings, context: { [key: string]: unknown } = {}, before: (app: cdk.App) => void = () => {}, code: Partial<CodeOptions> = {}): Synthesised {
-  const { context: flags } = JSON.parse(fs.readFileSync(path.join(__dirname, '..', 'cdk.json'), 'utf8')) as { context: object };
-  const folder = temporaryFolder();
-  const app = new cdk.App({ outdir: folder, context: { ...flags, ...context }, analyticsReporting: false });
-  // Of no machine: what was built here must not change what is tested.
-  build(app, settings, { functions: path.join(folder, 'none'), layer: path.join(folder, 'none.zip'), complete: false, programs: PROGRAMS, ...code });
-  before(app);
-  const assembly = app.synth();
-  const templates = Object.fromEntries(assembly.stacks.map((stack) => [stack.stackName, stack.template as Template]));
-  const messages = assembly.stacks.flatMap((stack) => stack.messages.map((message) => `${message.level}: ${String(message.entry.data)}`));
-  const protectedStacks = assembly.stacks.filter((stack) => stack.terminationProtection).map((stack) => stack.stackName).sort();
-  return { settings, templates, messages, folder, protectedStacks };
+/** What may be different from `cdk synth` of a checkout where nothing was built. */
+export interface Options {
+  context?: { [key: string]: unknown };
+  code?: Partial<CodeOptions>;
+  /** Whether cdk-nag's packs look at it. */
+  packs?: boolean;
+}
+
+/** What the process of test/synthesis.ts is asked, and what it answers. */
+export interface Asked {
+  id: number;
+  settings: Settings;
+  folder: string;
+  options: Options;
+}
+
+export interface Answer {
+  id: number;
+  done?: Synthesised;
+  failed?: string;
+}
+
+let synthesiser: ChildProcess | undefined;
+let asked = 0;
+
+/** What is synthesised, as `cdk synth` would: in a process of its own, so that the runner of tests is answered meanwhile. */
+export async function synthesise(settings: Settings, options: Options = {}): Promise<Synthesised> {
+  synthesiser ??= fork(path.join(__dirname, 'synthesis.ts'), { execArgv: ['--import', 'tsx'], cwd: path.join(__dirname, '..'), serialization: 'advanced' });
+  const child = synthesiser;
+  const id = (asked += 1);
+  return new Promise((resolve, reject) => {
+    const over = (code: number | null): void => reject(new Error(`the process that synthesises ended with ${code}`));
+    const answered = (answer: Answer): void => {
+      if (answer.id !== id) return;
+      child.off('message', answered).off('exit', over);
+      if (answer.done === undefined) reject(new Error(answer.failed));
+      else resolve(answer.done);
+    };
+    child.on('message', answered).on('exit', over);
+    child.send({ id, settings, folder: temporaryFolder(), options } satisfies Asked);
+  });
 }
 
 /** Resources of a type. */

@@ -20,8 +20,8 @@ let template: Template;
 let data: Template;
 const policy: { [name: string]: Statement[] } = {};
 
-beforeAll(() => {
-  whole = synthesise(settingsOf('large'));
+beforeAll(async () => {
+  whole = await synthesise(settingsOf('large'));
   template = whole.templates.AcmeProd!;
   data = whole.templates.AcmeProdData!;
   for (const name of FUNCTIONS) policy[name] = ofFunction(template, `acme-prod-${name}`);
@@ -126,6 +126,10 @@ describe('tags', () => {
     }
   });
 
+  it('are read by retention, and by health, which says what retention will do', () => {
+    expect(whoMay('s3:GetObjectTagging', ARCHIVE)).toEqual(['retention', 'health']);
+  });
+
   it('of any other name or value, and no tags at all, are refused', () => {
     const others: Tags[] = [{ owner: 'me' }, { 'lifeboat-expire': 'true', owner: 'me' }, { 'lifeboat-expire': 'false' }, { 'lifeboat-move': 'REDUCED_REDUNDANCY' }, {}];
     for (const tags of others) {
@@ -143,10 +147,13 @@ describe('tags', () => {
 });
 
 describe('the control store', () => {
-  it('gives back claims of one operation to this operation alone', () => {
+  it('gives back claims of one operation to this operation, and to health what is old', () => {
     for (const operation of ['dump', 'verify', 'retention', 'maintenance', 'restore']) {
-      expect(whoMay('s3:DeleteObject', `${CONTROL}/of/runs/${operation}/orders/2026-11-20T02:00:00Z`), operation).toEqual([operation]);
+      const claim = `${CONTROL}/of/runs/${operation}/orders/2026-11-20T02:00:00Z`;
+      expect(whoMay('s3:DeleteObject', claim).sort(), operation).toEqual(['health', operation].sort());
+      expect(whoMay('s3:PutObject', claim), operation).toEqual([operation]);
     }
+    expect(whoMay('s3:DeleteObject', `${CONTROL}/of/maintenance/orders/20261120T020000Z.json`)).toEqual(['health']);
   });
 
   it('lets dump and restore hold leases, and nobody delete one', () => {
@@ -220,8 +227,8 @@ describe('drill-control', () => {
     expect(actions).toEqual(['backup:PutRestoreValidationResult']);
   });
 
-  it('has no such rights where no restore testing plan is configured', () => {
-    const small = ofFunction(synthesise(settingsOf('small')).templates.Lifeboat!, 'lifeboat-drill-control');
+  it('has no such rights where no restore testing plan is configured', async () => {
+    const small = ofFunction((await synthesise(settingsOf('small'))).templates.Lifeboat!, 'lifeboat-drill-control');
     expect(may(small, 'backup:PutRestoreValidationResult', '*')).toBe(false);
     expect(may(small, 'rds:ModifyDBInstance', db('awsbackup-restore-test-1a2b'), { 'aws:ResourceTag/awsbackup-restore-test': 'job' })).toBe(false);
   });
@@ -266,10 +273,10 @@ describe('secrets', () => {
     expect(whoMay('secretsmanager:GetSecretValue', secret('rds!db-1'))).toEqual([]);
   });
 
-  it('of channels are read by notify, which reads no other', () => {
+  it('of channels are read by notify, which reads no other', async () => {
     expect(whoMay('secretsmanager:GetSecretValue', secret('lifeboat/pager'))).toEqual(['notify']);
     expect(may(policy.notify!, 'secretsmanager:GetSecretValue', secret('orders/backup'))).toBe(false);
-    const small = synthesise(settingsOf('small')).templates.Lifeboat!;
+    const small = (await synthesise(settingsOf('small'))).templates.Lifeboat!;
     expect(may(ofFunction(small, 'lifeboat-notify'), 'secretsmanager:GetSecretValue', secret('lifeboat/slack'))).toBe(true);
   });
 });

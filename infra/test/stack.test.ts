@@ -6,16 +6,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { problems } from '../lib/check';
 import { REPOSITORY } from '../lib/settings';
 import { Resource, Synthesised, Template, ofType, one, resolve, settingsOf, synthesise } from './harness';
-import { turn } from './turn';
 
 let small: Synthesised;
 let large: Synthesised;
 let template: Template;
 
 beforeAll(async () => {
-  small = synthesise(settingsOf('small'));
-  await turn();
-  large = synthesise(settingsOf('large'));
+  small = await synthesise(settingsOf('small'));
+  large = await synthesise(settingsOf('large'));
   template = large.templates.AcmeProd!;
 });
 
@@ -130,8 +128,8 @@ describe('functions', () => {
     expect(names).toEqual(['drill', 'dump', 'health', 'maintenance', 'restore']);
   });
 
-  it('take variables of a test besides, and otherwise are the same', () => {
-    const overlaid = synthesise(settingsOf('small'), { 'lifeboat:environment': { AWS_ENDPOINT_URL: 'http://127.0.0.1:4566' } });
+  it('take variables of a test besides, and otherwise are the same', async () => {
+    const overlaid = await synthesise(settingsOf('small'), { context: { 'lifeboat:environment': { AWS_ENDPOINT_URL: 'http://127.0.0.1:4566' } } });
     for (const [, f] of ofType(overlaid.templates.Lifeboat!, 'AWS::Lambda::Function')) {
       expect(f.Properties.Environment.Variables.AWS_ENDPOINT_URL).toBe('http://127.0.0.1:4566');
       delete f.Properties.Environment.Variables.AWS_ENDPOINT_URL;
@@ -172,10 +170,10 @@ describe('endpoints of AWS services in the databases’ network', () => {
     expect(admitted).toEqual([[functions[0], 'tcp', 443, 443, undefined]]);
   });
 
-  it('admit each of the groups that the configuration names', () => {
+  it('admit each of the groups that the configuration names', async () => {
     const { deploy } = large.settings;
     const named = { ...large.settings, deploy: { ...deploy, vpc: { ...deploy.vpc!, security_groups: ['sg-0a1b2c3d', 'sg-1a2b3c4d'] } } };
-    const { admitted, functions } = doors(synthesise(named).templates.AcmeProd!);
+    const { admitted, functions } = doors((await synthesise(named)).templates.AcmeProd!);
     expect(functions).toEqual(['sg-0a1b2c3d', 'sg-1a2b3c4d']);
     expect(admitted).toEqual(functions.map((group) => [group, 'tcp', 443, 443, undefined]));
   });
@@ -243,12 +241,12 @@ describe('what was not built', () => {
     expect(small.messages.join()).toContain('functions or client tools were not built');
   });
 
-  it('is refused when it is to be deployed', () => {
+  it('is refused when it is to be deployed', async () => {
     const settings = settingsOf('small');
-    expect(() => synthesise(settings, {}, undefined, { complete: true })).toThrow(/was not built: make/);
+    await expect(synthesise(settings, { code: { complete: true } })).rejects.toThrow(/was not built: make/);
   });
 
-  it('is refused when it is to be deployed, if it was built for another machine', () => {
+  it('is refused when it is to be deployed, if it was built for another machine', async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lifeboat-built-'));
     try {
       const header = Buffer.alloc(64);
@@ -261,15 +259,15 @@ describe('what was not built', () => {
       const layer = path.join(folder, 'layer.zip');
       fs.writeFileSync(layer, '');
       const built = { complete: true, functions: folder, layer };
-      expect(() => synthesise(settingsOf('small'), {}, undefined, built)).toThrow(/is not built for arm64/);
-      expect(synthesise(settingsOf('large'), {}, undefined, built).messages.join()).not.toContain('not built');
+      await expect(synthesise(settingsOf('small'), { code: built })).rejects.toThrow(/is not built for arm64/);
+      expect((await synthesise(settingsOf('large'), { code: built })).messages.join()).not.toContain('not built');
     } finally {
       fs.rmSync(folder, { recursive: true });
     }
   });
 
-  it('is left out if there is no such program yet', () => {
-    const without = synthesise(settingsOf('small'), {}, undefined, { programs: ['dump', 'verify', 'retention', 'drill', 'health', 'maintenance', 'alert', 'notify'] });
+  it('is left out if there is no such program yet', async () => {
+    const without = await synthesise(settingsOf('small'), { code: { programs: ['dump', 'verify', 'retention', 'drill', 'health', 'maintenance', 'alert', 'notify'] } });
     const names = ofType(without.templates.Lifeboat!, 'AWS::Lambda::Function').map(([, f]) => f.Properties.FunctionName);
     expect(names).not.toContain('lifeboat-restore');
     expect(names).toContain('lifeboat-dump');

@@ -2,15 +2,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Resource, Synthesised, ofType, one, resolve, settingsOf, synthesise } from './harness';
 import { Statement, may, roles } from './policies';
-import { turn } from './turn';
 
 let small: Synthesised;
 let large: Synthesised;
 
 beforeAll(async () => {
-  small = synthesise(settingsOf('small'));
-  await turn();
-  large = synthesise(settingsOf('large'));
+  small = await synthesise(settingsOf('small'));
+  large = await synthesise(settingsOf('large'));
 });
 
 /** The rules of a bucket by their ids. */
@@ -123,9 +121,9 @@ describe('the second copy', () => {
     expect(replica.ObjectLockConfiguration).toEqual(bucketOf('AcmeProdData', 'acme-lifeboat').ObjectLockConfiguration);
   });
 
-  it('is written by a role that reads locks, where there are any, and can change none', () => {
+  it('is written by a role that reads locks, where there are any, and can change none', async () => {
     const locked = replication(large);
-    const unlocked = replication(synthesise({ ...large.settings, deploy: { ...large.settings.deploy, object_lock: 'off' } }));
+    const unlocked = replication(await synthesise({ ...large.settings, deploy: { ...large.settings.deploy, object_lock: 'off' } }));
     const object = 'arn:aws:s3:::acme-lifeboat/orders/20261120T020004Z-k3vd/manifest.json';
     for (const action of ['s3:GetObjectRetention', 's3:GetObjectLegalHold']) {
       expect([may(locked, action, object), may(unlocked, action, object)], action).toEqual([true, false]);

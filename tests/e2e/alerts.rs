@@ -6,6 +6,7 @@ mod by_ses;
 mod dead_letters;
 mod on_the_bus;
 mod samples;
+mod store_hangs;
 
 use anyhow::{Context, Result};
 use lifeboat_tests::{

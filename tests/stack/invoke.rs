@@ -25,16 +25,23 @@ pub(crate) fn list(function: &str) -> Result<()> {
 }
 
 fn cases(function: &str) -> Result<Vec<String>> {
-    let folder = events(function);
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("no function '{function}': read {}", folder.display()))?;
-    let mut cases = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        cases.extend(name.strip_suffix(".json").map(str::to_owned));
-    }
-    cases.sort();
-    Ok(cases)
+    let functions = names(&events("."))?;
+    let known = || functions.iter().filter(|name| name.as_str() != "schema").map(String::as_str);
+    ensure!(
+        known().any(|k| k == function),
+        "no function '{function}'; known: {}",
+        known().collect::<Vec<_>>().join(", ")
+    );
+    Ok(names(&events(function))?.iter().filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect())
+}
+
+/// What lies in a folder, sorted.
+fn names(folder: &std::path::Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let mut names =
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
 }
 
 /// Invokes the function, prints its answer, and fails where it does.

@@ -44,7 +44,12 @@ fn options(app: &App, arguments: &Dump) -> Result<DumpOptions> {
         )
         .with_hint(format!("use {}, or raise restorer", default_codec(restorer).value)));
     }
-    Ok(DumpOptions { jobs: arguments.jobs, compress: arguments.compress, no_verify: arguments.no_verify })
+    Ok(DumpOptions {
+        jobs: arguments.jobs,
+        compress: arguments.compress,
+        no_verify: arguments.no_verify,
+        ..DumpOptions::default()
+    })
 }
 
 /// Goes on after a failure, but not after Ctrl-C.

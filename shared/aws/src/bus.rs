@@ -1,14 +1,14 @@
 //! EventBridge as the bus.
 
 use async_trait::async_trait;
-use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use aws_sdk_eventbridge::{Client, error::ProvideErrorMetadata, types::PutEventsRequestEntry};
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
     events::{Event, SOURCE},
     ports::EventBus,
 };
 
-use crate::client::{Aws, failed};
+use crate::client::{Aws, failed_as};
 
 /// The most events that one call takes, by EventBridge's quotas.
 const MOST_AT_ONCE: usize = 10;
@@ -61,19 +61,29 @@ impl EventBridge {
     }
 }
 
+/// Whether EventBridge will never take the event, or did not take it now.
+fn kind_of(code: &str) -> ErrorKind {
+    match code {
+        "MalformedDetail" | "InvalidArgument" | "ValidationException" => ErrorKind::Refused,
+        _ => ErrorKind::Store,
+    }
+}
+
 #[async_trait]
 impl EventBus for EventBridge {
     async fn publish(&self, events: &[Event]) -> Result<()> {
         for entries in self.batches(events)? {
             let doing = format!("publish to the bus '{}'", self.bus);
-            let answer =
-                self.client.put_events().set_entries(Some(entries)).send().await.map_err(|e| failed(&doing, e))?;
+            let answer = self.client.put_events().set_entries(Some(entries)).send().await.map_err(|e| {
+                let kind = kind_of(e.code().unwrap_or_default());
+                failed_as(kind, &doing, e)
+            })?;
             // The call succeeds although entries were refused.
             let refused = answer.entries().iter().find(|entry| entry.error_code().is_some());
             if let Some(entry) = refused {
                 let code = entry.error_code().unwrap_or_default();
                 let message = entry.error_message().unwrap_or_default();
-                return Err(Error::new(ErrorKind::Store, format!("{doing}: {code}: {message}"))
+                return Err(Error::new(kind_of(code), format!("{doing}: {code}: {message}"))
                     .with_hint("check that the bus exists and that the role may events:PutEvents on it"));
             }
         }
@@ -104,5 +114,21 @@ mod tests {
         assert_eq!(sizes(vec![]), Vec::<usize>::new());
         assert_eq!(sizes(vec![event(1); 23]), [10, 10, 3]);
         assert_eq!(sizes(vec![event(100_000); 5]), [2, 2, 1]);
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_event_itself_is_a_refusal() {
+        for code in ["MalformedDetail", "InvalidArgument", "ValidationException"] {
+            assert_eq!(kind_of(code), ErrorKind::Refused, "{code}");
+        }
+        for code in [
+            "ThrottlingException",
+            "InternalFailure",
+            "NotAuthorizedForDetailTypeException",
+            "AccessDeniedException",
+            "",
+        ] {
+            assert_eq!(kind_of(code), ErrorKind::Store, "{code}");
+        }
     }
 }

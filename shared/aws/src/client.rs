@@ -58,6 +58,14 @@ pub(crate) fn failed<E>(doing: impl std::fmt::Display, error: E) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {
+    failed_as(ErrorKind::Store, doing, error)
+}
+
+/// The same of another kind.
+pub(crate) fn failed_as<E>(kind: ErrorKind, doing: impl std::fmt::Display, error: E) -> Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     // The SDK's own words stop at "service error"; what happened stands in the sources.
     let mut message = format!("{doing}: {error}");
     let mut source = std::error::Error::source(&error);
@@ -69,7 +77,7 @@ where
         }
         source = deeper.source();
     }
-    Error::new(ErrorKind::Store, message)
+    Error::new(kind, message)
         .with_source(error)
         .with_hint("check AWS_REGION, the credentials' rights and that the service can be reached")
 }

@@ -6,7 +6,7 @@ mod reference;
 mod state;
 
 pub use attest::attest;
-pub use read::{Leftover, databases, find, list, open, unfinished};
+pub use read::{Leftover, databases, find, list, open, scheduled_for, unfinished};
 pub use reference::{BackupReference, Which};
 pub use state::{BackupState, Expiring, Summary, state_of, state_of_damaged};
 

@@ -18,7 +18,7 @@ mod select;
 pub mod steps;
 mod thaw;
 
-pub use chain::{latest_report, latest_reports};
+pub use chain::{latest_report, latest_reports, latest_reports_with_proof};
 pub use control::Damaged;
 pub use evidence::DrillOutcome;
 pub use left::LeftInstances;

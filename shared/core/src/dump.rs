@@ -9,6 +9,7 @@ mod tables;
 pub use plan::{DumpPlan, MAX_CHUNKS, plan};
 pub use run::{DumpOutcome, DumpPorts, run};
 
+use jiff::Timestamp;
 use lifeboat_archive::codec::Codec;
 
 use crate::ids::DatabaseSlug;
@@ -26,11 +27,20 @@ pub struct DumpRequest {
     pub timezone: String,
     /// Bytes of heap and TOAST that one chunk covers at least, where a table is split.
     pub chunk_bytes: u64,
+    /// The time it was scheduled for: one backup is made of each.
+    pub scheduled_at: Option<Timestamp>,
 }
 
 impl DumpRequest {
     /// A request with the defaults: 2 jobs, zstd 1, UTC, chunks of 64 MiB of the table.
     pub fn new(database: DatabaseSlug) -> Self {
-        Self { database, jobs: 2, codec: Codec::Zstd { level: 1 }, timezone: "UTC".to_owned(), chunk_bytes: 64 << 20 }
+        Self {
+            database,
+            jobs: 2,
+            codec: Codec::Zstd { level: 1 },
+            timezone: "UTC".to_owned(),
+            chunk_bytes: 64 << 20,
+            scheduled_at: None,
+        }
     }
 }

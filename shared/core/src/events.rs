@@ -11,6 +11,7 @@ use crate::{
     Error, ErrorKind, Result,
     ids::{BackupId, DatabaseSlug, DrillId, RunId},
     manifest::Tier,
+    report::Verdict,
 };
 
 /// The `source` of every event.
@@ -69,7 +70,7 @@ pub enum Body {
     RetentionRefused(Failure),
     /// Retention could not be carried out.
     RetentionFailed(Failure),
-    /// A drill restored a backup and everything compared equal, within the objectives.
+    /// A drill restored a backup, or another origin's data, and all that can be compared was equal, within the objectives.
     DrillPassed(DrillEnded),
     /// A drill ended otherwise.
     DrillFailed(DrillEnded),
@@ -169,13 +170,19 @@ pub struct DrillEnded {
     /// The drill; missing where it failed before it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill_id: Option<DrillId>,
-    /// The backup it restored.
+    /// The backup it restored; with an `origin`, the one whose catalog was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_id: Option<BackupId>,
+    /// What was drilled instead of a backup, such as `snapshot rds:orders-2026-12-06`: such a drill proves no backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Key of the HTML report in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// The first phase that failed, where one did.
+    /// How it ended, as the report says; missing where there is no report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The first phase that failed or found something wrong, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Why it did not pass, in sentences, at most [`MOST_NAMED`].
@@ -231,8 +238,21 @@ pub struct HealthFinding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthDegraded {
     /// Everything that is the matter now, gravest first, at most [`MOST_NAMED`]. What was told before and is missing
-    /// here is over.
+    /// here is over, if that is complete.
     pub findings: Vec<HealthFinding>,
+    /// False where health does not know all that it had found before, or had no room for all it found: then nothing is
+    /// over because it is missing. True where it is not said.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Health finds nothing any more: whatever it had told is over. It is told every time health runs and nothing is the matter.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use guard::LeaseGuard;
-pub use run_key::{claim_run, run_key};
+pub use run_key::{Occasion, answer_key, claim_run, run_key};
 
 use crate::{
     Error, ErrorKind, Result, ResultExt,
@@ -106,7 +106,7 @@ const UNREADABLE_HINT: &str = "make sure that no run is under way, then delete t
 /// Takes the lease of a database, and keeps renewing it until the guard is released or dropped.
 ///
 /// `AlreadyRunning` where another run holds it, naming the run. If the lease is lost later, `canceller` is pressed
-/// with `AlreadyRunning`. Must be called within a tokio runtime.
+/// with `AlreadyRunning`, and with `Store` if it cannot be renewed. Must be called within a tokio runtime.
 pub async fn acquire(
     control: Arc<dyn Store>,
     database: &DatabaseSlug,

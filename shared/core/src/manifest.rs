@@ -228,6 +228,9 @@ pub struct Manifest {
     pub run_id: RunId,
     /// Lifeboat's version.
     pub lifeboat_version: String,
+    /// The time that the run was scheduled for, if it was; no two backups of a database have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
     /// When the dump began.
     pub started_at: Timestamp,
     /// When the manifest was written.

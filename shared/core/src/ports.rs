@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{cancel::Cancel, ids::RunId};
+use crate::{Error, ErrorKind, Result, cancel::Cancel, ids::RunId};
 
 mod bus;
 mod caretaker;
@@ -82,6 +82,16 @@ pub struct RunContext {
     pub progress: Arc<dyn Progress>,
     /// Who may stop it.
     pub cancel: Cancel,
+}
+
+/// How long a run that is at its end waits for a store: it must come to tell of what happened before its deadline.
+const BRIEF: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What a run does for good order when all is decided; `Store` where that takes more than ten seconds.
+pub async fn in_brief<T>(doing: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(BRIEF, work).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Store, format!("{doing}: the store did not answer within {} s", BRIEF.as_secs())))
+    })
 }
 
 /// A progress that nobody watches.

@@ -14,6 +14,7 @@ pub mod words;
 
 pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, TableOutcome};
 pub use html::to_html;
+pub use judge::is_against_data;
 pub use markdown::to_markdown;
 pub use model::{
     BackupEvidence, Closure, Cost, CryptoEvidence, DrillReport, Environment, Fact, Identity, Integrity, Objective,

@@ -98,9 +98,14 @@ pub struct LastDrill {
 }
 
 impl LastDrill {
+    /// Whether a backup was drilled. A drill of another origin says nothing about backups, whatever came of it.
+    pub fn is_of_backup(&self) -> bool {
+        self.origin.is_none()
+    }
+
     /// Whether a backup was restored and compared whole, objectives met or not.
     pub fn proves_backups(&self) -> bool {
-        self.origin.is_none() && self.verdict != Verdict::Failed
+        self.is_of_backup() && self.verdict != Verdict::Failed
     }
 
     /// How it ended, in words: `passed`, `passed (of a snapshot, rows not compared)`.
@@ -149,6 +154,9 @@ pub struct DatabaseStatus {
     pub last_verified_at: Option<Timestamp>,
     /// The newest drill.
     pub last_drill: Option<LastDrill>,
+    /// When the newest drill ended that restored a backup with all its data, of those that are looked at.
+    #[serde(default)]
+    pub proven_at: Option<Timestamp>,
     /// The run that holds the lease.
     pub running: Option<Lease>,
     /// What health last found.
@@ -196,7 +204,10 @@ pub async fn status(store: &dyn Store, control: &dyn Store, watched: &[Watched],
     for Watched { database, rpo } in watched {
         let states = catalog::list(store, Some(database)).await?;
         let mut found = status_of(database, *rpo, &states, now);
-        found.last_drill = drill::latest_report(store, database).await?.as_ref().map(LastDrill::from);
+        let reports = drill::latest_reports_with_proof(store, database, 1).await?;
+        let drills: Vec<LastDrill> = reports.iter().map(LastDrill::from).collect();
+        found.proven_at = drills.iter().find(|drill| drill.proves_backups()).map(|drill| drill.finished_at);
+        found.last_drill = drills.into_iter().next();
         match lease::holder(control, database, now).await {
             Ok(holder) => found.running = holder,
             Err(e) if e.kind() == ErrorKind::Corrupt => found.problems.push(format!("{e}; {}", e.hint())),
@@ -259,6 +270,7 @@ pub fn status_of(database: &DatabaseSlug, rpo: Option<Span>, states: &[BackupSta
         stored_bytes: states.iter().map(BackupState::stored_bytes).sum(),
         last_verified_at: states.iter().filter_map(BackupState::verified_at).max(),
         last_drill: None,
+        proven_at: None,
         running: None,
         health: None,
         problems,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
     ErrorKind,
     attestation::{Rung, Statement},
@@ -239,6 +239,22 @@ async fn what_is_not_there_is_not_found_and_a_leftover_is_named_as_one() {
     BackupBuilder::new("orders", "2026-11-17T02:00:00Z").store_unfinished(&store).await.unwrap();
     let error = catalog::find(&store, &reference("orders/20261117T020000Z-aaaa"), None).await.unwrap_err();
     assert!(error.to_string().contains("has no manifest"), "{error}");
+}
+
+#[tokio::test]
+async fn the_backup_of_a_scheduled_time_is_told_from_those_around_it() {
+    let store = store();
+    let orders = "orders".parse().unwrap();
+    let at: Timestamp = "2026-11-17T02:00:00Z".parse().unwrap();
+    let scheduled = |begun: &str, at| BackupBuilder::new("orders", begun).change(|m| m.scheduled_at = at);
+    let day = SignedDuration::from_hours(24);
+    scheduled("2026-11-16T02:00:09Z", Some(at - day)).store(&store).await.unwrap();
+    scheduled("2026-11-17T02:20:00Z", None).store(&store).await.unwrap();
+    assert_eq!(catalog::scheduled_for(&store, &orders, at).await.unwrap(), None);
+    // By a clock that lags a little.
+    let made = scheduled("2026-11-17T01:59:58Z", Some(at)).store(&store).await.unwrap();
+    scheduled("2026-11-18T02:00:09Z", Some(at + day)).store(&store).await.unwrap();
+    assert_eq!(catalog::scheduled_for(&store, &orders, at).await.unwrap().unwrap().backup_id, made.backup_id);
 }
 
 #[tokio::test]

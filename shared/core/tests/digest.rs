@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use lifeboat_core::{
+    ErrorKind,
     config::{Config, DatabaseConfig, DigestEvery, Setting},
     digest::{DigestOutcome, DigestPorts, last, run},
     ids::RunId,
     incidents::Outlet,
     ports::{Clock, Removal, RunContext, Store},
 };
-use lifeboat_testkit::{BackupBuilder, ManualClock, MemoryPeople, MemoryStore, context};
+use lifeboat_testkit::{Action, BackupBuilder, Fault, ManualClock, MemoryPeople, MemoryStore, Operation, context};
 
 struct Bench {
     store: MemoryStore,
@@ -113,17 +114,38 @@ async fn a_database_that_cannot_be_read_hides_no_other() {
     let bench = Bench::new();
     BackupBuilder::new("orders", "2026-11-20T02:00:00Z").store_verified(&bench.store).await.unwrap();
     bench.store.put_new("broken/drills/20261120T020000Z-abcd/x", "x".into(), &RunId::new(1)).await.unwrap();
-    bench.store.fault(
-        lifeboat_testkit::Fault::on(
-            [lifeboat_testkit::Operation::Folders],
-            lifeboat_testkit::Action::Reject(lifeboat_core::ErrorKind::Store),
-        )
-        .key("broken/")
-        .always(),
-    );
+    bench.store.fault(Fault::on([Operation::Folders], Action::Reject(ErrorKind::Store)).key("broken/").always());
     bench.run(true).await.unwrap();
     let told = bench.topic.told();
     let digest = told[0].digest.as_ref().unwrap();
     assert_eq!(digest.databases.len(), 1);
     assert!(digest.problems[0].contains("broken"), "{:?}", digest.problems);
+    assert!(told[0].subject.ends_with("1 database, 1 could not be looked at"), "{}", told[0].subject);
+}
+
+#[tokio::test]
+async fn nothing_is_well_because_nothing_could_be_read_and_the_next_growth_is_not_lost() {
+    let bench = Bench::new();
+    BackupBuilder::new("orders", "2026-11-20T02:00:00Z").store_verified(&bench.store).await.unwrap();
+    bench.run(true).await.unwrap();
+    let before = last(&bench.control).await.unwrap().unwrap().stored_bytes;
+    assert!(before.values().all(|bytes| *bytes > 0) && before.len() == 1, "{before:?}");
+    bench.store.fault(Fault::on([Operation::Folders], Action::Reject(ErrorKind::Store)).always());
+    bench.run(true).await.unwrap();
+    assert_eq!(last(&bench.control).await.unwrap().unwrap().stored_bytes, before);
+    bench.store.clear_faults();
+    BackupBuilder::new("orders", "2026-11-20T11:00:00Z").store_verified(&bench.store).await.unwrap();
+    bench.run(true).await.unwrap();
+    let told = bench.topic.told();
+    let subjects: Vec<&str> = told.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(
+        subjects,
+        [
+            "[lifeboat] digest: 1 database, all is well",
+            "[lifeboat] digest: 0 databases, 2 could not be looked at",
+            "[lifeboat] digest: 1 database, all is well",
+        ]
+    );
+    let grown = told[2].digest.as_ref().unwrap().databases[0].growth_bytes;
+    assert!(grown.is_some_and(|bytes| bytes > 0), "{grown:?}");
 }

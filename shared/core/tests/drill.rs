@@ -12,7 +12,7 @@ use lifeboat_core::{
     ports::{Removal, RunContext, Scratch, ScratchProvider, ScratchWish, Store},
     report::Verdict,
 };
-use lifeboat_testkit::{BackupBuilder, MemoryStore, context};
+use lifeboat_testkit::{Action, BackupBuilder, Fault, MemoryStore, Operation, context};
 
 /// A server that cannot be reached.
 struct Unreachable;
@@ -74,4 +74,19 @@ async fn a_scratch_server_out_of_reach_is_no_damaged_backup() {
     assert!(outcome.report.closure.torn_down, "nothing was made");
     let states = lifeboat_core::catalog::list(&store, None).await.unwrap();
     assert!(states[0].good, "the backup was not at fault");
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_just_now_is_not_passed_over_for_an_older_one() {
+    let store = MemoryStore::new(Removal::Delete);
+    let orders = "orders".parse().unwrap();
+    BackupBuilder::new("orders", "2026-11-10T02:00:00Z").store_verified(&store).await.unwrap();
+    let report = drilled(&store, Selection::Latest).await.unwrap().report;
+    store.fault(Fault::on([Operation::Open], Action::Reject(ErrorKind::Store)).key("report.json"));
+    assert_eq!(drill::latest_report(&store, &orders).await.unwrap_err().kind(), ErrorKind::Store);
+    let read = drill::latest_report(&store, &orders).await.unwrap().unwrap();
+    assert_eq!(read.drill_id, report.drill_id);
+    // A damaged one is: no waiting mends it.
+    store.tamper(&format!("orders/drills/{}/report.json", report.drill_id), "{}");
+    assert!(drill::latest_report(&store, &orders).await.unwrap().is_none());
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
-use std::collections::BTreeMap;
+#[path = "incidents_plan/drills.rs"]
+mod drills;
+#[path = "incidents_plan/order.rs"]
+mod order;
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
@@ -16,7 +19,6 @@ use lifeboat_core::{
     manifest::Tier,
     messages::{Change, Kind},
 };
-use proptest::prelude::*;
 
 const START: &str = "2026-11-20T02:00:00Z";
 
@@ -78,7 +80,16 @@ fn degraded(minutes: i64, findings: &[(&str, Severity)]) -> Event {
         message: format!("{code} it is"),
         remedy: "mend it".to_owned(),
     });
-    event(minutes, Body::HealthDegraded(HealthDegraded { findings: findings.collect() }))
+    event(minutes, Body::HealthDegraded(HealthDegraded { findings: findings.collect(), complete: true }))
+}
+
+/// The same, told by a look that could not remember what was found before.
+fn degraded_without_memory(minutes: i64, findings: &[(&str, Severity)]) -> Event {
+    let mut event = degraded(minutes, findings);
+    if let Body::HealthDegraded(health) = &mut event.body {
+        health.complete = false;
+    }
+    event
 }
 
 fn terms() -> Terms {
@@ -221,6 +232,21 @@ fn health_opens_what_it_finds_and_resolves_what_it_finds_no_more() {
 }
 
 #[test]
+fn what_health_does_not_name_lasts_while_it_cannot_remember_what_it_found() {
+    let (warning, critical) = (Severity::Warning, Severity::Critical);
+    let mut story = Story::new(terms());
+    story.batch(0, &[degraded(0, &[("backup_too_old", critical), ("rows_collapsed", critical)])]);
+    let blind = [("control_store_unreachable", critical), ("store_unreachable", critical), ("clock_differs", warning)];
+    let told = story.batch(60, &[degraded_without_memory(60, &blind)]);
+    assert_eq!((told.len(), told.iter().all(|(_, change)| *change == Change::Opened)), (3, true), "{told:?}");
+    assert_eq!(story.batch(120, &[degraded_without_memory(120, &[])]), []);
+    assert_eq!(story.ledger.open().count(), 5);
+    // It remembers again: what it had found is among what it says, and what is missing is over.
+    let told = story.batch(180, &[degraded(180, &[("rows_collapsed", critical)])]);
+    assert_eq!((told.len(), told.iter().all(|(_, change)| *change == Change::Resolved)), (4, true), "{told:?}");
+}
+
+#[test]
 fn what_lasts_is_raised_and_told_to_further_people_once() {
     let mut story = Story::new(Terms { escalate_after: Some(Span(6 * 3600)), ..terms() });
     let refused = |minutes| event(minutes, Body::RetentionFailed(failure("denied")));
@@ -292,117 +318,4 @@ fn what_a_dead_run_has_claimed_is_sent_by_another_and_what_failed_stays() {
     // While it waits, nobody needs a reminder of what they do not know.
     let ledger = plan(&ledger, &[], &terms(), None, at(48 * 60)).ledger;
     assert_eq!(ledger.notices.len(), 1);
-}
-
-#[derive(Debug, Clone)]
-struct Arrival {
-    batches: Vec<Vec<usize>>,
-}
-
-/// Every event at least once, some more often, in any order and in any batches.
-fn arrivals(events: usize) -> impl Strategy<Value = Arrival> {
-    let extra = prop::collection::vec(0..events, 0..events);
-    extra
-        .prop_flat_map(move |extra| {
-            let all: Vec<usize> = (0..events).chain(extra).collect();
-            (Just(all).prop_shuffle(), prop::collection::vec(1..5_usize, 1..=events * 2))
-        })
-        .prop_map(|(order, sizes)| {
-            let (mut batches, mut rest) = (Vec::new(), &order[..]);
-            for size in sizes {
-                let (batch, after) = rest.split_at(size.min(rest.len()));
-                batches.push(batch.to_vec());
-                rest = after;
-            }
-            batches.push(rest.to_vec());
-            Arrival { batches }
-        })
-}
-
-fn outcomes() -> impl Strategy<Value = Vec<bool>> {
-    prop::collection::vec(any::<bool>(), 1..12)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn in_any_order_and_however_often_beginnings_and_ends_alternate_and_the_newest_event_decides(
-        (outcomes, arrival) in outcomes().prop_flat_map(|o| { let n = o.len(); (Just(o), arrivals(n)) })
-    ) {
-        let events: Vec<Event> = outcomes
-            .iter()
-            .enumerate()
-            .map(|(i, ok)| { let i = i64::try_from(i).unwrap(); if *ok { completed(i, false) } else { failed(i) } })
-            .collect();
-        let mut story = Story::new(terms());
-        for batch in &arrival.batches {
-            let batch: Vec<Event> = batch.iter().map(|i| events[*i].clone()).collect();
-            story.batch(100, &batch);
-        }
-        let changes: Vec<Change> = story.told.iter().map(|n| n.entry.change).collect();
-        for (i, change) in changes.iter().enumerate() {
-            prop_assert_eq!(*change, if i % 2 == 0 { Change::Opened } else { Change::Resolved });
-        }
-        let lasts = !outcomes.last().unwrap();
-        prop_assert_eq!(changes.len() % 2 == 1, lasts);
-        prop_assert_eq!(story.ledger.open().count() == 1, lasts);
-        let mut ids: Vec<&String> = story.told.iter().map(|n| &n.id).collect();
-        ids.sort();
-        ids.dedup();
-        prop_assert_eq!(ids.len(), story.told.len(), "two pieces of news share an id");
-    }
-
-    #[test]
-    fn in_order_and_however_often_each_beginning_and_each_end_is_told_exactly_once(
-        outcomes in outcomes(), repeats in prop::collection::vec(0..12_usize, 0..24), cuts in prop::collection::vec(any::<bool>(), 12)
-    ) {
-        let mut story = Story::new(terms());
-        let (mut batch, mut expected, mut lasts) = (Vec::new(), 0, false);
-        for (i, ok) in outcomes.iter().enumerate() {
-            let minutes = i64::try_from(i).unwrap();
-            let event = if *ok { completed(minutes, false) } else { failed(minutes) };
-            expected += usize::from(lasts == *ok);
-            lasts = !ok;
-            batch.push(event.clone());
-            // Older ones again, together with this one or later.
-            batch.extend(repeats.iter().filter(|r| **r == i).map(|_| event.clone()));
-            if cuts[i] {
-                story.batch(100, &batch);
-                if !repeats.contains(&(i + 1)) {
-                    batch.clear();
-                }
-            }
-        }
-        story.batch(100, &batch);
-        prop_assert_eq!(story.told.len(), expected);
-    }
-
-    #[test]
-    fn each_damaged_backup_is_told_of_once_in_any_order(
-        (whole, arrival) in prop::collection::vec(any::<bool>(), 1..8).prop_flat_map(|w| { let n = w.len(); (Just(w), arrivals(n)) })
-    ) {
-        let events: Vec<Event> = whole
-            .iter()
-            .enumerate()
-            .map(|(i, ok)| { let i = i64::try_from(i).unwrap(); if *ok { verified(100 + i, i) } else { corrupt(100 + i, i) } })
-            .collect();
-        let mut story = Story::new(terms());
-        for batch in &arrival.batches {
-            let batch: Vec<Event> = batch.iter().map(|i| events[*i].clone()).collect();
-            story.batch(200, &batch);
-        }
-        let mut of: BTreeMap<Change, usize> = BTreeMap::new();
-        for notice in &story.told {
-            *of.entry(notice.entry.change).or_default() += 1;
-        }
-        let opened = of.get(&Change::Opened).copied().unwrap_or(0);
-        let resolved = of.get(&Change::Resolved).copied().unwrap_or(0);
-        let open = story.ledger.open().count();
-        prop_assert_eq!(opened, resolved + open);
-        prop_assert_eq!(opened > 0, whole.contains(&false));
-        // It lasts exactly if the newest damaged backup is newer than every whole one.
-        prop_assert_eq!(open == 1, !whole.last().unwrap());
-        prop_assert_eq!(story.ledger.damaged.len(), whole.iter().filter(|ok| !**ok).count());
-    }
 }

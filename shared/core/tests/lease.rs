@@ -9,7 +9,7 @@ use lifeboat_core::{
     ErrorKind, Result,
     cancel::{self, Cancel},
     ids::DatabaseSlug,
-    lease::{self, LeaseGuard, LeaseOptions},
+    lease::{self, LeaseGuard, LeaseOptions, Occasion},
     ports::{Clock, Removal, RunContext},
 };
 use lifeboat_testkit::{Action, Fault, Gate, ManualClock, MemoryStore, Operation, context};
@@ -146,8 +146,9 @@ async fn a_run_that_cannot_renew_stops_when_its_lease_may_have_lapsed() {
     control.fault(Fault::on([Operation::Swap], Action::Reject(ErrorKind::Store)).always());
     tokio::time::sleep(Duration::from_secs(25)).await;
     first.cancel.check().unwrap();
+    // Nobody else may be doing its work: this must be told.
     let error = first.cancel.cancelled().await;
-    assert_eq!(error.kind(), ErrorKind::AlreadyRunning);
+    assert_eq!(error.kind(), ErrorKind::Store);
     assert!(clock.now() <= "2026-11-20T02:00:41Z".parse().unwrap());
     assert!(guard.still_held().await.is_err());
 }
@@ -156,10 +157,14 @@ async fn a_run_that_cannot_renew_stops_when_its_lease_may_have_lapsed() {
 async fn a_store_that_hangs_is_given_up_in_time() {
     let (control, clock) = world();
     let first = runner(&control, 1, &clock);
-    let _guard = first.acquire(Duration::ZERO).await.unwrap();
+    let guard = first.acquire(Duration::ZERO).await.unwrap();
     control.fault(Fault::on([Operation::Swap], Action::Hold(Gate::new())).always());
     first.cancel.cancelled().await;
     assert!(clock.now() <= "2026-11-20T02:01:01Z".parse().unwrap(), "{}", clock.now());
+    // And it does not keep the run from telling that.
+    let before = clock.now();
+    assert_eq!(guard.release().await.unwrap_err().kind(), ErrorKind::Store);
+    assert!(clock.now().duration_since(before) <= SignedDuration::from_secs(11), "{}", clock.now());
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,8 +221,9 @@ async fn a_scheduled_run_is_claimed_once_but_again_by_the_same_run() {
     let (control, clock) = world();
     let (one, two) = (runner(&control, 1, &clock), runner(&control, 2, &clock));
     let at = "2026-11-20T02:00:00Z".parse().unwrap();
-    let claim =
-        |r: Runner, at| async move { lease::claim_run(&r.control, "dump", &orders(), at, &r.context).await.unwrap() };
+    let claim = |r: Runner, at| async move {
+        lease::claim_run(&r.control, "dump", &orders(), &Occasion::Scheduled(at), &r.context).await.unwrap()
+    };
     assert!(claim(one, at).await);
     assert!(!claim(two, at).await);
     assert!(claim(runner(&control, 1, &clock), at).await);

@@ -43,6 +43,10 @@ const FOR_AGAIN: Duration = Duration::from_secs(3);
 /// and all of it must be over before the run gives up telling.
 const FOR_CONTROL: Duration = Duration::from_secs(3);
 
+/// How long the functions that tell people wait for an answer of the control store before they tell without it: they have two
+/// minutes, and are stopped after one.
+pub(crate) const FOR_CONTROL_OF_FUNCTIONS: Duration = Duration::from_secs(15);
+
 /// A channel that is configured, opened or not: one that is wrong must not silence the others.
 pub struct Opened {
     /// Its name.

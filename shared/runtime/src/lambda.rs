@@ -115,7 +115,8 @@ where
         Error::new(ErrorKind::Usage, format!("{operation}: the request cannot be read: {e}"))
             .with_hint(format!("see events/{operation}/ for requests as they should be"))
     });
-    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept)).map(Arc::new);
+    let setup = Setup::of_function(environment.clone(), operation, Arc::clone(kept))
+        .map(|setup| Arc::new(setup.for_request(&invocation.request_id)));
     let (canceller, cancel) = cancel::pair();
     // A rule that is misspelt fails every time: somebody must hear of it.
     if let (Err(error), Ok(setup), Some(database)) = (&request, &setup, &database) {

@@ -11,6 +11,7 @@ pub mod hooks;
 mod instance_databases;
 pub mod lambda;
 pub mod metrics;
+mod patient;
 mod pgpass;
 pub mod requests;
 pub mod runs;

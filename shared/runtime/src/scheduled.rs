@@ -1,12 +1,12 @@
-//! Makes a scheduled run happen once, although its request may be delivered several times.
+//! Makes a run happen once, although its request may be delivered several times.
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
-    lease::{claim_run, holder, run_key},
-    ports::{RunContext, Store, Swap},
+    lease::{Occasion, answer_key, claim_run, holder, run_key},
+    ports::{RunContext, Store, Swap, in_brief},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -26,19 +26,19 @@ const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(15);
 /// again.
 const LEASE_BY_NOW: SignedDuration = SignedDuration::from_mins(3);
 
-/// One scheduled run of one operation.
+/// One run of one operation: the one of a scheduled time, or of a request.
 pub(crate) struct Scheduled<'a> {
     pub(crate) control: &'a dyn Store,
     pub(crate) operation: &'a str,
     pub(crate) database: &'a DatabaseSlug,
-    pub(crate) at: Timestamp,
+    pub(crate) occasion: Occasion,
     /// Whether the operation holds the database's lease, by which a dead run is told from a running one.
     pub(crate) leased: bool,
 }
 
 impl Scheduled<'_> {
     fn key(&self) -> String {
-        run_key(self.operation, self.database, self.at)
+        run_key(self.operation, self.database, &self.occasion)
     }
 
     /// Runs `work` unless that was done. A run that fails gives its claim back, so that the next delivery tries again; a
@@ -54,7 +54,7 @@ impl Scheduled<'_> {
         match work.await {
             Ok(done) => {
                 let record = serde_json::to_vec(&done.answer).unwrap_or_default();
-                let key = format!("{}.answer.json", self.key());
+                let key = answer_key(&self.key());
                 if let Err(error) = self.control.put_new(&key, Bytes::from(record), &context.run_id).await {
                     tracing::warn!(%error, key, "the answer was not recorded; a second delivery would run again");
                 }
@@ -69,9 +69,9 @@ impl Scheduled<'_> {
 
     /// Claims the run; what became of it where it is not this delivery's to make.
     async fn claim<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
-        let claimed = claim_run(self.control, self.operation, self.database, self.at, context).await?;
+        let claimed = claim_run(self.control, self.operation, self.database, &self.occasion, context).await?;
         // With the claim too: whoever had it before may have given it back, and another have done the work.
-        match self.control.read(&format!("{}.answer.json", self.key()), ANSWER_LIMIT).await {
+        match self.control.read(&answer_key(&self.key()), ANSWER_LIMIT).await {
             Ok((bytes, _)) => {
                 let earlier: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
                 return Ok(Some(Answer::AlreadyDone { earlier }));
@@ -99,7 +99,7 @@ impl Scheduled<'_> {
             if self.is_alive(&key, context).await? {
                 return Ok(Some(Answer::AlreadyRunning));
             }
-            tracing::warn!(key, "the earlier run of this time died; taking it over");
+            tracing::warn!(key, "the earlier run died; taking it over");
         }
         let swapped = self.control.swap(&key, etag.as_deref(), Bytes::from(context.run_id.to_string())).await;
         Ok(match swapped.map_err(|e| e.context("take over the run"))? {
@@ -130,7 +130,7 @@ impl Scheduled<'_> {
             }
             Ok::<(), Error>(())
         };
-        if let Err(error) = giving.await {
+        if let Err(error) = in_brief("give the claim back", giving).await {
             tracing::warn!(%error, key, "the claim on the failed run was not given back");
         }
     }

@@ -1,6 +1,6 @@
 //! From the configuration to open ports: stores, sources, targets, scratch targets.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use lifeboat_aws::{Aws, BackupRestoreTests, RdsInstances};
 use lifeboat_core::{
@@ -31,6 +31,7 @@ use crate::{
     connection::{check_url, resolve, resolve_here},
     environment::Environment,
     instance_databases::RdsDatabases,
+    patient::{ControlPatience, Patient},
     secrets::{self, Kept},
 };
 
@@ -50,6 +51,8 @@ pub struct Setup {
     environment: Environment,
     kept: Arc<Kept>,
     operation: Option<&'static str>,
+    request_id: Option<String>,
+    patience: Option<ControlPatience>,
 }
 
 /// A database that a command was asked for.
@@ -64,13 +67,31 @@ pub struct Selected {
 impl Setup {
     /// Reads everything once.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self> {
-        Ok(Self { config: config::load(flags, &environment)?, environment, kept: Arc::default(), operation: None })
+        let config = config::load(flags, &environment)?;
+        Ok(Self { config, environment, kept: Arc::default(), operation: None, request_id: None, patience: None })
     }
 
     /// The same within the function of an operation, whose process keeps what it learns from run to run.
     pub fn of_function(environment: Environment, operation: &'static str, kept: Arc<Kept>) -> Result<Self> {
         let setup = Self::load(&Flags::default(), environment)?;
         Ok(Self { kept, operation: Some(operation), ..setup })
+    }
+
+    /// The same for one invocation of a function, which AWS may deliver again under the same id.
+    #[must_use]
+    pub fn for_request(self, request_id: &str) -> Self {
+        Self { request_id: Some(request_id.to_owned()), ..self }
+    }
+
+    /// AWS's id of the request that is carried out; `None` at the command line.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// The same for one run that waits for an answer of the control store only so long, and after one that did not come for
+    /// none.
+    pub(crate) fn with_patience(&self, answer: Duration) -> Self {
+        Self { patience: Some(ControlPatience::of(answer)), ..self.clone() }
     }
 
     /// The operation whose function this is; `None` at the command line.
@@ -200,11 +221,15 @@ impl Setup {
 
     /// Opens the control store.
     pub async fn open_control(&self) -> Result<Arc<dyn Store>> {
-        match (&self.config.control_store, &self.config.store) {
+        let store = match (&self.config.control_store, &self.config.store) {
             (Some(control), _) => self.open_store_at(&control.value).await,
             (None, Some(store)) => self.open_store_at(&control_url(&store.value)).await,
             (None, None) => self.open_store().await,
-        }
+        }?;
+        Ok(match self.patience.clone() {
+            Some(patience) => Arc::new(Patient { store, patience }),
+            None => store,
+        })
     }
 
     /// Opens a store by its URL, with the settings for S3.

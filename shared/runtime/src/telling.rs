@@ -161,12 +161,13 @@ async fn within<T>(doing: &str, work: impl Future<Output = Result<T>>) -> Result
 }
 
 /// Sends everything again that could not be delivered, oldest first, and gives the number of events. Ends at the first
-/// failure: what is not delivered stays kept. What cannot be read stays too, and is named in the log.
+/// failure of the bus: what is not delivered stays kept. What cannot be read stays too, and is named in the log. An event
+/// that the bus will never take holds up no other: it stays, and is the error at the end.
 pub async fn send_undelivered(setup: &Setup, context: &RunContext) -> Result<u64> {
     let control = context.cancel.race(setup.open_control()).await?;
-    let mut sent = 0;
+    let (mut sent, mut refused) = (0, None);
     for key in context.cancel.race(undelivered::list(&*control)).await? {
-        let kept = match context.cancel.race(undelivered::read(&*control, &key)).await {
+        let mut kept = match context.cancel.race(undelivered::read(&*control, &key)).await {
             Ok(kept) => kept,
             // Another run was faster.
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
@@ -176,13 +177,47 @@ pub async fn send_undelivered(setup: &Setup, context: &RunContext) -> Result<u64
             }
             Err(e) => return Err(e),
         };
-        let sending = Box::pin(send(setup, &kept.events));
-        context.cancel.race(sending).await.map_err(|e| e.context(format!("send {key} again")))?;
+        let events = kept.events.len();
+        let again = |e: Error| e.context(format!("send {key} again"));
+        match context.cancel.race(Box::pin(send(setup, &kept.events))).await {
+            Ok(()) => kept.events.clear(),
+            Err(e) if e.kind() == ErrorKind::Refused => {
+                tracing::error!(key, hint = e.hint(), "{e}");
+                let sending = Box::pin(one_by_one(setup, std::mem::take(&mut kept.events)));
+                kept.events = context.cancel.race(sending).await.map_err(again)?;
+                let hint = format!("the bus will never take it: read {key} in the control store, then delete it there");
+                refused.get_or_insert(again(e).with_hint(hint));
+            }
+            Err(e) => return Err(again(e)),
+        }
+        let left = kept.events.len();
+        if left == events {
+            continue;
+        }
+        if left > 0 {
+            undelivered::keep(&*control, &kept, context).await?;
+        }
         undelivered::forget(&*control, &key).await?;
-        sent += kept.events.len() as u64;
-        tracing::info!(key, reason = kept.reason, "events were delivered after all");
+        sent += (events - left) as u64;
+        tracing::info!(key, reason = kept.reason, left, "events were delivered after all");
     }
-    Ok(sent)
+    refused.map_or(Ok(sent), Err)
+}
+
+/// Sends each event by itself, and gives those that the bus refuses. The only one was refused already.
+async fn one_by_one(setup: &Setup, events: Vec<Event>) -> Result<Vec<Event>> {
+    if events.len() < 2 {
+        return Ok(events);
+    }
+    let mut refused = Vec::new();
+    for event in events {
+        match send(setup, std::slice::from_ref(&event)).await {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::Refused => refused.push(event),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(refused)
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ impl BackupBuilder {
             database,
             run_id: RunId::new(7),
             lifeboat_version: "0.1.0".to_owned(),
+            scheduled_at: None,
             started_at: at,
             completed_at: at + SignedDuration::from_mins(5),
             tier: Tier::of(at, &TimeZone::UTC),

@@ -13,12 +13,18 @@ pub struct MemoryBus(Arc<Mutex<Told>>);
 struct Told {
     events: Vec<Event>,
     stopped: bool,
+    refused: Option<&'static str>,
 }
 
 impl MemoryBus {
     /// From now on every event is refused, as by a bus that is out of reach; or taken again.
     pub fn stop(&self, stopped: bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).stopped = stopped;
+    }
+
+    /// From now on a call with an event of this name is refused, because of that event; or none.
+    pub fn refuse(&self, name: Option<&'static str>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused = name;
     }
 
     /// Everything that was told, in order.
@@ -38,6 +44,9 @@ impl EventBus for MemoryBus {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.stopped {
             return Err(Error::new(ErrorKind::Store, "publish to the bus: no answer"));
+        }
+        if events.iter().any(|event| Some(event.body.name()) == told.refused) {
+            return Err(Error::new(ErrorKind::Refused, "publish to the bus: it is too large"));
         }
         told.events.extend_from_slice(events);
         Ok(())

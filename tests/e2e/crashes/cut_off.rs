@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_core::{
+    ErrorKind,
     dump::DumpRequest,
+    lease::LONGEST_TTL,
     ports::{Progress, Removal, Store},
 };
 use lifeboat_testkit::{Action, Fault, Gate, MemoryStore, Operation, context};
@@ -50,6 +52,26 @@ async fn a_dump_whose_network_is_cut_in_mid_copy_ends_with_4_and_lists_nothing()
     let code = dump.ended(3 * AT_ONCE)?;
     ensure!(code == 4, "{code}: {}", dump.log());
     no_session_within(&cluster, AT_ONCE)?;
+    nothing_listed(&store)
+}
+
+#[tokio::test]
+async fn a_dump_whose_store_goes_away_in_mid_copy_fails_although_nobody_took_its_lease() -> Result<()> {
+    let cluster = cluster("storeless").await?;
+    let mut store = StoreUnderTest::minio()?;
+    let way = Proxy::start(lifeboat_tests::stores::minio()?.address.port(), Mode::Pass)?;
+    store.reach_through(&format!("http://127.0.0.1:{}", way.port()));
+    let (_proxy, mut dump) = in_mid_copy(&cluster, "storeless", &store)?;
+    way.set(Mode::Cut);
+    // Not `already_running`, which is told nobody: nobody else is at work.
+    let code = dump.ended(LONGEST_TTL + 2 * AT_ONCE)?;
+    ensure!(
+        code == i32::from(ErrorKind::Store.exit_code()) && dump.log().contains("could not be renewed"),
+        "{code}: {}",
+        dump.log()
+    );
+    no_session_within(&cluster, AT_ONCE)?;
+    way.set(Mode::Pass);
     nothing_listed(&store)
 }
 

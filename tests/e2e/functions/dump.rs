@@ -7,7 +7,10 @@ use lifeboat_tests::{StoreUnderTest, program::wait_until};
 use serde_json::{Value, json};
 
 use super::emulator::Functions;
-use crate::shared::{fifteen, no_session_stays_on};
+use crate::{
+    shared::{fifteen, no_session_stays_on},
+    stores::access::opened,
+};
 
 fn ids(store: &StoreUnderTest) -> Result<Vec<Value>> {
     let listed = store.lifeboat(["list", "orders"]).json()?;
@@ -58,6 +61,30 @@ fn an_event_that_is_delivered_four_times_makes_one_backup() -> Result<()> {
     ensure!(now["status"] == "done" && now["backup_id"] != answer["backup_id"], "{now:#}");
     ensure!(ids(&store)?.len() == 2);
     no_session_stays_on(&["function_dump"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_cut_off_before_its_answer_is_taken_over_without_a_second_backup() -> Result<()> {
+    let store = StoreUnderTest::minio()?;
+    fifteen()?.create_shop("function_cut_off", "0.01")?;
+    let mut functions = Functions::start(&store, "function_cut_off")?;
+    functions.serve("dump", 1, &[])?;
+    let first = functions.invoke("dump", "nightly.json")?.answer()?;
+    // What the store holds after a run that came as far as its manifest, and was found to be dead.
+    let inside = opened(&store).await?;
+    let claims = inside.list(".control/runs/dump/orders/").await?;
+    ensure!(claims.len() == 2, "a claim and an answer: {claims:?}");
+    for claim in claims {
+        inside.delete(&claim.key).await?;
+    }
+    let second = functions.invoke("dump", "nightly.json")?.answer()?;
+    ensure!(second["status"] == "done" && second["backup_id"] == first["backup_id"], "{second:#}");
+    ensure!(second["run_id"] == first["run_id"] && second["verified"].is_object(), "{second:#}");
+    ensure!(ids(&store)? == [first["backup_id"].clone()]);
+    let key = format!("orders/{}/manifest.json", first["backup_id"].as_str().unwrap_or_default());
+    let manifest: Value = serde_json::from_slice(&inside.read(&key, 1 << 20).await?.0)?;
+    ensure!(manifest["scheduled_at"] == "2026-11-20T02:00:00Z", "{manifest:#}");
+    Ok(())
 }
 
 #[test]

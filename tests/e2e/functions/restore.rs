@@ -1,7 +1,15 @@
 //! The function `restore` with each of its sample requests, and what the configuration does not allow it.
 
-use anyhow::{Result, ensure};
+use std::{sync::Arc, time::SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+use lifeboat_runtime::{
+    environment::Environment,
+    functions,
+    lambda::{self, Invocation},
+};
 use lifeboat_tests::StoreUnderTest;
+use serde_json::json;
 
 use super::emulator::Functions;
 use crate::shared::fifteen;
@@ -72,5 +80,40 @@ fn each_sample_request_is_answered_and_only_what_the_target_allows_is_done() -> 
     let whole = r#"{"database":"orders","target":"production"}"#;
     let replaced = functions.invoke_made_up("restore", whole)?.answer()?;
     ensure!(replaced["restored"]["safety_backup"].as_str().is_some_and(|b| b.starts_with("safety-")), "{replaced:#}");
+    Ok(())
+}
+
+/// What is sent to be carried out later arrives at least once, each time under the same id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_delivered_twice_is_carried_out_once() -> Result<()> {
+    let (store, cluster) = (StoreUnderTest::folder()?, fifteen()?);
+    cluster.create_shop("function_restored_once", "0.01")?;
+    let file = store.beside().context("a folder")?.join("lifeboat.toml");
+    std::fs::write(&file, CONFIGURATION)?;
+    let url = cluster.url("function_restored_once");
+    let tools = cluster.bin.display().to_string();
+    let variables = [
+        ("LIFEBOAT_CONFIG", file.to_str().context("the file's name")?),
+        ("LIFEBOAT_STORE", &store.url),
+        ("LIFEBOAT_CLIENT_TOOLS", &tools),
+        ("ORDERS_URL", &url),
+    ];
+    let dump = store.lifeboat(["dump", "orders"]);
+    variables.iter().fold(dump, |dump, (name, value)| dump.env(*name, *value)).run()?.expect(0)?;
+
+    let (environment, kept) = (Environment::of(variables), Arc::default());
+    let deliver = async |id: &str| {
+        let payload = json!({ "database": "orders", "target": "production", "tables": ["shop.orders"],
+            "into_schema": "rescue" });
+        let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: id.to_owned(), payload };
+        lambda::invoke("restore", &environment, &kept, invocation, &functions::restore).await
+    };
+    let first = deliver("8f0a-1").await?;
+    ensure!(first["status"] == "done", "{first:#}");
+    let again = deliver("8f0a-1").await?;
+    ensure!(again["status"] == "already_done" && again["earlier"]["run_id"] == first["run_id"], "{again:#}");
+    // A request of its own is carried out, and finds what the first one made.
+    let Err(other) = deliver("8f0a-2").await else { bail!("the schema was made twice") };
+    ensure!(other.to_string().contains("rescue"), "{other}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Reads the store: databases, backups, one backup, and what unfinished dumps left behind.
 
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
 
 /// Backups that are read at the same time: manifests may be large, memory is not.
 const AT_ONCE: usize = 8;
+
+/// How much earlier than the time it was scheduled for a backup may seem to have begun.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 
 /// A folder of a backup without a manifest: a dump that runs, or one that died. It is no backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -138,6 +141,18 @@ async fn latest(store: &dyn Store, database: Option<&DatabaseSlug>) -> Result<Ba
         .with_hint("`lifeboat list` shows them all; one can still be named by its id")
     })?;
     open(store, &chosen.database, &chosen.backup_id).await
+}
+
+/// The manifest of the backup that was made for a scheduled time, if there is one. A damaged manifest is none.
+pub async fn scheduled_for(store: &dyn Store, database: &DatabaseSlug, at: Timestamp) -> Result<Option<Manifest>> {
+    let since = at.checked_sub(CLOCKS_DIFFER).unwrap_or(at);
+    for id in folders(store, database).await?.into_iter().rev().take_while(|id| id.started_at() >= since) {
+        let found = manifest(store, database, &id).await?.and_then(Result::ok);
+        if let Some(found) = found.filter(|manifest| manifest.scheduled_at == Some(at)) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Folders without a manifest, oldest first.

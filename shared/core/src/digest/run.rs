@@ -105,7 +105,12 @@ async fn send(
     let span = period(&config.alerts).unwrap_or(SignedDuration::from_hours(7 * 24));
     let from: Timestamp = last.sent_at.unwrap_or_else(|| now.saturating_sub(span).unwrap_or(now));
     let digest = gather(&*ports.store, &*ports.control, config, &last.stored_bytes, from, now).await;
-    let stored = digest.databases.iter().map(|d| (d.database.clone(), d.stored_bytes)).collect();
+    // What could not be read now keeps its figure: the next digest tells how it grew since.
+    let mut stored = last.stored_bytes.clone();
+    if digest.problems.is_empty() {
+        stored.clear();
+    }
+    stored.extend(digest.databases.iter().map(|d| (d.database.clone(), d.stored_bytes)));
     let named = if asked { now } else { claimed.due };
     let message = of_digest(digest, named, &Policy::of_config(config).signature, now);
     ports.outlet.hand_on(&*ports.control, &message, context).await?;

@@ -1,10 +1,11 @@
 //! The chain of drill reports of one database: each holds the hash of the one before.
 
 use crate::{
-    Result,
+    ErrorKind, Result,
     ids::{DatabaseSlug, DrillId},
     ports::Store,
     report::DrillReport,
+    status::LastDrill,
 };
 
 /// A report is at most this large.
@@ -20,21 +21,63 @@ pub async fn latest_report(store: &dyn Store, database: &DatabaseSlug) -> Result
     Ok(latest_reports(store, database, 1).await?.into_iter().next())
 }
 
-/// The newest reports that can be read, newest first, at most so many.
+/// How many reports are looked at for a drill that proves backups: half a year of weekly drills, or a month and a half of
+/// daily ones of snapshots.
+const LOOKED_AT: usize = 45;
+
+/// The newest reports, newest first, at most so many; damaged ones are passed over, and the store's errors are errors.
 pub async fn latest_reports(store: &dyn Store, database: &DatabaseSlug, most: usize) -> Result<Vec<DrillReport>> {
     let mut reports = Vec::new();
-    let mut drills: Vec<DrillId> =
-        store.folders(&format!("{database}/drills/")).await?.iter().filter_map(|name| name.parse().ok()).collect();
-    drills.sort();
-    for drill in drills.iter().rev() {
+    for drill in newest_first(store, database).await? {
         if reports.len() == most {
             break;
         }
-        let key = format!("{}report.json", folder(database, drill));
-        match store.read(&key, REPORT_LIMIT).await.and_then(|(bytes, _)| DrillReport::open(&bytes)) {
-            Ok(report) => reports.push(report),
-            Err(error) => tracing::warn!(%key, %error, "a drill report cannot be read"),
+        reports.extend(read(store, database, &drill).await?);
+    }
+    Ok(reports)
+}
+
+/// The same, and where none of them proves backups, of older ones the newest of a backup and the newest that does: drills
+/// of other origins must not hide when a backup was last restored.
+pub async fn latest_reports_with_proof(
+    store: &dyn Store,
+    database: &DatabaseSlug,
+    most: usize,
+) -> Result<Vec<DrillReport>> {
+    let proves = |report: &DrillReport| LastDrill::from(report).proves_backups();
+    let of_backup = |report: &DrillReport| LastDrill::from(report).is_of_backup();
+    let mut reports: Vec<DrillReport> = Vec::new();
+    for drill in newest_first(store, database).await?.iter().take(LOOKED_AT.max(most)) {
+        if reports.len() >= most && reports.iter().any(proves) {
+            break;
+        }
+        let Some(report) = read(store, database, drill).await? else { continue };
+        let first_of_backup = of_backup(&report) && !reports.iter().any(of_backup);
+        if reports.len() < most || proves(&report) || first_of_backup {
+            reports.push(report);
         }
     }
     Ok(reports)
+}
+
+async fn newest_first(store: &dyn Store, database: &DatabaseSlug) -> Result<Vec<DrillId>> {
+    let folders = store.folders(&format!("{database}/drills/")).await?;
+    let mut drills: Vec<DrillId> = folders.iter().filter_map(|name| name.parse().ok()).collect();
+    drills.sort();
+    drills.reverse();
+    Ok(drills)
+}
+
+/// `None` for a drill that never came to its report, and for a report that is damaged. What only cannot be read just now is
+/// an error: an older report would be taken for the newest.
+async fn read(store: &dyn Store, database: &DatabaseSlug, drill: &DrillId) -> Result<Option<DrillReport>> {
+    let key = format!("{}report.json", folder(database, drill));
+    match store.read(&key, REPORT_LIMIT).await.and_then(|(bytes, _)| DrillReport::open(&bytes)) {
+        Ok(report) => Ok(Some(report)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
+            tracing::warn!(%key, %error, "a drill report cannot be read");
+            Ok(None)
+        }
+        Err(error) => Err(error.context(format!("read {key}"))),
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
         FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
     },
     phases::Phases,
-    ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store},
+    ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store, in_brief},
 };
 
 /// How often a dump whose snapshot is lost in the middle starts again.
@@ -88,12 +88,44 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
     let control = Arc::clone(&ports.control);
     let options = LeaseOptions::default();
     let lease = lease::acquire(control, &request.database, "dump", context, stopper.clone(), options).await?;
-    let mut result = preflight(ports, &cancel).await;
+    let outcome = match made_before(ports, request, &cancel).await {
+        Ok(Some(manifest)) => {
+            context.progress.note(&format!("run {} made the backup of this time before", manifest.run_id));
+            Ok(DumpOutcome { manifest, findings: Vec::new() })
+        }
+        Ok(None) => attempts(ports, request, context, &zone, &cancel, &lease, &mut phases).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease could not be given back; it lapses by itself");
+    }
+    outcome
+}
+
+/// The backup of this scheduled time that another run has committed: it was cut off before it could answer, or is only
+/// slow to. Only with the lease held can no such backup come to be after this look.
+async fn made_before(ports: &DumpPorts, request: &DumpRequest, cancel: &Cancel) -> Result<Option<Manifest>> {
+    let Some(at) = request.scheduled_at else { return Ok(None) };
+    let found = cancel.race(catalog::scheduled_for(&*ports.store, &request.database, at)).await;
+    found.map_err(|e| e.context(format!("look for an earlier backup scheduled for {at}")))
+}
+
+/// Dumps until there is a backup, or no sense in another attempt.
+async fn attempts(
+    ports: &DumpPorts,
+    request: &DumpRequest,
+    context: &RunContext,
+    zone: &TimeZone,
+    cancel: &Cancel,
+    lease: &LeaseGuard,
+    phases: &mut Phases,
+) -> Result<DumpOutcome> {
+    let mut result = preflight(ports, cancel).await;
     let mut attempt = 1;
-    let outcome = loop {
+    loop {
         let findings = match result {
             Ok(report) => report.findings,
-            Err(error) => break Err(error),
+            Err(error) => return Err(error),
         };
         let attempt_context = RunContext { cancel: cancel.clone(), ..context.clone() };
         let backup_id = BackupId::new(context.clock.now(), context.entropy.next());
@@ -109,27 +141,25 @@ pub async fn run(ports: &DumpPorts, request: &DumpRequest, context: &RunContext)
         // The source has started again itself, as often as there is any sense in it.
         let snapshot = match ports.source.open_snapshot(&writing.context).await {
             Ok(snapshot) => snapshot,
-            Err(error) => break Err(error),
+            Err(error) => return Err(error),
         };
         let mut findings = findings;
         findings.extend(other_source(ports, request, snapshot.facts(), context).await);
-        match one_attempt(ports, request, &zone, backup_id, started_at, snapshot, &writing, &lease, &mut phases).await {
-            Ok(manifest) => break Ok(DumpOutcome { manifest, findings }),
+        match one_attempt(ports, request, zone, backup_id, started_at, snapshot, &writing, lease, phases).await {
+            Ok(manifest) => return Ok(DumpOutcome { manifest, findings }),
             Err(error) => {
-                clean_up(&writing).await;
+                if let Err(late) = in_brief("remove what the failed dump left", clean_up(&writing)).await {
+                    tracing::warn!(error = %late, "retention collects it");
+                }
                 if error.kind() != ErrorKind::SnapshotLost || attempt == ATTEMPTS {
-                    break Err(error);
+                    return Err(error);
                 }
                 attempt += 1;
                 context.progress.note(&format!("{error}; starting again"));
-                result = preflight_when_back(ports, &cancel).await;
+                result = preflight_when_back(ports, cancel).await;
             }
         }
-    };
-    if let Err(error) = lease.release().await {
-        tracing::warn!(%error, "the lease could not be given back; it lapses by itself");
     }
-    outcome
 }
 
 /// Preflight of a database that may be away for a moment: a failover or restart takes its time.
@@ -251,6 +281,7 @@ async fn one_attempt(
         database: request.database.clone(),
         run_id: context.run_id.clone(),
         lifeboat_version: version.to_owned(),
+        scheduled_at: request.scheduled_at,
         started_at,
         completed_at: context.clock.now(),
         tier: Tier::of(source.snapshot_at, zone),
@@ -294,21 +325,19 @@ fn totals(manifest: &Manifest) -> Totals {
 }
 
 /// Removes what a failed attempt left, where we may delete; elsewhere retention collects it.
-async fn clean_up(writing: &Writing) {
+async fn clean_up(writing: &Writing) -> Result<()> {
     if writing.store.removal() != Removal::Delete {
-        return;
+        return Ok(());
     }
-    let listed = match writing.store.list(&writing.folder).await {
-        Ok(listed) => listed,
-        Err(error) => return tracing::warn!(%error, "what the failed dump left could not be listed"),
-    };
+    let listed = writing.store.list(&writing.folder).await?;
     // If the manifest is there, its put succeeded though its answer was lost: then the backup exists.
     if listed.iter().any(|object| object.key.ends_with(MANIFEST_NAME)) {
-        return;
+        return Ok(());
     }
     for object in listed {
         if let Err(error) = writing.store.delete(&object.key).await {
             tracing::warn!(key = %object.key, %error, "a leftover of the failed dump could not be deleted");
         }
     }
+    Ok(())
 }

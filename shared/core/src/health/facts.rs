@@ -128,6 +128,9 @@ pub struct DrillSeen {
     pub backup_id: BackupId,
     /// Age of the backup's snapshot when the drill began, seconds.
     pub rpo_seconds: Option<f64>,
+    /// The first phase that failed or found something wrong; not known of looks of before.
+    #[serde(default)]
+    pub failed_in: Option<String>,
     /// Why it did not pass.
     pub reasons: Vec<String>,
 }

@@ -102,7 +102,7 @@ pub(super) async fn store(
     (seen.place.probed_at, seen.place.not_writable) = probe.look(store, control, about).await;
     let mut past_drills = Vec::new();
     let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
-    match patiently("the store", drill::latest_reports(store, about.database, DRILLS)).await {
+    match patiently("the store", drill::latest_reports_with_proof(store, about.database, DRILLS)).await {
         Ok(reports) => {
             seen.recovery = seen.backups.as_ref().map(|backups| recovery(&reports, backups, about));
             seen.drills = Some(reports.iter().map(drill_seen).collect());
@@ -174,6 +174,7 @@ fn drill_seen(report: &DrillReport) -> DrillSeen {
         drill: LastDrill::from(report),
         backup_id: report.backup.backup_id.clone(),
         rpo_seconds: report.rpo.actual_seconds.value,
+        failed_in: report.failed_in().map(str::to_owned),
         reasons: report.reasons.iter().take(REASONS).cloned().collect(),
     }
 }
@@ -323,7 +324,7 @@ async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(
         // An empty claim was given back by a run that failed, and told so.
         for claim in listed.iter().filter(|o| o.size > 0 && o.key.strip_suffix(".json").is_none()) {
             let age = about.now.duration_since(claim.modified);
-            let answered = listed.iter().any(|o| o.key == format!("{}.answer.json", claim.key));
+            let answered = listed.iter().any(|o| o.key == lease::answer_key(&claim.key));
             if !answered && age > LONGEST_RUN && age < DEAD_RUNS && !(held && operation == "dump") {
                 died.push((operation.clone(), claim.key.trim_start_matches(&folder).to_owned()));
             }

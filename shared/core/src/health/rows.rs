@@ -83,7 +83,7 @@ fn drills(facts: &Facts, rows: &mut Vec<Row>) {
     let Some(drills) = &facts.drills else { return };
     let last = drills.first().map(|last| {
         let rto = last.drill.rto_seconds.map_or(String::new(), |rto| format!(", restored in {}", words::duration(rto)));
-        format!("{} on {}{rto}", last.drill.verdict.words().to_lowercase(), moment(last.drill.finished_at))
+        format!("{} on {}{rto}", last.drill.words(), moment(last.drill.finished_at))
     });
     rows.push(row("last drill", last.unwrap_or_else(|| "none".to_owned())));
     rows.push(row("RTO", facts.wanted.rto_seconds.map_or("not set".to_owned(), span)));

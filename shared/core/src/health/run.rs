@@ -130,6 +130,7 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
     };
     facts.control_store.clone_from(&control_store);
     let mut state = assemble(request, facts, earlier, now);
+    let remembered = before.is_some();
     let told = earlier.map_or(Vec::new(), |state| state.findings.iter().filter(|f| is_told(f)).cloned().collect());
     if let (Some(stored), Some(control)) = (before, control)
         && let Err(failure) = patiently("the control store", state::save(control, &state, stored)).await
@@ -140,7 +141,7 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
         let earlier = HealthState { findings: state.findings.clone(), since, ..state.clone() };
         state = assemble(request, state.facts, Some(&earlier), now);
     }
-    let events = events(&told, &state.findings);
+    let events = events(remembered, &told, &state.findings);
     HealthOutcome { state, events }
 }
 
@@ -160,12 +161,17 @@ fn assemble(request: &HealthRequest, facts: Facts, earlier: Option<&HealthState>
 }
 
 /// What there is to tell: what is the matter, as long as anything is; else that all is well, and what is over. Every look
-/// says so: an earlier one may have had nobody to tell, or was not heard, and whatever is still open has to end.
-fn events(told: &[HealthFinding], findings: &[HealthFinding]) -> Vec<Body> {
+/// says so: an earlier one may have had nobody to tell, or was not heard, and whatever is still open has to end. Where
+/// what was found before is not `remembered`, nobody knows what lasts without having been looked at: nothing ends.
+fn events(remembered: bool, told: &[HealthFinding], findings: &[HealthFinding]) -> Vec<Body> {
     let mut now: Vec<HealthFinding> = findings.iter().filter(|f| is_told(f)).cloned().collect();
     if !now.is_empty() {
+        let complete = remembered && now.len() <= MOST_NAMED;
         now.truncate(MOST_NAMED);
-        return vec![Body::HealthDegraded(HealthDegraded { findings: now })];
+        return vec![Body::HealthDegraded(HealthDegraded { findings: now, complete })];
+    }
+    if !remembered {
+        return Vec::new();
     }
     let mut recovered: Vec<String> = told.iter().map(|finding| finding.code.clone()).collect();
     recovered.sort();
@@ -277,7 +283,7 @@ fn rate(before: Option<&Counters>, now: Option<&Counters>) -> Option<f64> {
 }
 
 /// What is told where health itself could not look, because the run was stopped. What was found `before` lasts, as far
-/// as anybody knows.
+/// as anybody knows, and so does what is not known to have been found.
 pub fn not_looked(failure: Failure, before: Vec<HealthFinding>) -> Body {
     let finding = HealthFinding {
         code: "not_asked".to_owned(),
@@ -286,5 +292,6 @@ pub fn not_looked(failure: Failure, before: Vec<HealthFinding>) -> Body {
         remedy: failure.hint,
     };
     let earlier = before.into_iter().filter(|f| is_told(f) && f.code != finding.code).take(MOST_NAMED - 1);
-    Body::HealthDegraded(HealthDegraded { findings: std::iter::once(finding.clone()).chain(earlier).collect() })
+    let findings = std::iter::once(finding.clone()).chain(earlier).collect();
+    Body::HealthDegraded(HealthDegraded { findings, complete: false })
 }

@@ -6,7 +6,10 @@ use crate::{
     events::{Body, DrillEnded, Event, Failure, MOST_NAMED, RestoreCompleted, Severity},
     ids::BackupId,
     messages::{Kind, Protection},
-    report::words::{bytes, count, duration},
+    report::{
+        Verdict, is_against_data,
+        words::{bytes, count, duration},
+    },
 };
 
 /// Why an incident lasts.
@@ -30,7 +33,7 @@ pub(super) enum Signal {
     Right { kind: Kind, why: String },
     /// A backup is good.
     Good(Protection),
-    /// All that health finds now; `complete` unless the event had no room for more.
+    /// What health finds now; all of it, where that is `complete`.
     Health { findings: Vec<Trouble>, complete: bool },
     /// These findings of health are over; empty: all.
     Over { codes: Vec<String> },
@@ -99,7 +102,7 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
         Body::RetentionRefused(failure) | Body::RetentionFailed(failure) => {
             vec![wrong(Kind::Retention, warning, failure)]
         }
-        Body::DrillPassed(drill) => vec![right(Kind::Drill, drilled(drill))],
+        Body::DrillPassed(drill) => vec![right(kind_of(drill), drilled(drill))],
         Body::DrillFailed(drill) => vec![Signal::Wrong(drill_failed(drill))],
         Body::MaintenanceCompleted(done) => {
             vec![right(Kind::Maintenance, format!("{} statements in {}", done.statements, duration(done.seconds)))]
@@ -116,7 +119,9 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
                 backup: None,
                 report: None,
             });
-            vec![Signal::Health { findings: findings.collect(), complete: health.findings.len() < MOST_NAMED }]
+            // Events of before did not say so where they had no room.
+            let complete = health.complete && health.findings.len() < MOST_NAMED;
+            vec![Signal::Health { findings: findings.collect(), complete }]
         }
         Body::HealthRecovered(health) => vec![Signal::Over { codes: health.recovered.clone() }],
     }
@@ -124,7 +129,8 @@ pub(super) fn signals(event: &Event) -> Vec<Signal> {
 
 fn verified(backup: &BackupId, snapshot_at: Timestamp, why: &str) -> Vec<Signal> {
     let good = Protection { backup_id: backup.clone(), snapshot_at, restored: false };
-    vec![right(Kind::Verify, why), Signal::Good(good)]
+    // First what it says for itself: the message that it is over names the newest good backup.
+    vec![Signal::Good(good), right(Kind::Verify, why)]
 }
 
 /// A restore whose service did not come up again is no restore that anybody can use.
@@ -143,30 +149,43 @@ fn restored(done: &RestoreCompleted) -> Signal {
     })
 }
 
+/// A drill of another origin says nothing about backups: neither does it end what a drill of a backup began.
+fn kind_of(drill: &DrillEnded) -> Kind {
+    if drill.origin.is_some() { Kind::InstanceDrill } else { Kind::Drill }
+}
+
 fn drilled(drill: &DrillEnded) -> String {
+    if let Some(origin) = &drill.origin {
+        let whose = drill.backup_id.as_ref().map_or_else(String::new, |backup| format!(" of {backup}"));
+        return format!("{origin}: its catalog is that{whose}; rows were not compared, and no backup was restored");
+    }
     let backup = drill.backup_id.as_ref().map_or_else(|| "a backup".to_owned(), ToString::to_string);
     let took = drill.rto_seconds.map_or_else(String::new, |seconds| format!(" in {}", duration(seconds)));
     format!("{backup} was restored{took} and compared equal")
 }
 
-#[allow(clippy::cast_precision_loss, reason = "objectives are far below 2^52 seconds")]
+/// Data that differ, or could not be brought back, are another matter than a drill that could not be run, or was slow.
+fn severity_of(drill: &DrillEnded) -> Severity {
+    match drill.verdict {
+        // No report, but an error: it never came to restoring, or was broken off.
+        None if drill.failure.is_some() => Severity::Warning,
+        Some(Verdict::Passed | Verdict::ObjectiveMissed) => Severity::Warning,
+        None | Some(Verdict::Failed) if is_against_data(drill.phase.as_deref()) => Severity::Critical,
+        None | Some(Verdict::Failed) => Severity::Warning,
+    }
+}
+
 fn drill_failed(drill: &DrillEnded) -> Trouble {
     let what = match (&drill.failure, &drill.reasons[..]) {
         (Some(failure), []) => failure.message.clone(),
         (_, reasons) => reasons.join("; "),
     };
-    let late = match (drill.rto_seconds, drill.rto_objective_seconds) {
-        (Some(took), Some(objective)) => took > objective as f64,
-        _ => false,
-    };
-    // Data that differ are another matter than a drill that could not be run, or that was slow.
-    let grave = drill.failure.is_none() && !(late && drill.reasons.len() == 1);
     Trouble {
-        kind: Kind::Drill,
-        severity: Some(if grave { Severity::Critical } else { Severity::Warning }),
+        kind: kind_of(drill),
+        severity: Some(severity_of(drill)),
         what,
         remedy: drill.failure.as_ref().map(|failure| failure.hint.clone()).filter(|hint| !hint.is_empty()),
-        backup: drill.backup_id.clone(),
+        backup: drill.backup_id.clone().filter(|_| drill.origin.is_none()),
         report: drill.report.clone(),
     }
 }

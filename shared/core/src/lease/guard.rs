@@ -15,7 +15,7 @@ use crate::{
     cancel::Canceller,
     ids::DatabaseSlug,
     lease::{Lease, expiry, take},
-    ports::{Clock, RunContext, Store},
+    ports::{Clock, RunContext, Store, in_brief},
 };
 
 /// A held lease. Dropped without [`LeaseGuard::release`] it is renewed no more and lapses by itself.
@@ -77,8 +77,12 @@ impl LeaseGuard {
         })
     }
 
-    /// Gives the lease back. An error means that it lapses by itself.
+    /// Gives the lease back. An error means that it lapses by itself; a store that does not answer is not waited for long.
     pub async fn release(self) -> Result<()> {
+        in_brief("give the lease back", self.give_back()).await
+    }
+
+    async fn give_back(&self) -> Result<()> {
         self.renewal.abort();
         let mut state = self.held.state.lock().await;
         if state.lost {
@@ -131,14 +135,15 @@ fn lost(database: &DatabaseSlug) -> Error {
         .with_hint("this run was paused or cut off for longer than its lease; nothing was committed, run it again")
 }
 
-/// Renews until the guard is gone, the lease is lost, or no renewal succeeded for its whole TTL.
+/// Renews until the guard is gone, the lease is lost, or no renewal succeeded for its whole TTL: then the run stops with
+/// `Store`, for nobody else may be doing its work.
 async fn keep(held: Weak<Held>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(held) = held.upgrade() else { return };
         // Whoever slept past its lease, because its process or machine was stopped, does not hold it any more.
         if held.overdue() {
-            held.canceller.cancel(ErrorKind::AlreadyRunning);
+            held.canceller.cancel(ErrorKind::Store);
             return;
         }
         // A store that does not answer must not hold up the next attempt; what a cut-off attempt did is found by looking.
@@ -147,7 +152,7 @@ async fn keep(held: Weak<Held>, every: Duration) {
             Ok(Err(e)) if e.kind() == ErrorKind::AlreadyRunning => return,
             Ok(Err(_)) | Err(_) => {
                 if held.overdue() {
-                    held.canceller.cancel(ErrorKind::AlreadyRunning);
+                    held.canceller.cancel(ErrorKind::Store);
                     return;
                 }
             }

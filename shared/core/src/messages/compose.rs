@@ -42,12 +42,7 @@ pub fn of_entries(entries: Vec<Entry>, ids: &[String], signature: &Signature, no
 
 /// The message of a digest that was due at `due`.
 pub fn of_digest(digest: Digest, due: Timestamp, signature: &Signature, now: Timestamp) -> Message {
-    let (open, trouble) = (digest.open.len(), digest.databases.iter().filter(|d| d.newest_good.is_none()).count());
-    let state = match (open, trouble) {
-        (0, 0) => "all is well".to_owned(),
-        (0, n) => format!("{n} without a good backup"),
-        (n, _) => format!("{n} open {}", if n == 1 { "incident" } else { "incidents" }),
-    };
+    let state = standing(&digest);
     let databases = digest.databases.len();
     let noun = if databases == 1 { "database" } else { "databases" };
     Message {
@@ -58,6 +53,25 @@ pub fn of_digest(digest: Digest, due: Timestamp, signature: &Signature, now: Tim
         store: signature.store.clone(),
         ..blank(Purpose::Digest, Severity::Info, now)
     }
+}
+
+/// The gravest of what a digest tells, and whatever could not be looked at: that is never well.
+fn standing(digest: &Digest) -> String {
+    let counted = |n: usize, one: &str, more: &str| format!("{} {}", count(n as u64), if n == 1 { one } else { more });
+    let trouble = digest.databases.iter().filter(|d| d.newest_good.is_none()).count();
+    let mut parts = Vec::new();
+    match (digest.open.len(), trouble) {
+        (0, 0) => {}
+        (0, n) => parts.push(format!("{} without a good backup", count(n as u64))),
+        (n, _) => parts.push(counted(n, "open incident", "open incidents")),
+    }
+    if !digest.problems.is_empty() {
+        parts.push(format!("{} could not be looked at", count(digest.problems.len() as u64)));
+    }
+    if digest.undelivered > 0 {
+        parts.push(format!("{} undelivered", count(digest.undelivered)));
+    }
+    if parts.is_empty() { "all is well".to_owned() } else { parts.join(", ") }
 }
 
 /// A test, so that somebody sees that messages arrive; `through` says on which way it went.

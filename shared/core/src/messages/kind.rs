@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The kind of an incident. As text: `backup`, `verify`, `corrupt`, `retention`, `drill`, `maintenance`, `restore`, or
-/// `health:<code>` with the code of what health found.
+/// The kind of an incident. As text: `backup`, `verify`, `corrupt`, `retention`, `drill`, `instance-drill`,
+/// `maintenance`, `restore`, or `health:<code>` with the code of what health found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Kind {
@@ -16,8 +16,10 @@ pub enum Kind {
     Corrupt,
     /// No new backup.
     Backup,
-    /// A drill that did not pass.
+    /// A drill of a backup that did not pass.
     Drill,
+    /// A drill of another origin, such as a snapshot of RDS, that did not pass.
+    InstanceDrill,
     /// A backup that could not be read to its end.
     Verify,
     /// Retention that was not carried out.
@@ -30,10 +32,11 @@ pub enum Kind {
     Health(String),
 }
 
-const PLAIN: [(&str, Kind); 7] = [
+const PLAIN: [(&str, Kind); 8] = [
     ("corrupt", Kind::Corrupt),
     ("backup", Kind::Backup),
     ("drill", Kind::Drill),
+    ("instance-drill", Kind::InstanceDrill),
     ("verify", Kind::Verify),
     ("retention", Kind::Retention),
     ("maintenance", Kind::Maintenance),
@@ -91,9 +94,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_back_from_its_text() {
-        for text in
-            ["backup", "verify", "corrupt", "retention", "drill", "maintenance", "restore", "health:backup_too_old"]
-        {
+        for text in PLAIN.map(|(name, _)| name).into_iter().chain(["health:backup_too_old"]) {
             assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
         }
         for text in ["", "health:", "backups"] {

@@ -46,10 +46,10 @@ fn lasting(told: &Told<'_>) -> Words {
         ),
         Kind::Verify => (
             "backup could not be verified".to_owned(),
-            "The backup exists, but was not read back to its end: nobody knows yet whether it is whole. It does not \
-             count as good."
+            "The backup was not read back to its end: nobody knows yet whether it is whole, or there at all. It does \
+             not count as good."
                 .to_owned(),
-            vec![format!("lifeboat verify {}", backup())],
+            vec![format!("lifeboat list {database}"), format!("lifeboat verify {}", backup())],
         ),
         Kind::Corrupt => (
             "backup is corrupt".to_owned(),
@@ -70,6 +70,13 @@ fn lasting(told: &Told<'_>) -> Words {
             "restore drill failed".to_owned(),
             "The rehearsal of a restore did not succeed: until a drill passes, nobody knows whether, or how fast, this \
              database can be brought back."
+                .to_owned(),
+            vec![format!("lifeboat drill {database} --select latest")],
+        ),
+        Kind::InstanceDrill => (
+            "drill of an instance failed".to_owned(),
+            "A rehearsal with what RDS itself keeps of this database (a snapshot, a point in time) did not succeed. \
+             Lifeboat's backups are not concerned."
                 .to_owned(),
             vec![format!("lifeboat drill {database} --select latest")],
         ),
@@ -102,6 +109,10 @@ fn ended(told: &Told<'_>) -> Words {
         ),
         Kind::Retention => ("retention works again".to_owned(), "The plan was carried out."),
         Kind::Drill => ("restore drill passed".to_owned(), "A backup was restored and every table compared equal."),
+        Kind::InstanceDrill => (
+            "drill of an instance passed".to_owned(),
+            "What RDS keeps of this database came up, and its catalog compared equal. No backup was restored.",
+        ),
         Kind::Maintenance => ("maintenance works again".to_owned(), "Maintenance was done."),
         Kind::Restore => ("restore done".to_owned(), "A backup was restored, and every table compared equal."),
         Kind::Health(code) => (format!("{}: over", code.replace('_', " ")), "Health does not find it any more."),

@@ -2,6 +2,19 @@
 
 use super::{DrillReport, InventoryDifference, PhaseOutcome, TableEvidence, TableOutcome, Verdict};
 
+/// The last phase: what failed before is what matters.
+const TEAR_DOWN: &str = "tear-down";
+
+/// Phases before and after the restore: a drill that fails in one of them could not be run, and nothing is known against
+/// what it was to restore.
+const AROUND: [&str; 4] = ["select", "thaw", "provision", TEAR_DOWN];
+
+/// Whether a drill that failed in this phase says something against what it restored; so it is taken where nobody knows
+/// the phase.
+pub fn is_against_data(phase: Option<&str>) -> bool {
+    phase.is_none_or(|phase| !AROUND.contains(&phase))
+}
+
 /// So many are named in a reason; the rest stands in the report.
 const NAMED: usize = 5;
 
@@ -44,6 +57,32 @@ impl DrillReport {
         };
         failures.extend(missed);
         self.reasons = failures;
+    }
+
+    /// The first phase that failed, or that found something wrong; none where none did. A tear-down comes last: what went
+    /// wrong before it matters more.
+    pub fn failed_in(&self) -> Option<&str> {
+        let failed = self.phases.iter().filter(|phase| phase.outcome == PhaseOutcome::Failed);
+        if let Some(phase) = failed.map(|phase| phase.phase.as_str()).find(|name| *name != TEAR_DOWN) {
+            return Some(phase);
+        }
+        let mut compared = Vec::new();
+        if self.origin.is_none() {
+            self.judge_data(&mut compared);
+        }
+        self.judge_schema(&mut compared);
+        let proof = &self.proof;
+        let fatal = proof.tools.iter().flat_map(|tool| &tool.messages).any(|m| m.classification.is_fatal());
+        let controls = &proof.negative_controls;
+        let torn_down = self.closure.torn_down && self.phases.iter().all(|p| p.outcome != PhaseOutcome::Failed);
+        let found = [
+            (fatal, "restore"),
+            (!compared.is_empty(), "compare"),
+            (proof.checks.iter().any(|check| !check.passed), "checks"),
+            (controls.is_empty() || controls.iter().any(|control| !control.rejected), "negative control"),
+            (!torn_down, TEAR_DOWN),
+        ];
+        found.into_iter().find(|(wrong, _)| *wrong).map(|(_, phase)| phase)
     }
 
     fn judge_phases(&self, reasons: &mut Vec<String>) {

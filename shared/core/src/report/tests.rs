@@ -7,6 +7,8 @@ use crate::{
     ports::{Classification, Inventory, InventoryItem, ToolMessage},
 };
 
+mod failed_in;
+
 const HOSTILE: &str = "<script>alert('x')</script>\n| `a` |";
 
 fn at(second: i64) -> jiff::Timestamp {

@@ -96,7 +96,7 @@ impl Status {
         });
         out.gauge("held_backups", "Backups that are held.", |d| Some(d.held.to_string()));
         out.gauge("last_verify_timestamp_seconds", "When a verify last passed.", |d| d.last_verified_at.map(at));
-        out.gauge("last_drill_timestamp_seconds", "When the newest drill ended.", |d| {
+        out.gauge("last_drill_timestamp_seconds", "When the newest drill ended, whatever came of it.", |d| {
             d.last_drill.as_ref().map(|drill| at(drill.finished_at))
         });
         out.gauge("last_drill_passed", "1 if the newest drill passed, else 0.", |d| {
@@ -104,9 +104,9 @@ impl Status {
                 .as_ref()
                 .map(|drill| u8::from(drill.proves_backups() && drill.verdict == Verdict::Passed).to_string())
         });
-        out.gauge("last_drill_age_seconds", "Age of the newest drill.", |d| {
-            let age = |at: Timestamp| self.at.duration_since(at).as_secs().max(0);
-            d.last_drill.as_ref().map(|drill| age(drill.finished_at).to_string())
+        let help = "Age of the newest drill that restored a backup with all its data.";
+        out.gauge("last_drill_age_seconds", help, |d| {
+            d.proven_at.map(|at| self.at.duration_since(at).as_secs().max(0).to_string())
         });
         out.gauge("last_drill_rto_seconds", "Seconds the newest drill took to have the database back.", |d| {
             d.last_drill.as_ref().and_then(|drill| drill.rto_seconds).map(|s| s.to_string())

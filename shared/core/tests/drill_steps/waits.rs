@@ -55,6 +55,8 @@ async fn of_two_executions_for_one_time_one_drills() {
     world.clock.advance(SignedDuration::from_mins(5));
     let again = steps::select(&world.data(), &World::asked(EXECUTION), &world.context(3)).await.unwrap();
     assert_eq!(again, Some(first));
+    // Health takes a claim without an answer for a run that died; this one's end is told by the machine.
+    assert!(holds(&world.control, "runs/drill/orders/20261120T040000Z.answer.json").await);
 }
 
 #[tokio::test]
@@ -65,6 +67,7 @@ async fn a_selection_that_fails_gives_its_time_back() {
     }
     assert!(world.begin().await.is_err());
     assert!(!holds(&world.control, "runs/drill/orders/20261120T040000Z").await);
+    assert!(!holds(&world.control, "runs/drill/orders/20261120T040000Z.answer.json").await);
 }
 
 #[tokio::test]

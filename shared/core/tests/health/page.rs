@@ -71,6 +71,7 @@ async fn recovery_times_are_shown_over_the_drills_against_the_rto_each_had_and_w
             },
             backup_id: "20261101T020000Z-aaaa".parse().unwrap(),
             rpo_seconds: None,
+            failed_in: None,
             reasons: Vec::new(),
         };
         state.facts.drills = Some(vec![seen(18, 660.0), seen(11, 300.0), seen(4, 240.0)]);

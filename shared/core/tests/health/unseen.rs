@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use lifeboat_core::{
-    ErrorKind,
+    Error, ErrorKind,
+    events::Body,
     health::{self, HealthPorts},
     ids::RunId,
-    lease::run_key,
+    lease::{Occasion, run_key},
     ports::{Certificate, Hidden, Removal, Slot, Store, question},
+    report::Verdict,
+    status::{Watched, status},
 };
 use lifeboat_testkit::{Action, Fault, Operation, context};
 
-use crate::world::{World, codes, server_facts, told};
+use crate::world::{World, codes, drilled, server_facts, told};
 
 #[tokio::test]
 async fn a_question_that_the_server_refuses_takes_nothing_back() {
@@ -65,6 +68,41 @@ async fn a_look_without_a_url_takes_back_nothing_that_was_found_about_the_server
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
 }
 
+/// Whether an event says that what it does not name is over.
+fn complete(outcome: &health::HealthOutcome) -> Option<bool> {
+    match outcome.events.as_slice() {
+        [Body::HealthDegraded(degraded)] => Some(degraded.complete),
+        [Body::HealthRecovered(_)] => Some(true),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_over_because_the_control_store_cannot_be_read() {
+    let mut world = World::new().await;
+    world.pass(20);
+    let first = world.look().await;
+    assert_eq!((codes(&first), complete(&first)), (vec!["backup_too_old"], Some(true)));
+    // Both stores are out of reach, as from a network that lost its way to S3.
+    for store in [&world.store, &world.control] {
+        let away = Fault::on([Operation::Open, Operation::Folders], Action::Reject(ErrorKind::Store));
+        store.fault(away.always());
+    }
+    let blind = world.look().await;
+    assert_eq!(codes(&blind), ["store_unreachable", "control_store_unreachable"]);
+    assert_eq!(complete(&blind), Some(false));
+    world.store.clear_faults();
+    world.control.clear_faults();
+    let again = world.look().await;
+    assert_eq!((codes(&again), complete(&again)), (vec!["backup_too_old"], Some(true)));
+    // Where nobody wants to be told of the control store, silence must not be taken for the end of everything.
+    world.request.config.ignore.push("control_store_unreachable".to_owned());
+    world.request.wanted.rpo_seconds = Some(400 * 86_400);
+    let nowhere = Err(Error::new(ErrorKind::Store, "the control store is away"));
+    let silent = world.look_through(&HealthPorts { control: nowhere, ..world.ports() }).await;
+    assert_eq!((codes(&silent), silent.events.len()), (vec!["control_store_unreachable"], 0));
+}
+
 #[tokio::test]
 async fn a_database_that_was_never_drilled_is_named_although_retention_keeps_no_backup_that_long() {
     let mut world = World::new().await;
@@ -86,6 +124,41 @@ async fn a_database_that_was_never_drilled_is_named_although_retention_keeps_no_
 }
 
 #[tokio::test]
+async fn many_drills_of_snapshots_do_not_hide_the_last_drill_of_a_backup() {
+    let world = World::new().await;
+    for day in 1..=20 {
+        drilled(&world.store, &format!("2026-11-{day:02}T04:00:00Z"), Verdict::Passed, Some("snapshot")).await;
+    }
+    drilled(&world.store, "2026-10-31T04:00:00Z", Verdict::Failed, None).await;
+    drilled(&world.store, "2026-10-30T04:00:00Z", Verdict::Passed, None).await;
+    let outcome = world.look().await;
+    assert_eq!(codes(&outcome), ["drill_failed"]);
+    let whole = outcome.state.facts.newest_whole_drill().unwrap();
+    assert_eq!(whole.drill.finished_at, "2026-10-30T04:00:00Z".parse().unwrap());
+}
+
+#[tokio::test]
+async fn prometheus_gets_the_age_of_the_last_drill_that_proved_a_backup() {
+    let world = World::new().await;
+    let text = async || {
+        let watched = [Watched { database: world.request.database.clone(), rpo: None }];
+        status(&world.store, &world.control, &watched, world.now()).await.unwrap().prometheus()
+    };
+    drilled(&world.store, "2026-11-19T12:00:00Z", Verdict::Passed, Some("snapshot")).await;
+    assert!(!text().await.contains("lifeboat_last_drill_age_seconds{"));
+    drilled(&world.store, "2026-11-10T12:00:00Z", Verdict::ObjectiveMissed, None).await;
+    drilled(&world.store, "2026-11-18T12:00:00Z", Verdict::Failed, None).await;
+    let (text, newest) = (text().await, "2026-11-19T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second());
+    for line in [
+        format!("lifeboat_last_drill_age_seconds{{database=\"orders\"}} {}", 10 * 86_400),
+        format!("lifeboat_last_drill_timestamp_seconds{{database=\"orders\"}} {newest}"),
+        "lifeboat_last_drill_passed{database=\"orders\"} 0".to_owned(),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_digest_that_nothing_ever_sent_is_overdue_since_it_is_wanted() {
     let mut world = World::new().await;
     world.request.wanted.rpo_seconds = Some(400 * 86_400);
@@ -103,9 +176,9 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
     let mut world = World::new().await;
     world.request.wanted.rpo_seconds = Some(1000 * 86_400);
     let run = RunId::new(3);
-    let old = run_key("dump", &world.request.database, world.now());
+    let old = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     let answer = format!("{old}.answer.json");
-    let others = run_key("dump", &"billing".parse().unwrap(), world.now());
+    let others = run_key("dump", &"billing".parse().unwrap(), &Occasion::Scheduled(world.now()));
     for key in [old.as_str(), &answer, &others, "maintenance/orders/20261120T120000Z-a.json"] {
         world.control.put_new(key, "x".into(), &run).await.unwrap();
     }
@@ -117,7 +190,7 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
     world.look().await;
     assert_eq!(there(&world).len(), 4);
     world.pass(1);
-    let recent = run_key("dump", &world.request.database, world.now());
+    let recent = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     world.control.put_new(&recent, "x".into(), &run).await.unwrap();
     world.look().await;
     assert_eq!(there(&world), ["maintenance/orders/20261120T120000Z-a.json", &others, &recent]);
@@ -133,7 +206,7 @@ async fn claims_answers_and_reports_go_when_nobody_needs_them_any_more() {
 #[tokio::test]
 async fn a_claim_that_was_given_back_is_no_run_that_died() {
     let world = World::new().await;
-    let key = run_key("dump", &world.request.database, world.now());
+    let key = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     world.control.put_new(&key, "".into(), &RunId::new(3)).await.unwrap();
     world.pass(1);
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());

@@ -11,7 +11,7 @@ use lifeboat_core::{
     cancel,
     events::{Body, Failure, Severity},
     health::{self, ServerSeen, last_findings, not_looked},
-    lease::run_key,
+    lease::{Occasion, run_key},
     ports::{LeftScratch, Store},
 };
 use lifeboat_testkit::{Action, BackupBuilder, Fault, Operation, attestation, context, store_attestation};
@@ -196,13 +196,13 @@ async fn a_topic_that_cannot_be_opened_is_found_and_told_until_it_can() {
 async fn a_run_that_died_without_a_word_is_found_for_a_day() {
     let world = World::new().await;
     let run = lifeboat_core::ids::RunId::new(3);
-    let key = run_key("dump", &world.request.database, world.now());
+    let key = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
     world.control.put_new(&key, "run".into(), &run).await.unwrap();
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
     world.pass(1);
     let outcome = world.look().await;
     assert_eq!(codes(&outcome), ["run_died"]);
-    assert!(outcome.state.findings[0].message.contains("dump scheduled for 20261120T120000Z"));
+    assert!(outcome.state.findings[0].message.contains("dump of 20261120T120000Z"));
     // Answered after all.
     world.control.put_new(&format!("{key}.answer.json"), "{}".into(), &run).await.unwrap();
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
@@ -267,4 +267,6 @@ async fn a_run_that_is_stopped_says_so_and_takes_nothing_back() {
     let Body::HealthDegraded(told) = not_looked(Failure::of(&error), before) else { panic!("not degraded") };
     let codes: Vec<&str> = told.findings.iter().map(|f| f.code.as_str()).collect();
     assert_eq!(codes, ["not_asked", "backup_too_old"]);
+    // Where even that could not be read, what was found before is still not over.
+    assert!(!told.complete);
 }

@@ -12,10 +12,12 @@ use lifeboat_core::{
     config::{HealthConfig, RetentionConfig},
     events::Body,
     health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, Wanted, state_key},
+    ids::DrillId,
     ports::{
         Certificate, ClientToolVersions, Clock, Counters, LeftScratch, Outbox, Removal, ScratchReaper, ServerFacts,
         Store, Subscriptions, ToolFacts, ToolSet, WatchedServer,
     },
+    report::{DrillReport, OriginEvidence, Verdict},
 };
 use lifeboat_testkit::{BackupBuilder, ManualClock, MemoryStore, context};
 
@@ -206,6 +208,19 @@ pub(crate) fn told(outcome: &HealthOutcome) -> Vec<(&'static str, Vec<String>)> 
         other => vec![other.name().to_owned()],
     };
     outcome.events.iter().map(|event| (event.name(), codes(event))).collect()
+}
+
+/// The report of a drill that ended then.
+pub(crate) async fn drilled(store: &MemoryStore, at: &str, verdict: Verdict, origin: Option<&str>) {
+    let mut report = DrillReport::open(include_bytes!("../fixtures/format-1/report.json")).unwrap();
+    let at: Timestamp = at.parse().unwrap();
+    report.drill_id = DrillId::new(at, 7);
+    (report.finished_at, report.verdict) = (at, verdict);
+    report.origin =
+        origin.map(|kind| OriginEvidence { kind: kind.to_owned(), id: "rds:orders".to_owned(), taken_at: None });
+    let (bytes, _) = report.seal().unwrap();
+    let key = format!("orders/drills/{}/report.json", report.drill_id);
+    store.put_new(&key, bytes.into(), &report.run_id).await.unwrap();
 }
 
 /// The URL of a store, to tell two apart.

@@ -17,6 +17,7 @@ use lifeboat_core::{
         Digest, DigestDatabase, DigestIncident, Entry, Kind, Message, Protection, Signature, StorageShare, of_digest,
         of_entries, of_test,
     },
+    report::Verdict,
 };
 
 /// So many minutes after two at night.
@@ -119,8 +120,10 @@ pub(crate) fn mixed() -> Message {
     let drill = DrillEnded {
         drill_id: None,
         backup_id: Some(BackupId::new(at(-2880), 3)),
+        origin: None,
         report: Some("users/drills/20261120T010000Z-abcd/report.html".to_owned()),
-        phase: None,
+        verdict: Some(Verdict::Failed),
+        phase: Some("compare".to_owned()),
         reasons: vec!["public.users: 41 rows are missing".to_owned()],
         rto_seconds: Some(600.0),
         rto_objective_seconds: Some(1800),
@@ -133,6 +136,7 @@ pub(crate) fn mixed() -> Message {
             message: "a transaction of 'report' has been open for 14 h 3 min".to_owned(),
             remedy: "SELECT pg_terminate_backend(4711);".to_owned(),
         }],
+        complete: true,
     };
     let denied = Body::RetentionFailed(failure("tag billing/…: AccessDenied", "let the role s3:PutObjectTagging"));
     message(

@@ -33,7 +33,7 @@ const CHUNK_SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
 /// Reads a file's text; `path` is what messages call it, and its folder is where relative paths begin.
 pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     let name = path.display().to_string();
-    let source = Source { name: &name, text };
+    let source = Source::new(&name, text);
     let document = DeTable::parse(text).map_err(|e| {
         let place = e.span().unwrap_or(0..0);
         source.error(&place, e.message()).with_hint("the file is TOML: see docs/CONFIG.md for an example")

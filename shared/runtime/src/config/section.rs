@@ -18,14 +18,20 @@ use toml::{
 pub(super) struct Source<'a> {
     /// Its name as messages show it.
     pub(super) name: &'a str,
-    /// Its text.
-    pub(super) text: &'a str,
+    /// Where its lines end: every key has an origin, and a fleet has thousands of keys.
+    ends: Vec<usize>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// A file by its name and text.
+    pub(super) fn new(name: &'a str, text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(place, _)| place).collect();
+        Self { name, ends }
+    }
+
     /// The line of a place, from 1.
     pub(super) fn line(&self, place: &Range<usize>) -> usize {
-        self.text.as_bytes().iter().take(place.start).filter(|b| **b == b'\n').count() + 1
+        self.ends.partition_point(|end| *end < place.start) + 1
     }
 
     /// An error at a place.

@@ -11,6 +11,7 @@ use lifeboat_core::{
 };
 
 use crate::{
+    alerting::FOR_CONTROL_OF_FUNCTIONS,
     requests::{AlertAnswer, AlertRequest, AlertWish, Batch, SqsFailures},
     setup::Setup,
 };
@@ -19,8 +20,9 @@ use crate::{
 const FOR_AGAIN: Duration = Duration::from_secs(30);
 
 /// `alert`: takes a batch of a queue, one event, or a wish. Messages of the queue that could not be worked off are in the
-/// answer, for SQS to deliver again; an error where none could be.
+/// answer, for SQS to deliver again; an error where none could be. A control store that hangs keeps nobody from being told.
 pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext) -> Result<AlertAnswer> {
+    let setup = setup.with_patience(FOR_CONTROL_OF_FUNCTIONS);
     let patience = Patience::default();
     let (batch, wish) = match request {
         AlertRequest::Batch(event) => (Batch::of_queue(&event), AlertWish::default()),
@@ -36,7 +38,8 @@ pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext
     };
     if setup.config.alerts.topic.is_none() {
         // Without a topic there is no `notify` that would do it.
-        let again = Box::pin(setup.deliver_again(&outcome.failed_channels, patience, FOR_AGAIN, &context)).await;
+        let again = Box::pin(setup.deliver_again(&outcome.failed_channels, patience, FOR_AGAIN, &context));
+        let again = context.cancel.race(again).await;
         if let Err(error) = again {
             tracing::warn!(%error, "what did not arrive before was not tried again");
         }
@@ -47,7 +50,7 @@ pub async fn alert(setup: Arc<Setup>, request: AlertRequest, context: RunContext
             tracing::error!(message = id, %error, "nobody can see that but in this log and in the dead-letter queue");
         }
     }
-    let digest = Box::pin(setup.send_digest(wish.digest, patience, &context)).await;
+    let digest = context.cancel.race(Box::pin(setup.send_digest(wish.digest, patience, &context))).await;
     let digest_id = match digest {
         Ok(DigestOutcome::Sent(id)) => Some(id),
         Ok(DigestOutcome::NotDue) => None,

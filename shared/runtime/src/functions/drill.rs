@@ -9,6 +9,7 @@ use std::sync::Arc;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     drill::{Origin, Selection},
+    lease::Occasion,
     ports::RunContext,
 };
 
@@ -58,7 +59,9 @@ async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Re
         });
         let Some(at) = request.scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
         let control = setup.open_control().await?;
-        let run = Scheduled { control: &*control, operation: "drill", database: &request.database, at, leased: false };
+        let occasion = Occasion::Scheduled(at);
+        let run =
+            Scheduled { control: &*control, operation: "drill", database: &request.database, occasion, leased: false };
         run.once(context, work).await
     });
     tell(setup, context, &request.database, runs::drill_failed, work).await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lifeboat_core::{ErrorKind, Result, events::Body, ports::RunContext};
+use lifeboat_core::{ErrorKind, Result, events::Body, lease::Occasion, ports::RunContext};
 
 use super::selected;
 use crate::{
@@ -19,7 +19,8 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
     let mut unverified = None;
     let work = Box::pin(async {
         let selected = selected(&setup, &request.database)?;
-        let options = DumpOptions { no_verify: setup.config.bus.is_some(), ..DumpOptions::default() };
+        let scheduled_at = request.scheduled_at;
+        let options = DumpOptions { no_verify: setup.config.bus.is_some(), scheduled_at, ..DumpOptions::default() };
         // The backup counts for its scheduled time as soon as it exists: another delivery must not make a second one,
         // whatever becomes of the verify.
         let work = Box::pin(async {
@@ -27,11 +28,13 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
             unverified = dumped.answer.unverified;
             Ok(Told { answer: dumped.answer.answer, events: dumped.events, metrics: dumped.metrics })
         });
-        let Some(at) = request.scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
+        let Some(at) = scheduled_at else { return Ok(work.await?.map(Answer::Done)) };
         let control = setup.open_control().await?;
         // A store in a folder makes its folder first: the control store may lie below it.
         setup.open_store().await?.probe(&context.run_id).await?;
-        let run = Scheduled { control: &*control, operation: "dump", database: &request.database, at, leased: true };
+        let occasion = Occasion::Scheduled(at);
+        let run =
+            Scheduled { control: &*control, operation: "dump", database: &request.database, occasion, leased: true };
         run.once(&context, work).await
     });
     let answer = match tell(&setup, &context, &request.database, Body::BackupFailed, work).await {

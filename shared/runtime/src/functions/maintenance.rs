@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lifeboat_core::{
-    Error, ErrorKind, Result, events::Body, maintenance::Operation, ports::RunContext, restore::TableName,
+    Error, ErrorKind, Result, events::Body, lease::Occasion, maintenance::Operation, ports::RunContext,
+    restore::TableName,
 };
 
 use super::selected;
@@ -33,7 +34,8 @@ pub async fn maintenance(
         // A store in a folder makes its folder first: the control store may lie below it.
         setup.open_store().await?.probe(&context.run_id).await?;
         let database = &request.database;
-        let run = Scheduled { control: &*control, operation: "maintenance", database, at, leased: false };
+        let occasion = Occasion::Scheduled(at);
+        let run = Scheduled { control: &*control, operation: "maintenance", database, occasion, leased: false };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, Body::MaintenanceFailed, work).await

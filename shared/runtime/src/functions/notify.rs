@@ -16,6 +16,7 @@ use lifeboat_core::{
 };
 
 use crate::{
+    alerting::FOR_CONTROL_OF_FUNCTIONS,
     requests::{Notified, NotifyAnswer, NotifyRequest, NotifyWish},
     setup::Setup,
 };
@@ -27,8 +28,9 @@ const ASKED: Duration = Duration::from_mins(2);
 
 /// `notify`: delivers, what is new first. A channel that fails makes the run fail, so that it is tried again: what arrived
 /// is on record and is not sent twice. After its last attempt Lambda puts the message into the dead-letter queue; the status
-/// page shows it, and each later run tries it again. A wish fails only where nothing could be tried.
+/// page shows it, and each later run tries it again. A control store that hangs keeps nobody from being told. A wish fails only where nothing could be tried.
 pub async fn notify(setup: Arc<Setup>, request: NotifyRequest, context: RunContext) -> Result<NotifyAnswer> {
+    let setup = setup.with_patience(FOR_CONTROL_OF_FUNCTIONS);
     let event = match request {
         NotifyRequest::Messages(event) => event,
         NotifyRequest::Wish(NotifyWish { deliver: false }) => return Ok(NotifyAnswer::default()),
@@ -36,7 +38,7 @@ pub async fn notify(setup: Arc<Setup>, request: NotifyRequest, context: RunConte
             somebody(&Box::pin(setup.open_targets(Patience::default())).await?)?;
             let but = BTreeSet::new();
             let again = setup.deliver_again(&but, Patience::default(), ASKED, &context);
-            let Again { delivered, left } = Box::pin(again).await?;
+            let Again { delivered, left } = context.cancel.race(Box::pin(again)).await?;
             return Ok(NotifyAnswer { delivered, undelivered: left, ..NotifyAnswer::default() });
         }
     };
@@ -68,7 +70,8 @@ pub async fn notify(setup: Arc<Setup>, request: NotifyRequest, context: RunConte
         }
     }
     let but: BTreeSet<String> = failed.keys().cloned().collect();
-    match Box::pin(setup.deliver_again(&but, Patience::default(), AFTER_NEW, &context)).await {
+    let again = Box::pin(setup.deliver_again(&but, Patience::default(), AFTER_NEW, &context));
+    match context.cancel.race(again).await {
         Ok(again) => (answer.delivered, answer.undelivered) = (again.delivered, again.left),
         Err(error) => tracing::warn!(%error, "what was not delivered before was not tried again"),
     }

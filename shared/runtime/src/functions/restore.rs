@@ -6,6 +6,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     catalog::{self, BackupReference, Which},
     events::{Body, Failure},
+    lease::Occasion,
     ports::RunContext,
     restore::{self, TableName},
 };
@@ -13,19 +14,32 @@ use lifeboat_core::{
 use crate::{
     requests::{Answer, RestoreAnswer, RestoreRequest, shortened},
     runs::{Destination, How, RestoreOptions, prepare_restore},
+    scheduled::Scheduled,
     setup::Setup,
     telling::{Told, tell},
 };
 
 /// `restore`: what the request asks for, where the target's configuration allows it.
 pub async fn restore(setup: Arc<Setup>, request: RestoreRequest, context: RunContext) -> Result<Answer<RestoreAnswer>> {
-    let work = Box::pin(work(&setup, &request, &context));
+    let work = Box::pin(once(&setup, &request, &context));
     let which = request.backup.parse().ok();
     let failed = |failure: Failure| Body::RestoreFailed(Failure { backup_id: which, ..failure });
     tell(&setup, &context, &request.database, failed, work).await
 }
 
-async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<Answer<RestoreAnswer>>> {
+/// Once, however often AWS delivers the request: it does so at least once where it was sent to be carried out later. A plan
+/// changes nothing and may be asked for at any time.
+async fn once(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<Answer<RestoreAnswer>>> {
+    let work = Box::pin(work(setup, request, context));
+    let Some(id) = setup.request_id().filter(|_| !request.dry_run) else { return Ok(work.await?.map(Answer::Done)) };
+    let control = setup.open_control().await?;
+    // A store in a folder makes its folder first: the control store may lie below it.
+    setup.open_store().await?.probe(&context.run_id).await?;
+    let (database, occasion) = (&request.database, Occasion::request(id)?);
+    Scheduled { control: &*control, operation: "restore", database, occasion, leased: false }.once(context, work).await
+}
+
+async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> Result<Told<RestoreAnswer>> {
     let how = how(setup, request)?;
     let destination = Destination::named(setup, &request.target, Some(&request.database)).await?;
     let which = if request.backup == "latest" { Which::Latest } else { Which::Id(request.backup.parse()?) };
@@ -46,10 +60,10 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
     let prepared = prepare_restore(setup, options, context).await?;
     if request.dry_run {
         let plan = prepared.predicted(context).await?;
-        return Ok(Told::nothing(Answer::Done(answer(Some(plan), None))));
+        return Ok(Told::nothing(answer(Some(plan), None)));
     }
     let told = prepared.execute_untold(setup, context).await?;
-    Ok(told.map(|restored| Answer::Done(answer(None, Some(shortened(restored))))))
+    Ok(told.map(|restored| answer(None, Some(shortened(restored)))))
 }
 
 /// What is asked for. What replaces something must be allowed in the configuration: whoever may invoke a function may not

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lifeboat_core::{Result, ports::RunContext, retention::Report};
+use lifeboat_core::{Result, lease::Occasion, ports::RunContext, retention::Report};
 
 use super::selected;
 use crate::{
@@ -25,7 +25,8 @@ pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: Ru
         };
         let control = setup.open_control().await?;
         let database = &request.database;
-        let run = Scheduled { control: &*control, operation: "retention", database, at, leased: false };
+        let occasion = Occasion::Scheduled(at);
+        let run = Scheduled { control: &*control, operation: "retention", database, occasion, leased: false };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, runs::retention_failed, work).await

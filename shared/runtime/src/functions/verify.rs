@@ -10,6 +10,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
     events::{Body, Failure},
     ids::{BackupId, DatabaseSlug},
+    lease::Occasion,
     ports::{RunContext, Store},
     verify::{Older, Reading, choose, is_candidate, is_frozen},
 };
@@ -70,7 +71,8 @@ impl Run<'_> {
         let work = Box::pin(async { self.all(trigger).await.map(Told::nothing) });
         let Some(at) = at else { return Ok(Answer::Done(work.await?.answer)) };
         let control = self.setup.open_control().await?;
-        let run = Scheduled { control: &*control, operation, database: self.database, at, leased: false };
+        let occasion = Occasion::Scheduled(at);
+        let run = Scheduled { control: &*control, operation, database: self.database, occasion, leased: false };
         Ok(run.once(self.context, work).await?.answer)
     }
 

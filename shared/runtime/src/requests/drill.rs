@@ -84,6 +84,12 @@ impl DrillStep {
         named.ok_or("the state names no database")?.parse().map_err(|e: lifeboat_core::Error| e.to_string())
     }
 
+    /// What is drilled instead of a backup, whether or not the drill was begun.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let asked = self.request.as_ref().and_then(|request| request.origin.clone());
+        asked.or_else(|| serde_json::from_value(self.state.as_ref()?.get("origin")?.clone()).ok())
+    }
+
     /// The state, where the drill was begun.
     pub(crate) fn drill_state(&self) -> Result<DrillState, String> {
         let state = self.state.clone().ok_or("a step needs the state of the one before it")?;

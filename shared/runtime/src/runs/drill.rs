@@ -5,7 +5,7 @@ use lifeboat_core::{
     drill::{self, DrillOutcome, DrillPorts, Origin, Selection},
     events::{Body, DrillEnded, Failure, MOST_NAMED, brief},
     ports::RunContext,
-    report::{PhaseOutcome, Verdict},
+    report::Verdict,
 };
 
 use crate::{
@@ -40,7 +40,8 @@ pub async fn drill(
     context: &RunContext,
 ) -> Result<DrillOutcome> {
     let work = Box::pin(drill_untold(setup, selected, options, context));
-    tell(setup, context, &selected.slug, failed, work).await
+    let origin = options.origin.as_ref().map(ToString::to_string);
+    tell(setup, context, &selected.slug, |failure| failed_with(failure, origin), work).await
 }
 
 /// The same, leaving it to the caller to tell of it.
@@ -83,11 +84,12 @@ fn seconds(whole: u64) -> f64 {
 
 pub(crate) fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
     let report = &outcome.report;
-    let failed = report.phases.iter().find(|phase| phase.outcome == PhaseOutcome::Failed);
     let ended = DrillEnded {
-        phase: failed.map(|phase| phase.phase.clone()),
+        verdict: Some(report.verdict),
+        phase: report.failed_in().map(str::to_owned),
         drill_id: Some(report.drill_id.clone()),
         backup_id: Some(report.backup.backup_id.clone()),
+        origin: report.origin.as_ref().map(|origin| format!("{} {}", origin.kind, origin.id)),
         report: Some(format!("{}report.html", outcome.folder)),
         reasons: report.reasons.iter().take(MOST_NAMED).map(|reason| brief(reason)).collect(),
         rto_seconds: report.rto.actual_seconds.value,
@@ -99,10 +101,16 @@ pub(crate) fn ended(outcome: &DrillOutcome, objective: Option<u64>) -> Body {
 
 /// A drill that failed before there was anything to report on.
 pub(crate) fn failed(failure: Failure) -> Body {
+    failed_with(failure, None)
+}
+
+fn failed_with(failure: Failure, origin: Option<String>) -> Body {
     Body::DrillFailed(DrillEnded {
         drill_id: None,
         backup_id: failure.backup_id.clone(),
+        origin,
         report: None,
+        verdict: None,
         phase: None,
         reasons: vec![failure.message.clone()],
         rto_seconds: None,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
@@ -29,6 +30,8 @@ pub struct DumpOptions {
     pub compress: Option<Codec>,
     /// Leave out the verify that follows.
     pub no_verify: bool,
+    /// The time it was scheduled for.
+    pub scheduled_at: Option<Timestamp>,
 }
 
 /// The core's request for a dump of a selected database.
@@ -39,6 +42,7 @@ pub fn dump_request(selected: &Selected, options: &DumpOptions) -> dump::DumpReq
         codec: options.compress.unwrap_or(config.compress.value),
         timezone: config.timezone.value.clone(),
         chunk_bytes: config.chunk_size.value.0,
+        scheduled_at: options.scheduled_at,
         ..dump::DumpRequest::new(selected.slug.clone())
     }
 }

@@ -29,8 +29,8 @@ impl Stage {
     }
 
     fn scheduled(&self) -> Scheduled<'_> {
-        let at = "2026-11-20T02:00:00Z".parse().unwrap();
-        Scheduled { control: &self.store, operation: "dump", database: &self.database, at, leased: true }
+        let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
+        Scheduled { control: &self.store, operation: "dump", database: &self.database, occasion, leased: true }
     }
 
     async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {
@@ -50,7 +50,7 @@ impl Stage {
     async fn silent(&self, run: u64) {
         let context = context().run(run).clock(self.clock.clone()).build();
         let scheduled = self.scheduled();
-        assert!(claim_run(&self.store, "dump", &self.database, scheduled.at, &context).await.unwrap());
+        assert!(claim_run(&self.store, "dump", &self.database, &scheduled.occasion, &context).await.unwrap());
     }
 }
 

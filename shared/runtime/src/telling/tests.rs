@@ -114,3 +114,32 @@ async fn what_cannot_be_read_is_left_and_does_not_hold_up_the_rest() {
     assert_eq!(send_undelivered(&stage.setup, &stage.context).await.unwrap(), 1);
     assert_eq!(undelivered::list(&*control).await.unwrap(), ["undelivered/0.json"]);
 }
+
+#[tokio::test]
+async fn an_event_that_the_bus_will_never_take_holds_up_no_other() {
+    let stage = Stage::new();
+    let recovered = || Body::HealthRecovered(lifeboat_core::events::HealthRecovered { recovered: Vec::new() });
+    let failed = || Body::MaintenanceFailed(Failure::of(&error(ErrorKind::Database)));
+    stage.bus.stop(true);
+    stage.tell(Ok(Told::new(1, vec![recovered()]))).await.unwrap();
+    stage.tell(Ok(Told::new(1, vec![failed(), recovered(), failed()]))).await.unwrap();
+    stage.tell(Err(error(ErrorKind::Store))).await.unwrap_err();
+    stage.bus.stop(false);
+    stage.bus.refuse(Some("HealthRecovered"));
+    for _ in 0..2 {
+        let refused = send_undelivered(&stage.setup, &stage.context).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        assert!(refused.hint().contains("undelivered/") && refused.hint().contains("delete it"), "{}", refused.hint());
+        let mut names = stage.bus.names();
+        names.sort_unstable();
+        assert_eq!(names, ["BackupFailed", "MaintenanceFailed", "MaintenanceFailed"]);
+        let control = stage.control().await;
+        let mut left = Vec::new();
+        for key in undelivered::list(&*control).await.unwrap() {
+            left.extend(undelivered::read(&*control, &key).await.unwrap().events);
+        }
+        assert_eq!(left.iter().map(|event| event.body.name()).collect::<Vec<_>>(), ["HealthRecovered"; 2]);
+    }
+    stage.bus.refuse(None);
+    assert_eq!(send_undelivered(&stage.setup, &stage.context).await.unwrap(), 2);
+}

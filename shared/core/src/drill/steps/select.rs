@@ -13,7 +13,7 @@ use crate::{
     config::Runner,
     drill::{DrillRequest, Origin, adopt, chain, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
     ids::DrillId,
-    lease::run_key,
+    lease::{Occasion, answer_key, run_key},
     ports::RunContext,
     report::PhaseTiming,
 };
@@ -51,10 +51,12 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
         Ok(state) => Ok(Some(state)),
         Err(error) => {
             // So that the next delivery tries again.
-            if let Some(claim) = claim(asked)
-                && let Err(again) = ports.control.delete(&claim).await
-            {
-                tracing::warn!(error = %again, "the claim on the failed drill was not given back");
+            if let Some(key) = claim(asked) {
+                for key in [answer_key(&key), key] {
+                    if let Err(again) = ports.control.delete(&key).await {
+                        tracing::warn!(error = %again, key, "the claim on the failed drill was not given back");
+                    }
+                }
             }
             Err(error)
         }
@@ -65,8 +67,8 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
 fn claim(asked: &Asked) -> Option<String> {
     let database = &asked.request.database;
     match (asked.request.origin.as_ref().and_then(Origin::restore_job), asked.scheduled_at) {
-        (Some(job), _) => Some(format!("runs/drill/{database}/restore-job-{job}")),
-        (None, Some(at)) => Some(run_key("drill", database, at)),
+        (Some(job), _) => Some(run_key("drill", database, &Occasion::Request(job.to_owned()))),
+        (None, Some(at)) => Some(run_key("drill", database, &Occasion::Scheduled(at))),
         (None, None) => None,
     }
 }
@@ -75,11 +77,20 @@ fn claim(asked: &Asked) -> Option<String> {
 async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
     let Some(key) = claim(asked) else { return Ok(true) };
     let name = Bytes::from(asked.execution.clone());
-    match ports.control.put_new(&key, name.clone(), &context.run_id).await {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(ports.control.read(&key, NAME_LIMIT).await?.0 == name),
-        Err(e) => Err(e.context(format!("claim the drill of {} by {key}", asked.request.database))),
+    let claimed = match ports.control.put_new(&key, name.clone(), &context.run_id).await {
+        Ok(_) => true,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => ports.control.read(&key, NAME_LIMIT).await?.0 == name,
+        Err(e) => return Err(e.context(format!("claim the drill of {} by {key}", asked.request.database))),
+    };
+    if claimed {
+        // From here on the machine answers for it: its end is told, whichever it is.
+        let answer = serde_json::json!({ "execution": asked.execution }).to_string();
+        match ports.control.put_new(&answer_key(&key), answer.into(), &context.run_id).await {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e.context("record who drills")),
+            _ => {}
+        }
     }
+    Ok(claimed)
 }
 
 async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContext) -> Result<DrillState> {

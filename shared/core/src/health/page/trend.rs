@@ -35,7 +35,7 @@ pub(super) fn trend(drills: &[DrillSeen]) -> Option<Trend> {
     let measured = drills
         .iter()
         .rev()
-        .filter(|seen| seen.drill.origin.is_none())
+        .filter(|seen| seen.drill.is_of_backup())
         .filter_map(|seen| Some((seen, seen.drill.rto_seconds?)));
     let shown: Vec<(&DrillSeen, f64)> = measured.collect();
     let [(first, _), .., (last, last_seconds)] = shown.as_slice() else { return None };

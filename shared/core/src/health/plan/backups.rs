@@ -9,7 +9,7 @@ use crate::{
         words::{counted, moment, named, seconds_between, span},
     },
     ports,
-    report::{Verdict, words},
+    report::{Verdict, is_against_data, words},
 };
 
 use super::Findings;
@@ -209,12 +209,15 @@ fn drills(f: &mut Findings<'_>) {
         _ => (f.thresholds.drill_age.0, format!("the limit is {}", span(f.thresholds.drill_age.0))),
     };
     let remedy = format!("lifeboat drill {database}");
-    let Some(last) = drills.first() else {
+    // A drill of another origin restores no backup: here it counts for nothing.
+    let Some(last) = drills.iter().find(|seen| seen.drill.is_of_backup()) else {
         // Not the oldest that is still there: retention may leave none that is old enough.
         let first = f.facts.first_backup_at.into_iter().chain(backups.oldest_at).min();
         if let Some(age) = first.map(|at| f.since(at)).filter(|age| *age > limit) {
-            let message =
-                format!("no drill ever came to its end, and there have been backups for {}; {why}", span(age));
+            let message = format!(
+                "no drill of a backup ever came to its end, and there have been backups for {}; {why}",
+                span(age)
+            );
             f.add("drill_never", Severity::Warning, message, remedy);
         }
         return;
@@ -240,6 +243,12 @@ fn verdict(f: &mut Findings<'_>, last: &DrillSeen) {
     let why = if last.reasons.is_empty() { String::new() } else { format!(": {}", named(&last.reasons, 3)) };
     match last.drill.verdict {
         Verdict::Passed => {}
+        Verdict::Failed if !is_against_data(last.failed_in.as_deref()) => f.add(
+            "drill_failed",
+            Severity::Warning,
+            format!("the last drill ({}) could not be carried out{why}", moment(last.drill.finished_at)),
+            format!("nothing is known against the backup: mend what {report} names, then: lifeboat drill {database}"),
+        ),
         Verdict::Failed => f.add(
             "drill_failed",
             Severity::Critical,

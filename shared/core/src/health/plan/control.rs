@@ -7,6 +7,7 @@ use crate::{
         ControlFacts, Place,
         words::{counted, moment, named, span},
     },
+    ids::DatabaseSlug,
 };
 
 use super::Findings;
@@ -64,18 +65,27 @@ fn runs(f: &mut Findings<'_>, control: &ControlFacts) {
             );
         }
     }
-    let died: Vec<String> =
-        control.died.iter().map(|(operation, at)| format!("{operation} scheduled for {at}")).collect();
+    let died: Vec<String> = control.died.iter().map(|(operation, at)| format!("{operation} of {at}")).collect();
     if !died.is_empty() {
         f.add(
             "run_died",
             Severity::Warning,
             format!("{} ended without a word: {}", counted(died.len(), "run"), named(&died, NAMED)),
             format!(
-                "look at the function's log of that time, then run it again: lifeboat {} {database}",
-                control.died[0].0
+                "look at the function's log of that time, then run it again: lifeboat {}",
+                command(&control.died[0].0, database)
             ),
         );
+    }
+}
+
+/// What a person types to have a run's work done after all.
+fn command(operation: &str, database: &DatabaseSlug) -> String {
+    match operation {
+        "verify-completed" => format!("verify {database}"),
+        "retention" => format!("retention apply {database}"),
+        "restore" => "restore, which takes what the request said".to_owned(),
+        operation => format!("{operation} {database}"),
     }
 }
 
@@ -97,7 +107,7 @@ fn alerts(f: &mut Findings<'_>, control: &ControlFacts) {
             "alerts_undelivered",
             Severity::Warning,
             format!("{} did not arrive: {} ({why})", counted(titles.len(), "alert"), named(&titles, NAMED)),
-            "lifeboat alert list shows all of them, lifeboat alert test tries the channels; messages are sent again by themselves",
+            "lifeboat alert list shows all of them, lifeboat alert test tries the channels; what has not arrived within a week is given up",
         );
     }
     if !control.unconfirmed.is_empty() {

@@ -16,8 +16,8 @@ pub(super) fn look(f: &mut Findings<'_>) {
     let Some(recovery) = &facts.recovery else { return };
     let (Some(predicted), Some(objective)) = (&recovery.predicted, recovery.objective_seconds) else { return };
     // What the last drill missed is told already.
-    let missed_already =
-        facts.drills.iter().flatten().next().is_some_and(|last| last.drill.verdict == Verdict::ObjectiveMissed);
+    let last = facts.drills.iter().flatten().find(|seen| seen.drill.is_of_backup());
+    let missed_already = last.is_some_and(|last| last.drill.verdict == Verdict::ObjectiveMissed);
     let when = match &recovery.outlook {
         Outlook::Missed if !missed_already => "would be missed today".to_owned(),
         Outlook::MissedFrom { date, days } if u64::from(*days) * DAY <= f.thresholds.rto_missed_within.0 => {

@@ -1,6 +1,7 @@
 //! Every finding can be found, and none is found where all is well.
 
 mod cases;
+mod drills;
 
 use jiff::{SignedDuration, Timestamp, civil::date};
 
@@ -67,6 +68,7 @@ fn drill(days: i64, verdict: Verdict) -> DrillSeen {
         },
         backup_id: BackupId::new(finished_at, 0),
         rpo_seconds: None,
+        failed_in: None,
         reasons: vec!["3 tables differ".to_owned()],
     }
 }
@@ -364,23 +366,4 @@ fn only_scratch_targets_past_their_time_are_overdue() {
     let left = [made(1), made(24), made(25)];
     let overdue = overdue_scratch(&left, &Thresholds::default(), now());
     assert_eq!(overdue.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["25"]);
-}
-
-#[test]
-fn drills_that_fail_do_not_count_as_drills_that_were_made() {
-    let found =
-        after(|facts| facts.drills = Some(vec![drill(1, Verdict::Failed), drill(40, Verdict::ObjectiveMissed)]));
-    let codes: Vec<&str> = found.iter().map(|f| f.code.as_str()).collect();
-    assert_eq!(codes, ["drill_failed", "drill_overdue"]);
-    assert!(found[1].message.contains("that restored all data"), "{}", found[1].message);
-    let mut facts = well();
-    facts.drills = Some(vec![drill(1, Verdict::Failed), drill(3, Verdict::Passed)]);
-    assert_eq!(facts.newest_whole_drill().unwrap().drill.verdict, Verdict::Passed);
-    // One of a snapshot restored no backup.
-    let mut snapshot = drill(1, Verdict::Passed);
-    snapshot.drill.origin = Some("snapshot".to_owned());
-    facts.drills = Some(vec![snapshot, drill(3, Verdict::Failed)]);
-    assert!(facts.newest_whole_drill().is_none());
-    facts.drills = Some(vec![drill(1, Verdict::Failed)]);
-    assert_eq!(facts.newest_whole_drill(), None);
 }

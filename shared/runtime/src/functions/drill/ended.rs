@@ -52,7 +52,9 @@ fn event(ended: &Ended, ending: &Ending) -> Body {
     Body::DrillFailed(DrillEnded {
         drill_id: ending.drill_id.clone(),
         backup_id: ending.backup_id.clone(),
+        origin: ending.origin.clone(),
         report: None,
+        verdict: None,
         phase: ending.phase.clone(),
         reasons,
         rto_seconds: None,

@@ -161,7 +161,9 @@ async fn not_begun(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Re
     let event = Body::DrillFailed(DrillEnded {
         drill_id: None,
         backup_id: None,
+        origin: asked.origin().map(|origin| origin.to_string()),
         report: None,
+        verdict: None,
         phase: Some(step.phase().to_owned()),
         reasons: vec![brief(&format!("phase {} failed: {}", step.phase(), caught.words()))],
         rto_seconds: None,
