@@ -11,8 +11,8 @@ const EVENT = sample('aws-backup/restore-job-completed.json');
 let template: Template;
 let rule: any;
 
-beforeAll(() => {
-  template = synthesise(settingsOf('large')).templates.AcmeProd!;
+beforeAll(async () => {
+  template = (await synthesise(settingsOf('large'))).templates.AcmeProd!;
   rule = resolve(template, one(template, 'AWS::Events::Rule', 'Name', 'acme-prod-adopt-orders').Properties);
 });
 
@@ -59,10 +59,10 @@ describe('a restore test of AWS Backup', () => {
     expect(target.RoleArn).toMatch(/AdoptionStarter/);
   });
 
-  it('of a plan that is named by its ARN is known by all of it', () => {
+  it('of a plan that is named by its ARN is known by all of it', async () => {
     const text = fs.readFileSync(path.join(__dirname, 'configurations', 'small.toml'), 'utf8');
     const scratch = `source_instance = "orders-production", restore_testing_plan = "${EVENT.detail.restoreTestingPlanArn}"`;
-    const small = synthesise(settingsOf(text.replace('class = "db.t4g.medium"', `class = "db.t4g.medium", ${scratch}`))).templates.Lifeboat!;
+    const small = (await synthesise(settingsOf(text.replace('class = "db.t4g.medium"', `class = "db.t4g.medium", ${scratch}`)))).templates.Lifeboat!;
     const { EventPattern } = resolve(small, one(small, 'AWS::Events::Rule', 'Name', 'lifeboat-adopt-orders').Properties);
     expect(EventPattern.detail.restoreTestingPlanArn).toEqual([EVENT.detail.restoreTestingPlanArn]);
   });
@@ -74,9 +74,9 @@ describe('a restore test of AWS Backup', () => {
 });
 
 describe('without a restore testing plan', () => {
-  it('no rule listens to AWS Backup, not in a fleet either', () => {
+  it('no rule listens to AWS Backup, not in a fleet either', async () => {
     for (const settings of [settingsOf('small'), fleet(30)]) {
-      const found = synthesise(settings).templates.Lifeboat!;
+      const found = (await synthesise(settings)).templates.Lifeboat!;
       expect(JSON.stringify(ofType(found, 'AWS::Events::Rule'))).not.toContain('aws.backup');
       expect(found.Outputs!.DrillSubnetGroup).toBeUndefined();
     }

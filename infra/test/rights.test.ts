@@ -246,8 +246,8 @@ describe('drill-control', () => {
     expect(actions).toEqual(['backup:PutRestoreValidationResult']);
   });
 
-  it('has no such rights where no restore testing plan is configured', () => {
-    const small = ofFunction(synthesise(settingsOf('small')).templates.Lifeboat!, 'lifeboat-drill-control');
+  it('has no such rights where no restore testing plan is configured', async () => {
+    const small = ofFunction((await synthesise(settingsOf('small'))).templates.Lifeboat!, 'lifeboat-drill-control');
     expect(may(small, 'backup:PutRestoreValidationResult', '*')).toBe(false);
     expect(may(small, 'rds:ModifyDBInstance', db('awsbackup-restore-test-1a2b'), { 'aws:ResourceTag/awsbackup-restore-test': 'job' })).toBe(false);
   });

@@ -1,7 +1,10 @@
 //! Tests of handing runs over, with tasks that are only noted down.
 
 use bytes::Bytes;
-use lifeboat_core::ports::{Removal, Store};
+use lifeboat_core::{
+    lease::Occasion,
+    ports::{Removal, Store},
+};
 use lifeboat_testkit::{ManualClock, MemoryStore, MemoryTasks, context};
 
 use super::*;
@@ -33,8 +36,9 @@ impl Stage {
     }
 
     fn scheduled(&self) -> Scheduled<'_> {
-        let at = "2026-11-20T02:00:00Z".parse().unwrap();
-        Scheduled { control: &self.control, operation: "dump", database: &self.database, at, alive: Alive::Leased }
+        let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
+        let alive = Alive::Leased;
+        Scheduled { control: &self.control, operation: "dump", database: &self.database, occasion, alive }
     }
 
     /// One delivery of the nightly request to a function with 14 minutes.

@@ -77,7 +77,7 @@ pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) ->
     let mut ending = Ending {
         drill_id: state.as_ref().map(|s| s.drill_id.clone()),
         backup_id: state.as_ref().map(|s| s.backup_id.clone()),
-        origin: state.as_ref().and_then(|s| s.origin.as_ref()).map(ToString::to_string),
+        origin: origin_of(state.as_ref(), ended),
         phase: phase.map(str::to_owned),
         reasons,
         removed: Vec::new(),
@@ -107,6 +107,12 @@ pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) ->
         ending.reasons.push(format!("instances remain: {which}; health removes them {ttl} after they were made"));
     }
     Ok(ending)
+}
+
+/// What was drilled instead of a backup, be it that the drill was not even begun.
+fn origin_of(state: Option<&DrillState>, ended: &Ended) -> Option<String> {
+    let known = state.and_then(|state| state.origin.as_ref()).map(ToString::to_string);
+    known.or_else(|| ended.restore_job.as_ref().map(|job| format!("restore job {job} of AWS Backup")))
 }
 
 fn why(ended: &Ended, phase: Option<&str>) -> String {

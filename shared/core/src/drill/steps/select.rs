@@ -71,7 +71,7 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
 fn claim(asked: &Asked) -> Option<String> {
     let database = &asked.request.database;
     match (asked.request.origin.as_ref().and_then(Origin::restore_job), asked.scheduled_at) {
-        (Some(job), _) => Some(format!("runs/drill/{database}/restore-job-{job}")),
+        (Some(job), _) => Some(run_key("drill", database, &Occasion::Request(job.to_owned()))),
         (None, Some(at)) => Some(run_key("drill", database, &Occasion::Scheduled(at))),
         (None, None) => None,
     }
