@@ -117,9 +117,9 @@ deploy: functions-release layer ## Deploy lifeboat.toml to the AWS account of yo
 	@tests/stack/setup infra
 	$(CDK) deploy --all --context lifeboat:complete=true
 
-accept-aws: ## Deploy, back up, verify and drill in a real account; costs money [DATABASE=orders ACCOUNT=123456789012]
+accept-aws: ## Deploy, back up, verify and drill in a real account; costs money [DATABASE=orders ACCOUNT=123456789012 DEPLOYED=1]
 	cargo build --quiet -p lifeboat-cli
-	LIFEBOAT_PROGRAM=$(abspath $(CARGO_TARGET_DIR))/debug/lifeboat infra/accept-aws "$(DATABASE)" "$(ACCOUNT)"
+	LIFEBOAT_PROGRAM=$(abspath $(CARGO_TARGET_DIR))/debug/lifeboat infra/accept-aws "$(DATABASE)" "$(ACCOUNT)" $(if $(DEPLOYED),deployed)
 
 layer: ## Make the Lambda layers with PostgreSQL's client tools, under target/layer
 	@tests/stack/layer
