@@ -64,8 +64,8 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 
 # What is too slow for every change: large databases, many tables, every version against every other.
 soak: ## Run the slow end-to-end tests
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda
-	cargo build --release -p lifeboat-cli
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda infra
+	cargo build --release -p lifeboat-cli -p lifeboat-functions
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip ::browser::
 
 browser: ## Look at status page and mail in Chromium: overflow, accessibility, keyboard; screenshots under target/browser

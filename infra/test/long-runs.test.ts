@@ -10,8 +10,8 @@ const TASKS = ['dump', 'verify', 'restore', 'drill', 'drill-data'] as const;
 let whole: Synthesised;
 let template: Template;
 
-beforeAll(() => {
-  whole = synthesise(settingsOf('large'));
+beforeAll(async () => {
+  whole = await synthesise(settingsOf('large'));
   template = whole.templates.AcmeProd!;
 });
 
@@ -166,15 +166,15 @@ describe('a configuration', () => {
     expect(found(`${base}runner = "fargate"\n[deploy]\n${image}${vpc}`)).toBe('');
   });
 
-  it('without an image makes no cluster, no task and no right to start one', () => {
-    const small = synthesise(settingsOf('small')).templates.Lifeboat!;
+  it('without an image makes no cluster, no task and no right to start one', async () => {
+    const small = (await synthesise(settingsOf('small'))).templates.Lifeboat!;
     expect(Object.values(small.Resources).filter(({ Type }) => Type.startsWith('AWS::ECS::'))).toEqual([]);
     expect(JSON.stringify(small)).not.toMatch(/ecs:|LIFEBOAT_TASK|iam:PassRole/);
   });
 
-  it('without a network of databases has tasks for steps of the state machine alone', () => {
+  it('without a network of databases has tasks for steps of the state machine alone', async () => {
     const settings = settingsOf('large');
-    const without = synthesise({ ...settings, deploy: { ...settings.deploy, vpc: null } }).templates.AcmeProd!;
+    const without = (await synthesise({ ...settings, deploy: { ...settings.deploy, vpc: null } })).templates.AcmeProd!;
     expect(ofType(without, 'AWS::ECS::TaskDefinition').map(([, t]) => t.Properties.Family)).toEqual(['acme-prod-drill-data']);
     expect(JSON.stringify(without)).not.toContain('LIFEBOAT_TASK');
   });

@@ -1,6 +1,7 @@
 //! The CDK app as `make deploy` deploys it, on LocalStack's CloudFormation: rules tick, and nobody calls a step.
 
 mod adopted;
+mod fleet;
 mod machine;
 mod scheduled;
 mod site;
