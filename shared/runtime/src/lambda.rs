@@ -153,7 +153,7 @@ where
         Host::Task => stop::on_signals(canceller.clone(), || tracing::warn!("the task is stopped"))?,
     }
     let _alarm = Alarm::set(time, canceller);
-    let answer = run(Arc::new(setup), request, context).await?;
+    let answer = Box::pin(run(Arc::new(setup), request, context)).await?;
     serde_json::to_value(answer)
         .map_err(|e| Error::new(ErrorKind::Unexpected, format!("{operation}: encode the answer: {e}")))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lifeboat_runtime::{
     environment::Environment,
     functions,
-    lambda::{self, Invocation},
+    lambda::{self, Host, Invocation},
 };
 use lifeboat_tests::StoreUnderTest;
 use serde_json::json;
@@ -105,7 +105,8 @@ async fn a_request_that_is_delivered_twice_is_carried_out_once() -> Result<()> {
     let deliver = async |id: &str| {
         let payload = json!({ "database": "orders", "target": "production", "tables": ["shop.orders"],
             "into_schema": "rescue" });
-        let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: id.to_owned(), payload };
+        let host = Host::Lambda;
+        let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: id.to_owned(), payload, host };
         lambda::invoke("restore", &environment, &kept, invocation, &functions::restore).await
     };
     let first = deliver("8f0a-1").await?;
