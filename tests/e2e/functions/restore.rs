@@ -99,7 +99,7 @@ async fn a_request_that_is_delivered_twice_is_carried_out_once() -> Result<()> {
         ("ORDERS_URL", &url),
     ];
     let dump = store.lifeboat(["dump", "orders"]);
-    variables.iter().fold(dump, |dump, (name, value)| dump.env(*name, *value)).run()?.expect(0)?;
+    variables.iter().fold(dump, |dump, (name, value)| dump.env(name, *value)).run()?.expect(0)?;
 
     let (environment, kept) = (Environment::of(variables), Arc::default());
     let deliver = async |id: &str| {

@@ -21,7 +21,9 @@ fn the_phase_a_drill_failed_in_is_the_first_that_failed_or_found_something() {
     ];
     for (expected, phases, spoil) in spoils {
         let mut report = passing();
-        phases.iter().for_each(|phase| fail(&mut report, phase));
+        for phase in phases {
+            fail(&mut report, phase);
+        }
         spoil(&mut report);
         report.judge();
         assert_eq!(report.failed_in(), expected, "{:?}", report.reasons);
