@@ -92,12 +92,19 @@ export function everybody(template: Template, prefix: string): { [name: string]:
         return [];
     }
   });
-  const ids = new Map(found.map(([name, role]) => [name, roleOf(role)]));
-  const known = new Set(ids.values());
+  const known = new Set(found.map(([, role]) => roleOf(role)));
   for (const [id] of ofType(template, 'AWS::IAM::Role')) {
     if (!known.has(id)) throw new Error(`nobody who is known here has the role ${id}`);
   }
-  return Object.fromEntries([...ids].filter((one): one is [string, string] => one[1] !== undefined).map(([name, id]) => [name, ofRole(template, id)]));
+  // Rules have one role for all of one kind: who is asked for may have several.
+  const all: { [name: string]: Statement[] } = {};
+  for (const id of known) {
+    if (id === undefined) continue;
+    for (const name of new Set(found.filter(([, role]) => roleOf(role) === id).map(([name]) => name))) {
+      all[name] = [...(all[name] ?? []), ...ofRole(template, id)];
+    }
+  }
+  return all;
 }
 
 /** Whether a request is allowed. A condition on a key that the request lacks fails, but for Null, IfExists and ForAllValues. */
