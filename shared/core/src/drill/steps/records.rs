@@ -53,8 +53,10 @@ impl There {
     /// Where the drill is: in the step that was begun last or, where that has come to its end, at the next one.
     pub(super) fn place(&self) -> Option<Step> {
         let last = Step::ALL.into_iter().rposition(|step| self.begun(step))?;
-        let next = if self.done(Step::ALL[last]) { last + 1 } else { last };
-        Some(Step::ALL.get(next).copied().unwrap_or(Step::Report))
+        // Most drills end with the report; that of an adopted instance is in its last step once it has begun.
+        let goes_on = self.done(Step::ALL[last]) && Step::ALL[last] != Step::Report;
+        let next = if goes_on { last + 1 } else { last };
+        Some(Step::ALL.get(next).copied().unwrap_or(Step::Validation))
     }
 }
 
@@ -236,5 +238,6 @@ mod tests {
         assert_eq!(place(&["tear-down.begun", "gone.begun"]), Some(Step::Gone));
         assert_eq!(place(&["tear-down.begun", "gone.begun", "gone"]), Some(Step::Report));
         assert_eq!(place(&["report.begun", "report"]), Some(Step::Report));
+        assert_eq!(place(&["report.begun", "report", "validation.begun"]), Some(Step::Validation));
     }
 }
