@@ -104,7 +104,9 @@ fn stopped(reason: ErrorKind) -> Error {
     let message = match reason {
         ErrorKind::Deadline => "the deadline was reached before the end",
         ErrorKind::AlreadyRunning => "the lease was lost to another run",
-        ErrorKind::Store => "the lease could not be renewed in time: the control store did not answer",
+        ErrorKind::Store => {
+            "the lease could not be renewed in time: the control store did not answer, or this run was paused"
+        }
         _ => "interrupted",
     };
     Error::new(reason, message)
