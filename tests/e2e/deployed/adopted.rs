@@ -61,6 +61,7 @@ fn told(site: &Site, job: &str) -> Result<(String, String)> {
 }
 
 #[test]
+#[ignore = "soak: minutes of drills; run by `make soak`, its steps by functions::drill_steps in every run"]
 fn the_end_of_a_restore_test_starts_its_drill_and_aws_backup_is_told_how_that_ended() -> Result<()> {
     let site = site()?;
     let rds = site.account.rds();

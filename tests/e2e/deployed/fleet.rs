@@ -166,6 +166,7 @@ fn is_drilled(fleet: &Fleet) -> Result<()> {
 }
 
 #[test]
+#[ignore = "soak: minutes of dumps and drills; run by `make soak`"]
 fn a_fleets_rules_back_up_every_database_and_drill_a_limited_number_at_once() -> Result<()> {
     let fleet = Fleet::deploy(30)?;
     is_backed_up(&fleet, PATIENCE)?;
