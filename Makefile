@@ -31,7 +31,7 @@ test: infra-test ## Run every test, against real PostgreSQL, MinIO, LocalStack a
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
 	cargo build --workspace --all-targets
-	cargo test --workspace
+	cargo test --workspace --lib --bins --tests
 
 lint: ## Check format, code, dependencies, licences, spelling and shell scripts
 	@tests/stack/setup compiler lint
@@ -62,7 +62,7 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 	cargo build --release -p lifeboat-tests --bin cold-start
 	$(CARGO_TARGET_DIR)/release/cold-start $(FUNCTIONS)
 
-# What is too slow for every change: large databases, many tables, every version against every other.
+# What is too slow for every change: large databases, many tables, every version against every other, fleets.
 soak: ## Run the slow end-to-end tests
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda infra
 	cargo build --release -p lifeboat-cli -p lifeboat-functions
