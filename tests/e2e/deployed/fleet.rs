@@ -137,7 +137,7 @@ fn a_fleets_rule_backs_up_every_database_a_limited_number_at_once() -> Result<()
 }
 
 #[test]
-#[ignore = "soak: 1,000 dumps, two at once"]
+#[ignore = "1,000 dumps, two at once: run by `make soak`"]
 fn a_fleet_of_a_thousand_is_backed_up_without_a_gap() -> Result<()> {
     is_backed_up(&Fleet::deploy(1000)?, Duration::from_hours(3))
 }

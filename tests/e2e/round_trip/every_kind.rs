@@ -91,7 +91,7 @@ async fn parallel_jobs_that_deadlock_lose_nothing_on_18() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "soak: many times"]
+#[ignore = "many times: run by `make soak`"]
 async fn parallel_jobs_that_deadlock_lose_nothing_however_often() -> Result<()> {
     for major in [15, 16, 17, 18] {
         deadlocks_are_survived(major, 20).await?;
@@ -110,7 +110,7 @@ async fn every_kind_survives_all_ways_on_18() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "soak: every major version, store and codec"]
+#[ignore = "every major version, store and codec: run by `make soak`"]
 async fn every_kind_survives_whatever_the_major_version_store_and_codec() -> Result<()> {
     for major in [15, 16, 17, 18] {
         let servers = Servers::start(major).await?;

@@ -55,7 +55,7 @@ async fn a_backup_of_15_restores_into_18() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "soak: every major version into every newer one"]
+#[ignore = "every major version into every newer one: run by `make soak`"]
 async fn backups_restore_into_every_newer_major_version() -> Result<()> {
     for (from, to) in [(15, 16), (15, 17), (16, 17), (16, 18), (17, 18)] {
         moves_to_a_newer_major_version(from, to).await.with_context(|| format!("from {from} to {to}"))?;
