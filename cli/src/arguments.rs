@@ -31,7 +31,7 @@ pub(crate) enum Output {
     disable_help_subcommand = true,
     after_help = "Examples:
   lifeboat demo
-  lifeboat dump --database-url postgres://backup@db.example/orders --store s3://acme-lifeboat/pg
+  lifeboat dump --database-url postgres://backup@db/orders --store s3://acme/pg
   lifeboat list
   lifeboat restore latest --to env:TARGET_URL --dry-run
   lifeboat drill orders
@@ -129,7 +129,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   lifeboat dump orders
   lifeboat dump --all
-  lifeboat dump --database-url env:ORDERS_URL --store file:///var/backups/lifeboat
+  lifeboat dump --database-url env:ORDERS_URL --store file:///var/backups
   id=$(lifeboat dump orders --quiet)")]
 pub(crate) struct Dump {
     /// The database's name in the configuration, or the name to give it
@@ -392,9 +392,12 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  lifeboat completions bash > ~/.local/share/bash-completion/completions/lifeboat")]
+  lifeboat completions bash > /etc/bash_completion.d/lifeboat")]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: Shell,
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@ mod store_hangs;
 use anyhow::{Context, Result};
 use lifeboat_tests::{
     Stack, StoreUnderTest,
+    emulator::Functions,
     sinks::{mail_to, posts_to, sinks},
+    stack::environment,
 };
 use serde_json::{Value, json};
 
@@ -68,6 +70,20 @@ fn stack(store: &StoreUnderTest, ends: &Ends) -> Result<Stack> {
     let stack = Stack::create(store, fifteen()?, "alerts", &variables)?;
     stack.configure(&ends.configuration())?;
     Ok(stack)
+}
+
+/// The functions `alert` and `notify` behind Lambda's runtime API, without a topic, whose channels lead to these ends.
+fn functions(store: &StoreUnderTest, ends: &Ends, database: &str) -> Result<Functions> {
+    let folder = tempfile::tempdir()?;
+    let mut variables = environment(folder.path(), fifteen()?, database, store)?;
+    variables.extend(ends.environment()?.map(|(name, value)| (name.to_owned(), value)));
+    let file = folder.path().join("lifeboat.toml");
+    let whole = format!("{}{}", std::fs::read_to_string(&file)?, ends.configuration());
+    std::fs::write(&file, whole)?;
+    let mut functions = Functions::start(folder, variables)?;
+    functions.serve("alert", 1, &[])?;
+    functions.serve("notify", 1, &[])?;
+    Ok(functions)
 }
 
 /// The detail of an event.

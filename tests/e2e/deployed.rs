@@ -1,5 +1,6 @@
 //! The CDK app as `make deploy` deploys it, on LocalStack's CloudFormation: rules tick, and nobody calls a step.
 
+mod accept;
 mod adopted;
 mod fleet;
 mod machine;

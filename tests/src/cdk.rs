@@ -147,6 +147,13 @@ impl Account {
         Ok(answer.text())
     }
 
+    /// Lets a rule tick by the schedule that it has now: LocalStack looks at it only when the rule is given its targets.
+    pub fn heed_schedule(&self, rule: &str) -> Result<()> {
+        let listed = self.aws.json("events", "ListTargetsByRule", &json!({ "Rule": rule }))?;
+        let given = json!({ "Rule": rule, "Targets": listed["Targets"] });
+        self.aws.json("events", "PutTargets", &given).map(drop)
+    }
+
     /// Lets a rule fire no more.
     pub fn disable_rule(&self, name: &str) -> Result<()> {
         self.aws.json("events", "DisableRule", &json!({ "Name": name })).map(drop)
@@ -253,10 +260,15 @@ impl Watch {
 impl Deployed {
     /// The command line, on the deployed store and with the deployed configuration.
     pub fn lifeboat(&self, account: &Account, arguments: &[&str]) -> Lifeboat {
-        let file = self.folder.path().join("lifeboat.toml").display().to_string();
+        let file = self.configuration().display().to_string();
         let call =
             Lifeboat::new(["--config", &file]).args(arguments.iter().copied()).env("LIFEBOAT_STORE", &self.store);
         account.environment().into_iter().fold(call, |call, (name, value)| call.env(&name, value))
+    }
+
+    /// The file that was deployed.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join("lifeboat.toml")
     }
 
     /// A template as it was synthesised.

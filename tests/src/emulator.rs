@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,6 +110,16 @@ impl Functions {
     pub fn invoke(&self, function: &str, event: &str) -> Result<Invoked> {
         let file = repository().join("events").join(function).join(event);
         self.invoke_with(function, &["--data-file", &file.display().to_string()])
+    }
+
+    /// The answers of so many deliveries of one event at once, for which AWS would start as many instances.
+    pub fn invoke_at_once(&self, function: &str, event: &str, deliveries: usize) -> Result<Vec<Value>> {
+        std::thread::scope(|scope| {
+            let begun: Vec<_> = std::iter::repeat_with(|| scope.spawn(|| self.invoke(function, event)?.answer()))
+                .take(deliveries)
+                .collect();
+            begun.into_iter().map(|delivery| delivery.join().map_err(|_| anyhow!("a delivery panicked"))?).collect()
+        })
     }
 
     /// Invokes a function with an event made up.

@@ -9,7 +9,8 @@ use lifeboat_core::{ids::DatabaseSlug, maintenance::Operation, restore::TableNam
   lifeboat maintenance orders
   lifeboat maintenance orders --reindex --table shop.orders
   lifeboat maintenance orders --check-bloat --check-queries
-  lifeboat maintenance orders --full --table shop.audit_log     # shuts everybody out of the table; asks first
+  # shuts everybody out of the table; asks first
+  lifeboat maintenance orders --full --table shop.audit_log
 
 The application comes first: no lock is waited for longer than `lock_timeout` (default 2s), whoever waits for one of ours
 gets it, and what could not be done is told with its reason. docs/DATABASE-CARE.md explains every operation.")]

@@ -12,12 +12,16 @@ use lifeboat_core::{catalog::BackupReference, restore::TableName};
     ])),
     after_help = "Examples:
   lifeboat restore latest --to postgres://ann@localhost/orders_copy
-  lifeboat restore orders/latest --to env:TARGET_URL --dry-run          # the plan, and how long it will take
-  lifeboat restore latest --to env:TARGET_URL --table public.users --table public.orders
-  lifeboat restore latest --to env:TARGET_URL --force                   # takes a safety backup of the target first
-  lifeboat restore latest --to env:LIVE_URL --table public.orders --into-schema rescue   # beside the live tables
-  lifeboat restore latest --to env:LIVE_URL --swap                      # takes the live database's place
-  lifeboat restore --swap-back --to env:LIVE_URL                        # the old one has its place again
+  # the plan, and how long it will take
+  lifeboat restore orders/latest --to env:TARGET_URL --dry-run
+  lifeboat restore latest --to env:TARGET_URL --table shop.users
+  # takes a safety backup of the target first
+  lifeboat restore latest --to env:TARGET_URL --force
+  # beside the live tables
+  lifeboat restore latest --to env:LIVE --table shop.orders --into-schema rescue
+  # takes the live database's place; then the old one has its place again
+  lifeboat restore latest --to env:LIVE --swap
+  lifeboat restore --swap-back --to env:LIVE
 
 The target must exist and be empty (createdb -T template0 orders_copy), but for --swap and --into-schema."
 )]

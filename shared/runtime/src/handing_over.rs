@@ -13,8 +13,8 @@ use lifeboat_core::{
 };
 
 use crate::{
+    one_run::{Alive, OneRun, Standing},
     requests::{Answer, HandedOver},
-    scheduled::{Alive, Scheduled, Standing},
     setup::Setup,
 };
 
@@ -77,7 +77,7 @@ impl<'a> Handing<'a> {
     /// that fails keeps nothing from being done.
     pub(crate) async fn before<T>(
         &self,
-        run: Option<&Scheduled<'_>>,
+        run: Option<&OneRun<'_>>,
         predicting: impl Future<Output = Result<Option<f64>>>,
         context: &RunContext,
     ) -> Result<Option<Answer<T>>> {
@@ -109,7 +109,7 @@ impl<'a> Handing<'a> {
     }
 
     /// After a run that nothing had foretold has come to the end of the function's time, and has cleaned up behind it.
-    pub(crate) async fn after<T>(&self, run: Option<&Scheduled<'_>>, context: &RunContext) -> Result<Answer<T>> {
+    pub(crate) async fn after<T>(&self, run: Option<&OneRun<'_>>, context: &RunContext) -> Result<Answer<T>> {
         match standing(run, context).await? {
             Ok(attempt) => self.start(attempt, "the function's time did not suffice".to_owned()).await,
             Err(answer) => Ok(answer),
@@ -147,7 +147,7 @@ struct Attempt {
 
 /// The attempt that would be made now; or the answer, where it was made or is being made.
 async fn standing<T>(
-    run: Option<&Scheduled<'_>>,
+    run: Option<&OneRun<'_>>,
     context: &RunContext,
 ) -> Result<std::result::Result<Option<Attempt>, Answer<T>>> {
     let Some(run) = run else { return Ok(Ok(None)) };

@@ -1,16 +1,18 @@
 //! From the configuration to open ports: stores, sources, targets, scratch targets.
 
+mod selection;
+
+pub use selection::Selected;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use lifeboat_aws::{Aws, BackupRestoreTests, RdsInstances};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
-    config::{
-        Config, DatabaseConfig, DatabaseUrl, Origin, RdsScratch, ScratchSetting, SecretRef, Setting, control_url,
-    },
+    config::{Config, DatabaseUrl, RdsScratch, ScratchSetting, SecretRef, control_url},
     drill::RentedScratch,
-    ids::{DatabaseSlug, RunId},
+    ids::RunId,
     ports::{
         Entropy, EventBus, InstanceDatabases, Instances, Progress, RestoreTests, RunContext, ScratchProvider, Store,
         Tasks,
@@ -28,7 +30,7 @@ use secrecy::SecretString;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
-    config::{self, Flags, slug_of},
+    config::{self, Flags},
     connection::{check_url, resolve, resolve_here},
     environment::Environment,
     handing_over::Invoked,
@@ -36,9 +38,6 @@ use crate::{
     patient::{ControlPatience, Patient},
     secrets::{self, Kept},
 };
-
-/// The variable that names the one database of a call.
-const URL_OF_CALL: &str = "LIFEBOAT_DATABASE_URL";
 
 /// Variables that name what a deployment has made for scratch instances to lie in: a subnet group and security groups, which
 /// commas divide.
@@ -55,15 +54,6 @@ pub struct Setup {
     operation: Option<&'static str>,
     invoked: Option<Arc<Invoked>>,
     patience: Option<ControlPatience>,
-}
-
-/// A database that a command was asked for.
-#[derive(Debug, Clone)]
-pub struct Selected {
-    /// Its slug.
-    pub slug: DatabaseSlug,
-    /// What is configured for it, defaults included.
-    pub config: DatabaseConfig,
 }
 
 impl Setup {
@@ -148,77 +138,6 @@ impl Setup {
             progress,
             cancel,
         }
-    }
-
-    /// The URL that stands for the one database of this call: the flag, else `LIFEBOAT_DATABASE_URL`.
-    fn url_of_call(&self, flag: Option<&str>) -> Result<Option<Setting<DatabaseUrl>>> {
-        if let Some(text) = flag {
-            return Ok(Some(Setting::new(check_url(text)?, Origin::Flag("--database-url"))));
-        }
-        let Some(text) = self.environment.text(URL_OF_CALL)? else { return Ok(None) };
-        // A variable is as private as the one that env:NAME would name.
-        let url = if text.starts_with("env:") { check_url(&text)? } else { DatabaseUrl::Env(URL_OF_CALL.to_owned()) };
-        Ok(Some(Setting::new(url, Origin::Environment(URL_OF_CALL))))
-    }
-
-    fn defaults(&self) -> DatabaseConfig {
-        let restorer = self.config.restorer.as_ref().map(|r| r.value);
-        DatabaseConfig { health: self.config.health.clone(), ..DatabaseConfig::with_defaults(restorer) }
-    }
-
-    /// What is configured for a slug; defaults where the file does not know it.
-    pub fn database(&self, slug: &DatabaseSlug) -> DatabaseConfig {
-        self.config.databases.get(slug).cloned().unwrap_or_else(|| self.defaults())
-    }
-
-    /// The database a command is about: the one named; else the one whose URL was given, called as it is called on its
-    /// server; else the only one in the file. `None` where nothing says which.
-    pub fn selected(&self, named: Option<&DatabaseSlug>, url: Option<&str>) -> Result<Option<Selected>> {
-        let url = self.url_of_call(url)?;
-        let slug = match (named, &url) {
-            (Some(slug), _) => slug.clone(),
-            (None, Some(url)) => slug_of(&resolve_here(&url.value, &self.environment)?)?,
-            (None, None) => {
-                let mut slugs = self.config.databases.keys();
-                match (slugs.next(), slugs.next()) {
-                    (Some(only), None) => only.clone(),
-                    _ => return Ok(None),
-                }
-            }
-        };
-        let mut config = self.database(&slug);
-        config.url = url.or(config.url);
-        Ok(Some(Selected { slug, config }))
-    }
-
-    /// The same for commands that cannot do without one.
-    pub fn one(&self, named: Option<&DatabaseSlug>, url: Option<&str>) -> Result<Selected> {
-        self.selected(named, url)?.ok_or_else(|| {
-            let known: Vec<&str> = self.config.databases.keys().map(DatabaseSlug::as_str).collect();
-            if known.is_empty() {
-                Error::new(ErrorKind::Usage, "no database is named")
-                    .with_hint("give --database-url postgres://USER@HOST/DATABASE, or write a lifeboat.toml")
-            } else {
-                Error::new(ErrorKind::Usage, "several databases are configured, and none is named")
-                    .with_hint(format!("name one of: {}", known.join(", ")))
-            }
-        })
-    }
-
-    /// Every configured database; for `--all`.
-    pub fn all(&self, url: Option<&str>) -> Result<Vec<Selected>> {
-        if let Some(url) = self.url_of_call(url)? {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("--all takes the databases from the file, but {} names one", url.origin),
-            ));
-        }
-        if self.config.databases.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "--all: no database is configured")
-                .with_hint("write [databases.NAME] sections into lifeboat.toml"));
-        }
-        let all = self.config.databases.iter();
-        Ok(all.map(|(slug, config)| Selected { slug: slug.clone(), config: config.clone() }).collect())
     }
 
     /// Opens the store.

@@ -15,7 +15,7 @@ use crate::{
     environment::Environment,
     handing_over::REQUEST,
     lambda::{Host, Invocation, invoke},
-    scheduled::error_document,
+    one_run::error_document,
     secrets::Kept,
     setup::{Setup, temporary_folder},
 };

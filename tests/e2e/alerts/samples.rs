@@ -1,23 +1,15 @@
 //! The functions `alert` and `notify` with every event of the repository, behind Lambda's runtime API, without a topic.
 
 use anyhow::{Result, ensure};
-use lifeboat_tests::{StoreUnderTest, emulator::Functions, stack::environment};
+use lifeboat_tests::StoreUnderTest;
 use serde_json::json;
 
-use super::Ends;
-use crate::shared::fifteen;
+use super::{Ends, functions};
 
 #[test]
 fn every_sample_event_is_answered_as_documented() -> Result<()> {
-    let (store, ends, folder) = (StoreUnderTest::minio()?, Ends::of("samples"), tempfile::tempdir()?);
-    let mut variables = environment(folder.path(), fifteen()?, "alerts_samples", &store)?;
-    variables.extend(ends.environment()?.map(|(name, value)| (name.to_owned(), value)));
-    let file = folder.path().join("lifeboat.toml");
-    let whole = format!("{}{}", std::fs::read_to_string(&file)?, ends.configuration());
-    std::fs::write(&file, whole)?;
-    let mut functions = Functions::start(folder, variables)?;
-    functions.serve("alert", 1, &[])?;
-    functions.serve("notify", 1, &[])?;
+    let (store, ends) = (StoreUnderTest::minio()?, Ends::of("samples"));
+    let functions = functions(&store, &ends, "alerts_samples")?;
 
     // A batch of three: two databases fail, one is well. Its first event again; then one that is none of ours.
     let batch = functions.invoke("alert", "batch.json")?.answer()?;

@@ -5,33 +5,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{
     StoreUnderTest,
-    emulator::Functions,
     proxy::{Mode, Proxy},
-    stack::environment,
     stores::minio,
 };
 use serde_json::json;
 
-use super::Ends;
-use crate::shared::fifteen;
+use super::{Ends, functions};
 
 /// After so long Lambda would still let the function work; the deadline of its own comes at a minute.
 const IN_TIME: Duration = Duration::from_secs(45);
 
 #[test]
 fn while_the_control_store_hangs_the_functions_tell_people_in_time() -> Result<()> {
-    let (mut store, ends, folder) = (StoreUnderTest::minio()?, Ends::of("functions-hang"), tempfile::tempdir()?);
+    let (mut store, ends) = (StoreUnderTest::minio()?, Ends::of("functions-hang"));
     let port = minio()?.endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).context("MinIO's port")?;
     let proxy = Proxy::start(port, Mode::HoldAfter(0))?;
     store.reach_through(&format!("http://127.0.0.1:{}", proxy.port()));
-    let mut variables = environment(folder.path(), fifteen()?, "alerts_functions_hang", &store)?;
-    variables.extend(ends.environment()?.map(|(name, value)| (name.to_owned(), value)));
-    let file = folder.path().join("lifeboat.toml");
-    let whole = format!("{}{}", std::fs::read_to_string(&file)?, ends.configuration());
-    std::fs::write(&file, whole)?;
-    let mut functions = Functions::start(folder, variables)?;
-    functions.serve("alert", 1, &[])?;
-    functions.serve("notify", 1, &[])?;
+    let functions = functions(&store, &ends, "alerts_functions_hang")?;
 
     let began = Instant::now();
     // The queue delivers it again: what happened is not on record.

@@ -1,6 +1,6 @@
 //! A fleet: one rule per operation starts a Distributed Map over all databases, which this test lets tick and then watches.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ const SOURCE: &str = "deployed_fleet";
 const BUCKET: &str = "lifeboat-fleet";
 /// How many are worked on at once.
 const AT_ONCE: usize = 2;
+/// Drilled besides, more than there may be at once.
+const DRILLED: usize = 3;
 
 /// Nothing ticks before everything is deployed.
 const YEARLY: &str = "cron(0 4 1 1 ? *)";
@@ -66,10 +68,7 @@ impl Fleet {
     fn hasten(&self, operation: &str) -> Result<()> {
         let hastened = json!({ "Name": rule(operation), "ScheduleExpression": "rate(1 minute)" });
         self.account.aws.json("events", "PutRule", &hastened)?;
-        // LocalStack looks at the schedule when a rule is given its targets.
-        let listed = self.account.aws.json("events", "ListTargetsByRule", &json!({ "Rule": rule(operation) }))?;
-        let given = json!({ "Rule": rule(operation), "Targets": listed["Targets"] });
-        self.account.aws.json("events", "PutTargets", &given).map(drop)
+        self.account.heed_schedule(&rule(operation))
     }
 
     /// When the backup of a database was begun and completed.
@@ -94,11 +93,18 @@ fn configuration(names: &[String]) -> Result<String> {
     let mut configuration = format!(
         "[store]\nurl = \"s3://{BUCKET}/pg\"\n\n[deploy]\narchitecture = \"x86_64\"\nfleet_concurrency = {AT_ONCE}\n"
     );
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
         write!(
             configuration,
             "\n[databases.{name}]\nurl = {{ secret = \"fleet/source\" }}\nschedule = \"{YEARLY}\"\nrpo = \"26h\"\n"
         )?;
+        if index < DRILLED {
+            write!(
+                configuration,
+                "\n[databases.{name}.drill]\nselect = \"latest\"\nschedule = \"{YEARLY}\"\n\
+                 scratch = {{ rds = {{ class = \"db.t4g.medium\", look_every = \"1s\" }} }}\n"
+            )?;
+        }
     }
     write!(configuration, "\n[databases.missing]\nurl = {{ secret = \"fleet/missing\" }}\nschedule = \"{YEARLY}\"\n")?;
     Ok(configuration)
@@ -130,10 +136,38 @@ fn is_backed_up(fleet: &Fleet, patience: Duration) -> Result<()> {
     Ok(())
 }
 
+/// The rule's tick: each is drilled on an instance of its own, and there are no more instances than drills at once.
+fn is_drilled(fleet: &Fleet) -> Result<()> {
+    fleet.hasten("drill")?;
+    let execution = fleet.ticked("drill")?;
+    let ended = fleet.account.end_of(&execution, PATIENCE)?;
+    ensure!(ended == "SUCCEEDED", "{ended}: {:?}", fleet.account.states_of(&execution));
+    for name in &fleet.names[..DRILLED] {
+        fleet.events.wait_for("DrillPassed", name, PATIENCE, |_| true)?;
+    }
+    let calls = fleet.account.rds().calls("lifeboat-drill-")?;
+    let mut there: BTreeSet<&str> = BTreeSet::new();
+    let mut most = 0;
+    for call in calls.iter().filter(|call| call["status"] == 200) {
+        let instance = call["instance"].as_str().unwrap_or_default();
+        if call["action"] == "CreateDBInstance" {
+            there.insert(instance);
+        } else if call["action"] == "DeleteDBInstance" {
+            there.remove(instance);
+        }
+        most = most.max(there.len());
+    }
+    ensure!(most == AT_ONCE && there.is_empty(), "{most} instances at once, {} left: {calls:#?}", there.len());
+    ensure!(fleet.account.rds().instances("lifeboat-drill-")?.is_empty());
+    Ok(())
+}
+
 #[test]
-#[ignore = "soak: minutes of dumps; run by `make soak`"]
-fn a_fleets_rule_backs_up_every_database_a_limited_number_at_once() -> Result<()> {
-    is_backed_up(&Fleet::deploy(30)?, PATIENCE)
+#[ignore = "minutes of dumps and drills: run by `make soak`"]
+fn a_fleets_rules_back_up_every_database_and_drill_a_limited_number_at_once() -> Result<()> {
+    let fleet = Fleet::deploy(30)?;
+    is_backed_up(&fleet, PATIENCE)?;
+    is_drilled(&fleet)
 }
 
 #[test]

@@ -92,12 +92,19 @@ scratch = {{ rds = {{ class = "db.t4g.medium", look_every = "1s" }} }}
 checks = [{{ name = "there are orders", sql = "SELECT count(*) > 0 FROM shop.orders" }}]
 "#
     );
-    for (name, rds) in [("killed", ""), ("refused", ""), ("stuck", ", available_within = \"30s\"")] {
+    let yearly = "schedule = \"cron(0 0 1 1 ? *)\"";
+    for (name, schedule, rds) in [
+        ("killed", "", ""),
+        ("refused", "", ""),
+        ("stuck", "", ", available_within = \"30s\""),
+        ("accepted", yearly, ""),
+    ] {
         write!(
             configuration,
             r#"
 [databases.{name}]
 url = {{ secret = "orders/backup" }}
+{schedule}
 rto = "30m"
 
 [databases.{name}.drill]

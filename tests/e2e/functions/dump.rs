@@ -29,14 +29,7 @@ fn an_event_that_is_delivered_four_times_makes_one_backup() -> Result<()> {
     let mut functions = Functions::start(&store, "function_dump")?;
     functions.serve("dump", 3, &[])?;
 
-    // At once: AWS would start an instance for each.
-    let functions = &functions;
-    let answers = std::thread::scope(|scope| {
-        let deliveries: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| functions.invoke("dump", "nightly.json")?.answer())).collect();
-        let joined = deliveries.into_iter().map(|d| d.join().map_err(|_| anyhow!("a delivery panicked"))?);
-        joined.collect::<Result<Vec<Value>>>()
-    })?;
+    let answers = functions.invoke_at_once("dump", "nightly.json", 3)?;
     let done: Vec<&Value> = answers.iter().filter(|a| a["status"] == "done").collect();
     ensure!(done.len() == 1, "{answers:#?}");
     ensure!(

@@ -122,13 +122,7 @@ fn a_dump_that_would_outlast_its_function_is_one_task_and_one_backup_however_oft
     place.took_before(1200.0)?;
     place.serve("dump", 3, "15m")?;
 
-    let functions = &place.functions;
-    let answers = std::thread::scope(|scope| {
-        let deliveries: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| functions.invoke("dump", "nightly.json")?.answer())).collect();
-        let joined = deliveries.into_iter().map(|d| d.join().map_err(|_| anyhow!("a delivery panicked"))?);
-        joined.collect::<Result<Vec<Value>>>()
-    })?;
+    let answers = place.functions.invoke_at_once("dump", "nightly.json", 3)?;
     let first = &answers[0];
     ensure!(answers.iter().all(|answer| answer == first), "{answers:#?}");
     ensure!(first["status"] == "handed_over" && first["database"] == "orders", "{first:#}");

@@ -26,6 +26,7 @@ fn after_a_drill_the_next_restore_the_rto_and_the_bill_are_told() -> Result<()> 
     call(&["dump", "orders"]).run()?.expect(0)?;
     let before = call(&["status", "orders", "--cost"]).run()?.expect(0)?.stdout;
     ensure!(before.contains("nothing is known: no drill has measured a restore yet"), "{before}");
+    ensure!(before.contains("the store is a folder, which has no storage classes"), "{before}");
     ensure!(before.contains("list prices of us-east-1") && before.contains("preset 30-12-12"), "{before}");
 
     call(&["drill", "orders"]).run()?.expect(0)?;

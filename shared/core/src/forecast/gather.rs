@@ -92,11 +92,19 @@ pub async fn forecast(store: &dyn Store, request: &ForecastRequest, now: Timesta
     let objective = request.rto_seconds.map(super::growth::float);
     let recovery = recovery(&measured, &Dated::of(&states, now), objective, now);
     let of = recovery.newest.unwrap_or_default();
+    let mut cost =
+        shape.map(|shape| cost(&request.policy, &cost_input(request, shape, &reports, recovery.growth), now));
+    if let (Some(cost), true) = (&mut cost, store.url().starts_with("file://")) {
+        cost.notes.insert(
+            0,
+            "the store is a folder, which has no storage classes: this is what a bucket would cost".to_owned(),
+        );
+    }
     Ok(DatabaseForecast {
         restore: recovery.newest.and_then(|_| predict_restore(&measured, of)),
         compare: recovery.newest.and_then(|_| predict(&measured, Part::Compare, of)),
         usd_per_month_now: storage.iter().fold(0.0, |sum, row| sum + row.usd_per_month),
-        cost: shape.map(|shape| cost(&request.policy, &cost_input(request, shape, &reports, recovery.growth), now)),
+        cost,
         database: request.database.clone(),
         recovery,
         storage,

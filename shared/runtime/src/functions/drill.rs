@@ -16,9 +16,9 @@ use lifeboat_core::{
 
 use crate::{
     handing_over::{Handing, alive},
+    one_run::OneRun,
     requests::{Answer, DrillAnswer, DrillReply, DrillRequest, DrillTrigger},
     runs::{self, DrillOptions},
-    scheduled::Scheduled,
     setup::Setup,
     telling::{Told, tell},
 };
@@ -56,7 +56,7 @@ async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Re
             ..DrillOptions::default()
         };
         let (control, store, database) = (setup.open_control().await?, setup.open_store().await?, &request.database);
-        let run = request.scheduled_at.map(|at| Scheduled {
+        let run = request.scheduled_at.map(|at| OneRun {
             control: &*control,
             operation: "drill",
             database,

@@ -7,9 +7,9 @@ use lifeboat_core::{ErrorKind, Result, events::Body, forecast, lease::Occasion, 
 use super::selected;
 use crate::{
     handing_over::Handing,
+    one_run::{Alive, OneRun},
     requests::{Answer, DumpAnswer, DumpRequest},
     runs::{self, DumpOptions},
-    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::{Told, tell},
 };
@@ -26,7 +26,7 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
             store.probe(&context.run_id).await?;
         }
         let database = &request.database;
-        let run = request.scheduled_at.map(|at| Scheduled {
+        let run = request.scheduled_at.map(|at| OneRun {
             control: &*control,
             operation: "dump",
             database,

@@ -9,9 +9,9 @@ use lifeboat_core::{
 
 use super::selected;
 use crate::{
+    one_run::{Alive, OneRun},
     requests::{Answer, MaintenanceAnswer, MaintenanceRequest},
     runs::{self, MaintenanceOptions},
-    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -35,7 +35,7 @@ pub async fn maintenance(
         setup.open_store().await?.probe(&context.run_id).await?;
         let database = &request.database;
         let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
-        let run = Scheduled { control: &*control, operation: "maintenance", database, occasion, alive };
+        let run = OneRun { control: &*control, operation: "maintenance", database, occasion, alive };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, Body::MaintenanceFailed, work).await

@@ -14,9 +14,9 @@ use lifeboat_core::{
 
 use crate::{
     handing_over::Handing,
+    one_run::{Alive, OneRun, Standing},
     requests::{Answer, RestoreAnswer, RestoreRequest, shortened},
     runs::{Destination, How, RestoreOptions, prepare_restore},
-    scheduled::{Alive, Scheduled, Standing},
     setup::Setup,
     telling::{Told, tell},
 };
@@ -85,10 +85,10 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
 
 /// Once, however often AWS delivers the request: what was sent to be carried out later arrives at least once. A plan
 /// changes nothing and may be asked for at any time.
-fn run_of<'a>(setup: &Setup, request: &'a RestoreRequest, control: &'a dyn Store) -> Result<Option<Scheduled<'a>>> {
+fn run_of<'a>(setup: &Setup, request: &'a RestoreRequest, control: &'a dyn Store) -> Result<Option<OneRun<'a>>> {
     let Some(invoked) = setup.invoked().filter(|_| !request.dry_run) else { return Ok(None) };
     let (database, occasion) = (&request.database, Occasion::request(&invoked.request_id)?);
-    Ok(Some(Scheduled { control, operation: "restore", database, occasion, alive: Alive::IN_A_FUNCTION }))
+    Ok(Some(OneRun { control, operation: "restore", database, occasion, alive: Alive::IN_A_FUNCTION }))
 }
 
 /// What is asked for. What replaces something must be allowed in the configuration: whoever may invoke a function may not

@@ -6,9 +6,9 @@ use lifeboat_core::{Result, lease::Occasion, ports::RunContext, retention::Repor
 
 use super::selected;
 use crate::{
+    one_run::{Alive, OneRun},
     requests::{Answer, RetentionRequest},
     runs,
-    scheduled::{Alive, Scheduled},
     setup::Setup,
     telling::tell,
 };
@@ -26,7 +26,7 @@ pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: Ru
         let control = setup.open_control().await?;
         let database = &request.database;
         let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
-        let run = Scheduled { control: &*control, operation: "retention", database, occasion, alive };
+        let run = OneRun { control: &*control, operation: "retention", database, occasion, alive };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, runs::retention_failed, work).await

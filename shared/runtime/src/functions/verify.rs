@@ -19,9 +19,9 @@ use lifeboat_core::{
 use super::selected;
 use crate::{
     handing_over::{Handing, alive},
+    one_run::OneRun,
     requests::{Answer, BackupVerdict, VerifyAnswer, VerifyRequest, VerifyTrigger},
     runs,
-    scheduled::Scheduled,
     setup::Setup,
     telling::{Told, tell_failure},
 };
@@ -72,7 +72,7 @@ impl Run<'_> {
         };
         let config = selected(self.setup, self.database)?.config;
         let (control, alive) = (self.setup.open_control().await?, alive(self.setup));
-        let run = at.map(Occasion::Scheduled).map(|occasion| Scheduled {
+        let run = at.map(Occasion::Scheduled).map(|occasion| OneRun {
             control: &*control,
             operation,
             database: self.database,

@@ -8,7 +8,7 @@ use lifeboat_core::{
 use lifeboat_testkit::{ManualClock, MemoryStore, MemoryTasks, context};
 
 use super::*;
-use crate::{environment::Environment, scheduled::Alive, secrets::Kept};
+use crate::{environment::Environment, one_run::Alive, secrets::Kept};
 
 const TASK: &str = r#"{"cluster":"lifeboat","task_definition":"lifeboat-dump:7","container":"lifeboat","subnets":["subnet-1"],"security_groups":["sg-1"]}"#;
 const NIGHTLY: &str = r#"{"database":"orders","scheduled_at":"2026-11-20T02:00:00Z"}"#;
@@ -35,10 +35,10 @@ impl Stage {
         Setup::of_function(environment, "dump", kept).unwrap().of_invocation(invoked)
     }
 
-    fn scheduled(&self) -> Scheduled<'_> {
+    fn scheduled(&self) -> OneRun<'_> {
         let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
         let alive = Alive::Leased;
-        Scheduled { control: &self.control, operation: "dump", database: &self.database, occasion, alive }
+        OneRun { control: &self.control, operation: "dump", database: &self.database, occasion, alive }
     }
 
     /// One delivery of the nightly request to a function with 14 minutes.

@@ -28,10 +28,10 @@ impl Stage {
         }
     }
 
-    fn scheduled(&self) -> Scheduled<'_> {
+    fn scheduled(&self) -> OneRun<'_> {
         let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
         let alive = Alive::Leased;
-        Scheduled { control: &self.store, operation: "dump", database: &self.database, occasion, alive }
+        OneRun { control: &self.store, operation: "dump", database: &self.database, occasion, alive }
     }
 
     async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {

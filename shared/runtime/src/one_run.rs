@@ -24,7 +24,7 @@ const CLAIM_LIMIT: u64 = 1 << 10;
 const LEASE_BY_NOW: SignedDuration = SignedDuration::from_mins(3);
 
 /// One run of one operation: the one of a scheduled time, or of a request.
-pub(crate) struct Scheduled<'a> {
+pub(crate) struct OneRun<'a> {
     pub(crate) control: &'a dyn Store,
     pub(crate) operation: &'a str,
     pub(crate) database: &'a DatabaseSlug,
@@ -58,7 +58,7 @@ pub(crate) enum Standing {
     Open(Option<Timestamp>),
 }
 
-impl Scheduled<'_> {
+impl OneRun<'_> {
     fn key(&self) -> String {
         run_key(self.operation, self.database, &self.occasion)
     }
