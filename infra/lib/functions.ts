@@ -93,7 +93,7 @@ export class Functions extends Construct {
           ? {}
           : { vpc: placement.vpc, vpcSubnets: { subnets: placement.subnets }, securityGroups: placement.securityGroups }),
         environment: {
-          ...variables(resources),
+          ...variablesOfAll(resources),
           ...(needs.tools ? { LIFEBOAT_CLIENT_TOOLS: '/opt/bin' } : {}),
           ...props.environment[name],
           ...props.long?.variables(name),
@@ -128,8 +128,8 @@ export class Functions extends Construct {
   }
 }
 
-/** What every function is told: docs/CONFIG.md. */
-function variables(resources: Resources): { [name: string]: string } {
+/** What every function is told, and every task: docs/CONFIG.md. */
+export function variablesOfAll(resources: Resources): { [name: string]: string } {
   const url = (place: Place): string => urlOf(place);
   return {
     LIFEBOAT_STORE: url(resources.store),

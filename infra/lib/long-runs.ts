@@ -1,4 +1,5 @@
-//! Runs that outlast Lambda: the same programs from the one image, as tasks on Fargate, each with its function's rights and network.
+//! Runs that outlast Lambda: the same programs from the one image, as tasks on Fargate, each with its function's rights and what it
+//! reaches.
 import * as cdk from 'aws-cdk-lib';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -8,10 +9,9 @@ import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
 import { FunctionName, NEEDS } from './catalog';
 import { LongTask } from './drill-machine';
-import { Placement } from './functions';
+import { Placement, variablesOfAll } from './functions';
 import { Resources, rights } from './rights';
 import { Settings } from './settings';
-import { urlOf } from './store';
 
 /** The container's name in its task. */
 const CONTAINER = 'lifeboat';
@@ -49,6 +49,8 @@ export interface LongRunsProps {
   wanted: FunctionName[];
   /** Where databases are reached; without it only steps of the state machine can be tasks. */
   sources?: Placement;
+  /** In the same network, for what reaches no database, as its function lies in no network at all. */
+  apart?: Placement;
   /** Where scratch instances are reached. */
   scratch?: Placement;
   logKey: cdk.aws_kms.IKey;
@@ -59,7 +61,7 @@ export interface LongRunsProps {
 }
 
 export class LongRuns extends Construct {
-  private readonly tasks = new Map<FunctionName, { task: LongTask; roles: string[] }>();
+  private readonly tasks = new Map<FunctionName, { task: LongTask; family: string; roles: string[] }>();
 
   constructor(scope: Construct, id: string, props: LongRunsProps) {
     super(scope, id);
@@ -78,7 +80,7 @@ export class LongRuns extends Construct {
     });
     const execution = this.role('ExecutionRole', 'Fargate pulls the image and writes the log', pulling(image, group));
     for (const name of TASKS) {
-      const placement = name === 'drill-data' ? props.scratch : props.sources;
+      const placement = name === 'drill-data' ? props.scratch : NEEDS[name].database === false ? props.apart : props.sources;
       if (!props.wanted.includes(name) || placement === undefined) continue;
       const role = this.role(`${name}Role`, `What Lifeboat's task ${name} may do: the same as the function`, [
         ...rights(name, props.resources),
@@ -86,11 +88,7 @@ export class LongRuns extends Construct {
       ]);
       const variables = {
         AWS_REGION: cdk.Aws.REGION,
-        LIFEBOAT_STORE: urlOf(props.resources.store),
-        LIFEBOAT_CONTROL_STORE: urlOf(props.resources.control),
-        LIFEBOAT_EVENT_BUS: names.prefix,
-        LIFEBOAT_ALERT_TOPIC: props.resources.topic,
-        LIFEBOAT_LOG: 'info',
+        ...variablesOfAll(props.resources),
         ...props.configuration.variables,
         ...props.environment[name],
         ...props.overlay,
@@ -134,17 +132,21 @@ export class LongRuns extends Construct {
           subnets: placement.subnets.map((subnet) => subnet.subnetId),
           securityGroups: placement.securityGroups.map((group) => group.securityGroupId),
         },
+        family: cdk.Stack.of(this).formatArn({ service: 'ecs', resource: 'task-definition', resourceName: `${names.of(name)}:*` }),
         roles: [role.roleArn, execution.roleArn],
       });
     }
-    this.tellOfTheMute(props.resources, cluster.attrArn);
+    this.tellOfTheFailed(props.resources, cluster.attrArn);
   }
 
-  /** A task that never started, or was killed, could not tell of it. Of a drill's steps the state machine does. */
-  private tellOfTheMute({ names, topic, deadLetters }: Resources, cluster: string): void {
-    new events.CfnRule(this, 'Mute', {
-      name: `${names.prefix}.task-mute`,
-      description: 'A task that never started or was killed is told to people',
+  /**
+   * A task that never started, was killed, or did not come as far as its configuration could not tell of it. Which of the others
+   * did, nobody can see from here: twice is better than never. Of a drill's steps the state machine tells.
+   */
+  private tellOfTheFailed({ names, topic, deadLetters }: Resources, cluster: string): void {
+    new events.CfnRule(this, 'Failed', {
+      name: `${names.prefix}.task-failed`,
+      description: 'A task that never started, was killed or failed is told to people',
       eventPattern: {
         source: ['aws.ecs'],
         'detail-type': ['ECS Task State Change'],
@@ -152,8 +154,8 @@ export class LongRuns extends Construct {
           clusterArn: [cluster],
           lastStatus: ['STOPPED'],
           group: [{ 'anything-but': [`family:${names.of('drill-data')}`] }],
-          // 128 and a signal: out of memory is 137. Every other exit was told by the task itself.
-          $or: [{ stopCode: ['TaskFailedToStart'] }, { containers: { exitCode: [{ numeric: ['>=', 131] }] } }],
+          // A container that was started has an exit code, if only the one of what killed it.
+          $or: [{ stopCode: ['TaskFailedToStart'] }, { containers: { exitCode: [{ exists: false }] } }, { containers: { exitCode: [{ numeric: ['>', 0] }] } }],
         },
       },
       targets: [
@@ -162,7 +164,8 @@ export class LongRuns extends Construct {
           arn: topic,
           inputTransformer: {
             inputPathsMap: { run: '$.detail.startedBy', why: '$.detail.stoppedReason', task: '$.detail.taskArn' },
-            inputTemplate: '"The task of <run> ended without a word: <why>. What it was to do is not done. Look at <task>, and invoke the function again."',
+            inputTemplate:
+              '"The task of <run> failed: <why>. What it was to do is not done. Unless an alert of its own says more, look at the log of <task>, mend what it says, and invoke the function again with the same request."',
           },
           deadLetterConfig: { arn: deadLetters },
         },
@@ -184,14 +187,17 @@ export class LongRuns extends Construct {
     return { LIFEBOAT_TASK: cdk.Stack.of(this).toJsonString(place) };
   }
 
-  /** What starting a function's task takes: this task definition in this cluster, with its own two roles. */
+  /**
+   * What starting a function's task takes: this task definition in this cluster, with its own two roles. In any revision: while a
+   * deployment goes on, the function is still told of the one before.
+   */
   starting(name: FunctionName): iam.PolicyStatement[] {
     const found = this.tasks.get(name);
     if (found === undefined) return [];
     return [
       new iam.PolicyStatement({
         actions: ['ecs:RunTask'],
-        resources: [found.task.taskDefinition],
+        resources: [found.family],
         conditions: { ArnEquals: { 'ecs:cluster': found.task.cluster } },
       }),
       new iam.PolicyStatement({

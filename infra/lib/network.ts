@@ -11,6 +11,8 @@ import { Names, Settings } from './settings';
 /** The network in which databases are reached, as the configuration names it. */
 export class SourceNetwork extends Construct {
   readonly placement: Placement;
+  /** For tasks that reach no database: in the same subnets, with a group that no database admits. */
+  readonly apart: Placement;
 
   constructor(scope: Construct, id: string, settings: Settings, names: Names) {
     super(scope, id);
@@ -33,6 +35,18 @@ export class SourceNetwork extends Construct {
     // Whose route tables nobody asks for.
     for (const subnet of imported.privateSubnets) cdk.Annotations.of(subnet).acknowledgeWarning('@aws-cdk/aws-ec2:noSubnetRouteTableId');
     this.placement = { vpc: imported, subnets: imported.privateSubnets, securityGroups };
+    const callers = [...securityGroups];
+    this.apart = this.placement;
+    if (fargate_image !== null) {
+      const apart = new ec2.SecurityGroup(this, 'Apart', {
+        vpc: imported,
+        description: 'Tasks of Lifeboat that reach no database: admit this group to none',
+        allowAllOutbound: false,
+      });
+      apart.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'The store and AWS services');
+      this.apart = { ...this.placement, securityGroups: [apart] };
+      callers.push(apart);
+    }
     if (!vpc_endpoints) return;
     new ec2.CfnVPCEndpoint(this, 'S3', {
       vpcId: vpc.id,
@@ -46,14 +60,14 @@ export class SourceNetwork extends Construct {
       description: 'Endpoints of AWS services for Lifeboat: admit on 443 whoever else in this network calls these services',
       allowAllOutbound: false,
     });
-    securityGroups.forEach((group, index) => {
+    callers.forEach((group, index) => {
       new ec2.CfnSecurityGroupIngress(this, `EndpointsIn${index}`, {
         groupId: admitting.securityGroupId,
         sourceSecurityGroupId: group.securityGroupId,
         ipProtocol: 'tcp',
         fromPort: 443,
         toPort: 443,
-        description: 'Functions of Lifeboat',
+        description: 'Functions and tasks of Lifeboat',
       });
     });
     const forTasks = fargate_image === null ? [] : ['ecs', 'ecr.api', 'ecr.dkr', 'logs'];

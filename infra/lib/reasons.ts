@@ -19,6 +19,7 @@ const WILDCARDS: [RegExp, string][] = [
   [/:identity\/\*$/, 'a condition admits the configured senders only'],
   [/:execution:[^*]+:\*$/, 'executions of the machine itself, as a Distributed Map starts them, and of drills, which it waits for'],
   [/:task\/\*$/, 'tasks are named when they start; a condition admits those of the one cluster'],
+  [/:task-definition\/[a-z0-9-]+:\*$/, 'revisions of its one task: while a deployment goes on, what starts it is still told of the one before'],
   [/:key\/\*$/, 'a key of another region, known by its alias: a condition admits this alias only'],
 ];
 

@@ -60,7 +60,8 @@ export class LifeboatStack extends cdk.Stack {
       alertQueue: bus.alertQueue.queueArn,
       deadLetters: bus.deadLetters.queueArn,
     };
-    const sources = settings.deploy.vpc === null ? undefined : new SourceNetwork(this, 'Sources', settings, names).placement;
+    const network = settings.deploy.vpc === null ? undefined : new SourceNetwork(this, 'Sources', settings, names);
+    const sources = network?.placement;
     const configuration = settings.deploy.fargate_image === null ? undefined : new TaskConfiguration(this, 'TaskConfiguration', settings);
     const buckets = [...new Set([data.store.store.bucket, data.store.control.bucket])];
     const scratch = inDrills ? new ScratchNetwork(this, 'Scratch', { names, logKey: key, store: buckets, configuration: configuration?.objects }) : undefined;
@@ -74,7 +75,7 @@ export class LifeboatStack extends cdk.Stack {
     const long =
       configuration === undefined
         ? undefined
-        : new LongRuns(this, 'LongRuns', { resources: this.resources, configuration, wanted, sources, scratch: scratch?.placement, logKey: key, environment, overlay: props.overlay });
+        : new LongRuns(this, 'LongRuns', { resources: this.resources, configuration, wanted, sources, apart: network?.apart, scratch: scratch?.placement, logKey: key, environment, overlay: props.overlay });
     this.functions = new Functions(this, 'Functions', {
       code: new Code(this, settings, code),
       resources: this.resources,

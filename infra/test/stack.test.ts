@@ -163,11 +163,14 @@ describe('endpoints of AWS services in the databases’ network', () => {
     };
   };
 
-  it('admit the functions on 443, which have a group of their own that lets nothing in', () => {
+  /** The group of tasks that reach no database. */
+  const apart = { 'Fn::GetAtt': [expect.stringMatching(/^SourcesApart/), 'GroupId'] };
+
+  it('admit functions and tasks on 443, which have groups of their own that let nothing in', () => {
     const { endpoints, admitted, functions } = doors(template);
     expect(endpoints).toEqual(['api', 'dkr', 'ecs', 'events', 'logs', 'rds', 'secretsmanager', 'sns']);
     expect(functions).toHaveLength(1);
-    expect(admitted).toEqual([[functions[0], 'tcp', 443, 443, undefined]]);
+    expect(admitted).toEqual([functions[0], apart].map((group) => [group, 'tcp', 443, 443, undefined]));
   });
 
   it('admit each of the groups that the configuration names', async () => {
@@ -175,7 +178,7 @@ describe('endpoints of AWS services in the databases’ network', () => {
     const named = { ...large.settings, deploy: { ...deploy, vpc: { ...deploy.vpc!, security_groups: ['sg-0a1b2c3d', 'sg-1a2b3c4d'] } } };
     const { admitted, functions } = doors((await synthesise(named)).templates.AcmeProd!);
     expect(functions).toEqual(['sg-0a1b2c3d', 'sg-1a2b3c4d']);
-    expect(admitted).toEqual(functions.map((group) => [group, 'tcp', 443, 443, undefined]));
+    expect(admitted).toEqual([...functions, apart].map((group) => [group, 'tcp', 443, 443, undefined]));
   });
 });
 

@@ -1,9 +1,22 @@
 //! Where a run runs: in its function, which has a quarter of an hour, or in a task from the same image, which has half a day.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How long a function runs at most: AWS ends it then.
+pub const FUNCTION_LIMIT: Duration = Duration::from_mins(15);
+
+/// How long before its end a run stops working: aborted uploads and a scratch target take time to be removed.
+pub const CLEANING_UP: Duration = Duration::from_mins(1);
+
+/// What a function has for its work.
+pub const FUNCTION_HAS: Duration = FUNCTION_LIMIT.saturating_sub(CLEANING_UP);
+
+/// How long a task runs at most, unless `LIFEBOAT_TIME_LIMIT` says otherwise. The state machine waits as long for one
+/// (infra/lib/drill-machine.ts).
+pub const LONGEST_TASK: Duration = Duration::from_hours(12);
 
 /// By how much a prediction may be too short before the function's time is.
 const RESERVE: f64 = 1.4;
