@@ -66,6 +66,11 @@ pub fn fail(fault: &Value) -> Result<()> {
     Api(rds()?).fail(fault)
 }
 
+/// Says what becomes of a task of ECS.
+pub fn task(wish: &Value) -> Result<()> {
+    Api(rds()?).tell("POST", "/lifeboat/tasks", wish)
+}
+
 /// [`Api::course`] of the shared one.
 pub fn course(course: &Value) -> Result<()> {
     Api(rds()?).course(course)

@@ -1,6 +1,9 @@
 //! Tasks that are only noted down.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use lifeboat_core::{
@@ -15,6 +18,8 @@ pub struct MemoryTasks(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     started: Vec<TaskWish>,
+    /// Those of them that ended in vain.
+    ended: BTreeSet<usize>,
     full: bool,
 }
 
@@ -22,6 +27,13 @@ impl MemoryTasks {
     /// The tasks, each once.
     pub fn started(&self) -> Vec<TaskWish> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).started.clone()
+    }
+
+    /// The last one ends without having done its work.
+    pub fn end_the_last(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = state.started.len().saturating_sub(1);
+        state.ended.insert(last);
     }
 
     /// From now on there is no room for any.
@@ -34,10 +46,11 @@ impl MemoryTasks {
 impl Tasks for MemoryTasks {
     async fn start(&self, wish: &TaskWish) -> Result<String> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = state.started.iter().position(|started| started.token == wish.token);
+        let known = state.started.iter().rposition(|started| started.token == wish.token);
         if known.is_some_and(|index| state.started[index] != *wish) {
             return Err(Error::new(ErrorKind::Store, "the token is another task's"));
         }
+        let known = known.filter(|index| !state.ended.contains(index));
         if known.is_none() && state.full {
             return Err(Error::new(ErrorKind::Store, "start a task: RESOURCE:MEMORY"));
         }

@@ -7,7 +7,7 @@ real. Passwords that RDS manages lie in the Secrets Manager at --secrets, or in 
 superuser. As the role of drill-control has it, a caller may make only instances tagged lifeboat:scratch=true, and
 change and delete only those, and change besides what AWS Backup tagged as made by a restore test; only whoever calls with
 the access key "administrator" may do more. AWS Backup itself takes validation results of restore jobs here.
-Tasks of ECS are only noted down; a client token makes one task of many calls, as on ECS.
+Tasks of ECS are only noted down; a client token makes one task of many calls, as on ECS, whatever has become of it.
 
     GET    /lifeboat/health
     GET    /lifeboat/instances   identifier, status, port, pid, tags
@@ -15,8 +15,10 @@ Tasks of ECS are only noted down; a client token makes one task of many calls, a
     POST   /lifeboat/faults      {"action": "CreateDBInstance", "instance": "PREFIX", "after": 0, "times": 1,
                                   "status": 500, "code": "InternalFailure", "message": "…", "done": false}
                                  lets calls fail; status 0 closes the connection without an answer; "done": the call is
-                                 carried out, and only then its answer is lost. Of RunTask, "instance" is what the
-                                 task was started by, and status 200 an answer that says why there is none
+                                 carried out, and only then its answer is lost. Of RunTask, "instance" is the
+                                 task definition, and status 200 an answer that says why there is none
+    POST   /lifeboat/tasks       {"task": "ARN", "state": {"lastStatus": "STOPPED"}, "exitCode": null, "forgotten": false}
+                                 what becomes of a task; "forgotten": the hour is over for which ECS knows its token
     POST   /lifeboat/courses     {"instances": "PREFIX", "seconds": {"creating": 5}, "hold": ["creating", "deleting"],
                                   "ends_in": "failed"}  what becomes of instances; a later one takes its place
     POST   /lifeboat/restore-jobs {"restoreJobId": "…"}  a restore test of AWS Backup has ended
@@ -171,7 +173,7 @@ class Front:
 
     def run_task(self, environ: dict, start_response):
         request = json.loads(body_of(environ))
-        fault = self.fault_of(RunTask("RunTask", request.get("startedBy", "")))
+        fault = self.fault_of(RunTask("RunTask", request.get("taskDefinition", "").rpartition("/")[2]))
         refused = Refused(fault.status, fault.code, fault.message) if fault else None
         return self.tasks.run(request, environ, start_response, refused)
 
@@ -211,6 +213,9 @@ class Front:
             case "POST", "restore-jobs":
                 self.restore_tests.make(json.loads(body)["restoreJobId"])
                 return "200 OK", {}
+            case "POST", "tasks":
+                known = self.tasks.become(json.loads(body))
+                return ("200 OK", {}) if known else ("404 Not Found", {"error": "no such task was started under a token"})
             case "POST", "courses":
                 wanted = json.loads(body)
                 self.change_courses([Course(**{**wanted, "hold": set(wanted.get("hold", []))})], wanted["instances"])

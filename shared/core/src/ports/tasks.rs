@@ -1,13 +1,12 @@
 //! The port to tasks: a container that does one run for which a function's time is too short.
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// Where tasks are started and what they are: a deployment makes it. Subnets and groups are those of the function that
-/// starts it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Where tasks are started and what they are: a deployment makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskPlace {
     /// The cluster.
@@ -38,8 +37,9 @@ pub struct TaskWish {
 /// Starts tasks. ECS on Fargate.
 #[async_trait]
 pub trait Tasks: Send + Sync {
-    /// Starts a task; its ARN. The same wish under the same token is the same task for at least a day, running or not.
-    /// After a time-out it is unknown whether it was started: asking again is right. `Store` where it was refused or
-    /// there is no room for it.
+    /// Starts a task; its ARN. The same wish under the same token is the same task as long as it runs, and when it has done
+    /// its work for an hour after, a day at most; another wish under that token is refused. Instead of one that ended without
+    /// having done its work, another is started. After a time-out it is unknown whether it was started: asking again is
+    /// right. `Store` where it was refused, where there is no room for it, and where one after the other has ended.
     async fn start(&self, wish: &TaskWish) -> Result<String>;
 }
