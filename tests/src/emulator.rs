@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -66,22 +67,29 @@ impl Functions {
     /// Starts so many processes of a function: as many requests are worked on at the same time.
     pub fn serve(&mut self, function: &str, processes: usize, further: &[(&str, &str)]) -> Result<()> {
         for number in 0..processes {
-            let mut command = ending_with_this_process();
-            command
-                .arg(built(function)?)
-                .env_clear()
-                .envs(self.environment.iter().map(|(name, value)| (name, value)))
-                .envs(further.iter().copied())
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-                .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/{function}", self.port))
-                .env("AWS_LAMBDA_FUNCTION_NAME", function)
-                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
-                .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-                .env("AWS_LAMBDA_LOG_GROUP_NAME", "group")
-                .env("AWS_LAMBDA_LOG_STREAM_NAME", "stream");
+            let api = format!("http://127.0.0.1:{}/.rt/{function}", self.port);
+            let mut command = self.process(function, &api, further)?;
             self.spawn(&mut command, &format!("{function}-{number}.log"))?;
         }
         Ok(())
+    }
+
+    /// A process of a function, which asks this runtime API for work.
+    fn process(&self, function: &str, api: &str, further: &[(&str, &str)]) -> Result<Command> {
+        let mut command = ending_with_this_process();
+        command
+            .arg(built(function)?)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(further.iter().copied())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_LAMBDA_RUNTIME_API", api)
+            .env("AWS_LAMBDA_FUNCTION_NAME", function)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "group")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "stream");
+        Ok(command)
     }
 
     fn spawn(&mut self, command: &mut Command, log: &str) -> Result<usize> {
@@ -127,6 +135,17 @@ impl Functions {
         self.invoke_with(function, &["--data-ascii", event])
     }
 
+    /// The answer of a process of its own to a delivery under an id that may have come before: the emulator makes up each.
+    pub fn deliver(&self, function: &str, further: &[(&str, &str)], request_id: &str, event: &Value) -> Result<Value> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut command = self.process(function, &format!("http://{}", listener.local_addr()?), further)?;
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let answer = one_invocation(&listener, request_id, event);
+        drop(process.kill());
+        drop(process.wait());
+        answer
+    }
+
     fn invoke_with(&self, function: &str, data: &[&str]) -> Result<Invoked> {
         let mut command = cargo_lambda()?;
         command.args(["lambda", "invoke", "--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string()]);
@@ -169,6 +188,53 @@ impl Invoked {
                 Ok(error)
             }
         }
+    }
+}
+
+/// Lambda's runtime API for one invocation: hands it out, and gives the answer to it; an error of the function fails.
+fn one_invocation(listener: &TcpListener, request_id: &str, event: &Value) -> Result<Value> {
+    let event = event.to_string();
+    listener.set_nonblocking(true)?;
+    loop {
+        let mut called = None;
+        wait_until("the function calls the runtime API", Duration::from_mins(2), || match listener.accept() {
+            Ok((stream, _)) => {
+                called = Some(stream);
+                Ok(true)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e.into()),
+        })?;
+        let mut stream = called.context("a call")?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let (mut asked, mut length) = (String::new(), 0);
+        reader.read_line(&mut asked)?;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let Some((name, value)) = header.split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        if asked.starts_with("GET") {
+            // The deadline is one of long ago, as the emulator's is.
+            let (head, length) =
+                ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json", event.len());
+            let of = "Lambda-Runtime-Deadline-Ms: 600000\r\nLambda-Runtime-Invoked-Function-Arn: arn";
+            let id = format!("Lambda-Runtime-Aws-Request-Id: {request_id}");
+            write!(stream, "{head}\r\n{of}\r\n{id}\r\nContent-Length: {length}\r\n\r\n{event}")?;
+            continue;
+        }
+        write!(stream, "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
+        let document: Value =
+            serde_json::from_slice(&body).with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&body)))?;
+        ensure!(asked.contains("/response"), "the function failed: {document:#}");
+        return Ok(document);
     }
 }
 

@@ -1,11 +1,18 @@
 //! Tasks as ECS starts them: noted down by the ECS of [`rds`], and run here by the image's entry point, with exactly the
 //! command and the environment that ECS would give the container.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_testkit::http::request;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     Ended,
@@ -74,10 +81,22 @@ impl TaskPlace {
     }
 }
 
-/// Lets the next tasks that are started by this be refused: with an error, or, of status 200, in the answer.
-pub fn refuse(started_by: &str, times: u32, status: u16, code: &str) -> Result<()> {
-    let fault = json!({ "action": "RunTask", "instance": started_by, "times": times, "status": status, "code": code });
+/// Lets the next tasks of a definition be refused: with an error, or, of status 200, in the answer.
+pub fn refuse(definition: &str, times: u32, status: u16, code: &str) -> Result<()> {
+    let fault = json!({ "action": "RunTask", "instance": definition, "times": times, "status": status, "code": code });
     crate::rds::fail(&fault)
+}
+
+/// Lets a task have ended: with its container's exit code, or, without one, before that was started.
+pub fn ended(task: &str, exit_code: Option<i32>) -> Result<()> {
+    let why = exit_code.map_or("CannotPullContainerError: not found", |_| "Essential container in task exited");
+    let state = json!({ "lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stoppedReason": why });
+    crate::rds::task(&json!({ "task": task, "state": state, "exitCode": exit_code }))
+}
+
+/// Lets the hour go by after a task's end for which ECS knows its token.
+pub fn an_hour_after(task: &str) -> Result<()> {
+    crate::rds::task(&json!({ "task": task, "forgotten": true }))
 }
 
 fn container_of(task: &Value) -> Result<Container> {
@@ -97,9 +116,9 @@ fn container_of(task: &Value) -> Result<Container> {
 }
 
 impl Container {
-    /// Runs it to its end: the image's entry point over the programs that were built here, and nothing of this machine's
-    /// environment but where programs are found.
-    pub fn run(&self) -> Result<Ended> {
+    /// Starts it: the image's entry point over the programs that were built here, and nothing of this machine's environment
+    /// but where programs are found.
+    pub fn start(&self) -> Result<Started> {
         let programs = tempfile::tempdir()?;
         let link = |folder: &str, name: &str, to: PathBuf| -> Result<()> {
             fs::create_dir_all(programs.path().join(folder))?;
@@ -115,12 +134,13 @@ impl Container {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LIFEBOAT_PROGRAMS", programs.path()).env("TMPDIR", work.path()).env("HOME", work.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command.output().context("start the entry point")?;
-        Ok(Ended {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Started { child: command.spawn().context("start the entry point")?, _folders: [programs, work] })
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Result<Ended> {
+        self.start()?.end()
     }
 
     /// The same, giving its answer; any exit code but 0 fails.
@@ -129,6 +149,31 @@ impl Container {
         ensure!(ended.code == 0, "exit code {}: {}{}", ended.code, ended.stdout, ended.stderr);
         let line = ended.stdout.lines().last().context("an answer")?;
         serde_json::from_str(line).with_context(|| format!("the answer: {}", ended.stdout))
+    }
+}
+
+/// A container that was started.
+pub struct Started {
+    child: Child,
+    _folders: [TempDir; 2],
+}
+
+impl Started {
+    /// What ECS does to a task that is stopped, before it kills it.
+    pub fn stop(&self) -> Result<()> {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(status.success(), "kill -TERM: {status}");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub fn end(self) -> Result<Ended> {
+        let output = self.child.wait_with_output().context("wait for the container")?;
+        Ok(Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
     }
 }
 

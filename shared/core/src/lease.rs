@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use guard::LeaseGuard;
-pub use run_key::{Occasion, answer_key, claim_run, run_key};
+pub use run_key::{Occasion, RunClaim, answer_key, claim_run, run_key};
 
 use crate::{
     Error, ErrorKind, Result, ResultExt,

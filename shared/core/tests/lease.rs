@@ -9,7 +9,7 @@ use lifeboat_core::{
     ErrorKind, Result,
     cancel::{self, Cancel},
     ids::DatabaseSlug,
-    lease::{self, LeaseGuard, LeaseOptions, Occasion},
+    lease::{self, LeaseGuard, LeaseOptions, Occasion, RunClaim},
     ports::{Clock, Removal, RunContext},
 };
 use lifeboat_testkit::{Action, Fault, Gate, ManualClock, MemoryStore, Operation, context};
@@ -222,7 +222,8 @@ async fn a_scheduled_run_is_claimed_once_but_again_by_the_same_run() {
     let (one, two) = (runner(&control, 1, &clock), runner(&control, 2, &clock));
     let at = "2026-11-20T02:00:00Z".parse().unwrap();
     let claim = |r: Runner, at| async move {
-        lease::claim_run(&r.control, "dump", &orders(), &Occasion::Scheduled(at), &r.context).await.unwrap()
+        let claim = RunClaim { run_id: r.context.run_id.clone(), until: "2026-11-20T02:15:00Z".parse().unwrap() };
+        lease::claim_run(&r.control, "dump", &orders(), &Occasion::Scheduled(at), &claim).await.unwrap()
     };
     assert!(claim(one, at).await);
     assert!(!claim(two, at).await);

@@ -45,7 +45,7 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 20] = [
+pub const VARIABLES: [(&str, &str); 21] = [
     ("LIFEBOAT_CONFIG", "the configuration file; in a task also s3://bucket/key"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
@@ -61,12 +61,16 @@ pub const VARIABLES: [(&str, &str); 20] = [
     ("LIFEBOAT_DRILL_SECURITY_GROUPS", "scratch.rds.security_groups, where a database has none"),
     ("LIFEBOAT_ROOT_CERT", "tls.root_cert; in a task also s3://bucket/key"),
     ("LIFEBOAT_REQUEST", "the one request of a function that runs as a task"),
+    ("LIFEBOAT_REQUEST_ID", "the id under which AWS delivered that request, where it names the run"),
     ("LIFEBOAT_TASK", "the task that a function hands runs over to which would outlast it"),
     ("AWS_ENDPOINT_URL_S3", "store.endpoint"),
     ("AWS_ENDPOINT_URL", "store.endpoint, for all services"),
     ("PGPASSWORD", "the password where a URL has none"),
     ("PGPASSFILE", "the password file, by default ~/.pgpass"),
 ];
+
+/// Where S3 is reached, if not at AWS; the later beats the earlier.
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"];
 
 /// A configuration that says nothing.
 pub(crate) fn nothing() -> Config {
@@ -124,7 +128,7 @@ fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()>
             *setting = Some(found);
         }
     }
-    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
+    for name in ENDPOINTS {
         if let Some(found) = text(name)? {
             config.endpoint = Some(found);
         }

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
+    lease::Occasion,
     manifest::sha256_hex,
     ports::{RunContext, TaskPlace, TaskWish},
     report::words::duration,
@@ -13,7 +13,8 @@ use lifeboat_core::{
 };
 
 use crate::{
-    one_run::{Alive, OneRun, Standing},
+    lambda::Host,
+    one_run::{OneRun, Standing},
     requests::{Answer, HandedOver},
     setup::Setup,
 };
@@ -24,26 +25,22 @@ const PLACE: &str = "LIFEBOAT_TASK";
 /// The variable by which a task is given its request.
 pub(crate) const REQUEST: &str = "LIFEBOAT_REQUEST";
 
-/// How long a task has at most, unless `LIFEBOAT_TIME_LIMIT` says otherwise: as long as the state machine waits for one.
-pub(crate) const LONGEST_TASK: Duration = Duration::from_hours(12);
+/// The variable by which a task is given the id under which AWS delivered its request, where that names the run.
+pub(crate) const REQUEST_ID: &str = "LIFEBOAT_REQUEST_ID";
 
-/// What one invocation of a function gives.
+/// What one invocation of a function gives, or a task's one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Invoked {
     /// The request as it came.
     pub(crate) request: String,
-    /// As AWS names it: the same when it is tried again.
+    /// As AWS names it: the same when it is delivered again; empty in a task that was not given one.
     pub(crate) request_id: String,
     /// How much time there is for the work.
     pub(crate) time: Duration,
-}
-
-/// By what it is told that a run is at work which holds no lease, and may be a task.
-pub(crate) fn alive(setup: &Setup) -> Alive {
-    if setup.invoked().is_some() && setup.environment().raw(PLACE).is_none() {
-        return Alive::IN_A_FUNCTION;
-    }
-    Alive::Within(SignedDuration::try_from(LONGEST_TASK).unwrap_or(SignedDuration::MAX))
+    /// How long the run may take, cleaning up included.
+    pub(crate) longest: Duration,
+    /// What runs it.
+    pub(crate) host: Host,
 }
 
 /// A run that may be handed over.
@@ -65,7 +62,7 @@ impl<'a> Handing<'a> {
         runner: Runner,
     ) -> Result<Option<Self>> {
         let (Some(invoked), Some(place)) = (setup.invoked(), setup.environment().text(PLACE)?) else { return Ok(None) };
-        if runner == Runner::Lambda {
+        if runner == Runner::Lambda || invoked.host == Host::Task {
             return Ok(None);
         }
         let place = serde_json::from_str(&place)
@@ -105,29 +102,33 @@ impl<'a> Handing<'a> {
             (None, Runner::Fargate) => "the configuration says that a task runs it".to_owned(),
             (None, _) => "the attempt before did not succeed".to_owned(),
         };
-        self.start(attempt, why).await.map(Some)
+        self.start(run, attempt, why).await.map(Some)
     }
 
     /// After a run that nothing had foretold has come to the end of the function's time, and has cleaned up behind it.
     pub(crate) async fn after<T>(&self, run: Option<&OneRun<'_>>, context: &RunContext) -> Result<Answer<T>> {
         match standing(run, context).await? {
-            Ok(attempt) => self.start(attempt, "the function's time did not suffice".to_owned()).await,
+            Ok(attempt) => self.start(run, attempt, "the function's time did not suffice".to_owned()).await,
             Err(answer) => Ok(answer),
         }
     }
 
-    async fn start<T>(&self, attempt: Option<Attempt>, why: String) -> Result<Answer<T>> {
-        // One task for one attempt at a scheduled run, else for one invocation, however often it is delivered.
-        let attempt = attempt.map_or_else(|| format!("request {}", self.invoked.request_id), |attempt| attempt.name);
-        // Tokens are the account's: another deployment may have a database of this name.
-        let (cluster, definition) = (&self.place.cluster, &self.place.task_definition);
-        let token = format!("{cluster} {definition} {} {} {attempt}", self.operation, self.database);
-        let wish = TaskWish {
-            place: self.place.clone(),
-            variables: vec![(REQUEST.to_owned(), self.invoked.request.clone())],
-            token: sha256_hex(token.as_bytes()),
-            started_by: format!("{}/{}", self.operation, self.database),
-        };
+    async fn start<T>(&self, run: Option<&OneRun<'_>>, attempt: Option<Attempt>, why: String) -> Result<Answer<T>> {
+        let Invoked { request, request_id, .. } = &*self.invoked;
+        // One task for one attempt at a run that happens once, else for one invocation, however often it is delivered.
+        let attempt = attempt.map_or_else(|| format!("request {request_id}"), |attempt| attempt.name);
+        let mut variables = vec![(REQUEST.to_owned(), request.clone())];
+        // What is scheduled comes under several ids, and is one run.
+        if !run.is_some_and(|run| matches!(run.occasion, Occasion::Scheduled(_))) {
+            variables.push((REQUEST_ID.to_owned(), request_id.clone()));
+        }
+        let started_by = format!("{}/{}", self.operation, self.database);
+        let place = self.place.clone();
+        // Under one token a cluster takes one and the same call only: what asks in other words, or for another revision, is
+        // another task, and by the claim only one of them does the run.
+        let token = serde_json::to_vec(&(&place, &variables, &started_by, attempt))
+            .map_err(|e| Error::new(ErrorKind::Unexpected, format!("name a task: {e}")))?;
+        let wish = TaskWish { place, variables, token: sha256_hex(&token), started_by };
         let starting = async { self.setup.open_tasks().await?.start(&wish).await };
         let task = starting.await.map_err(|e| {
             let hint = e.hint().to_owned();
@@ -138,7 +139,7 @@ impl<'a> Handing<'a> {
     }
 }
 
-/// What tells one attempt at a scheduled run from others.
+/// What tells one attempt at a run that happens once from others.
 struct Attempt {
     name: String,
     /// Whether there was one before it.

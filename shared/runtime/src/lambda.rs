@@ -12,6 +12,7 @@ use lifeboat_core::{
     config::Span,
     ids::{DatabaseSlug, RunId},
     ports::{Clock, Entropy, Progress, RunContext},
+    runner::{CLEANING_UP, FUNCTION_LIMIT, LONGEST_TASK},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,19 +21,12 @@ use crate::{
     clock::{SystemClock, SystemEntropy},
     environment::Environment,
     functions,
-    handing_over::{Invoked, LONGEST_TASK, REQUEST},
+    handing_over::{Invoked, REQUEST},
     metrics,
     secrets::Kept,
     setup::Setup,
     stop, task, telemetry,
 };
-
-/// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
-const MARGIN: Duration = Duration::from_mins(1);
-
-/// How long a function has where its runtime names no deadline to come, as `cargo lambda` does not: as long as AWS
-/// allows at most.
-const LIMIT: Duration = Duration::from_mins(15);
 
 /// Serves invocations of one function until the process is ended; or, as a task that was started for one request, does this
 /// one and ends the process with the error's exit code.
@@ -75,7 +69,8 @@ pub enum Host {
 pub struct Invocation {
     /// When it ends; a time of long ago where the runtime names none.
     pub deadline: SystemTime,
-    /// As AWS names it.
+    /// As AWS names it: the same when it is delivered again. Of a task, that of the function which handed the run over; empty
+    /// where none did, and where the run is its scheduled time's.
     pub request_id: String,
     /// The request, or the event that stands for one.
     pub payload: Value,
@@ -142,16 +137,20 @@ where
         let context = RunContext { run_id: run_id.clone(), ..setup.context(Arc::new(Logged), cancel.clone()) };
         Box::pin(functions::tell_unread(setup, &context, operation, database, error)).await;
     }
-    let (request, mut setup) = (request?, setup?);
+    let (request, setup) = (request?, setup?);
     let context = RunContext { run_id, ..setup.context(Arc::new(Logged), cancel) };
-    let time = time_to_work(environment, &invocation)?;
-    match invocation.host {
-        Host::Lambda => {
-            let (request, request_id) = (invocation.payload.to_string(), invocation.request_id);
-            setup = setup.of_invocation(Invoked { request, request_id, time });
+    let left = time_left(environment, &invocation)?;
+    // A function with very little time still gets half of it to work.
+    let time = left.saturating_sub(setting(environment, MARGIN_VARIABLE, CLEANING_UP)?).max(left / 2);
+    let longest = match invocation.host {
+        Host::Lambda => FUNCTION_LIMIT,
+        Host::Task => {
+            stop::on_signals(canceller.clone(), || tracing::warn!("the task is stopped"))?;
+            left
         }
-        Host::Task => stop::on_signals(canceller.clone(), || tracing::warn!("the task is stopped"))?,
-    }
+    };
+    let (payload, request_id) = (invocation.payload.to_string(), invocation.request_id);
+    let setup = setup.of_invocation(Invoked { request: payload, request_id, time, longest, host: invocation.host });
     let _alarm = Alarm::set(time, canceller);
     let answer = Box::pin(run(Arc::new(setup), request, context)).await?;
     serde_json::to_value(answer)
@@ -175,18 +174,17 @@ fn setting(environment: &Environment, name: &str, default: Duration) -> Result<D
     Ok(Duration::from_secs(span.0))
 }
 
-/// What is left until the run must end, less the time to clean up.
-fn time_to_work(environment: &Environment, invocation: &Invocation) -> Result<Duration> {
+/// What is left until the run must end. Where the runtime names no deadline to come, as `cargo lambda` does not: as long
+/// as there is at most.
+fn time_left(environment: &Environment, invocation: &Invocation) -> Result<Duration> {
     let longest = match invocation.host {
-        Host::Lambda => LIMIT,
+        Host::Lambda => FUNCTION_LIMIT,
         Host::Task => LONGEST_TASK,
     };
-    let left = match invocation.deadline.duration_since(SystemTime::now()) {
-        Ok(left) if !left.is_zero() => left,
-        _ => setting(environment, LIMIT_VARIABLE, longest)?,
-    };
-    // A function with very little time still gets half of it to work.
-    Ok(left.saturating_sub(setting(environment, MARGIN_VARIABLE, MARGIN)?).max(left / 2))
+    match invocation.deadline.duration_since(SystemTime::now()) {
+        Ok(left) if !left.is_zero() => Ok(left),
+        _ => setting(environment, LIMIT_VARIABLE, longest),
+    }
 }
 
 /// Presses the switch shortly before the deadline; goes off with the run.

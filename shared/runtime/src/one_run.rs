@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     ids::DatabaseSlug,
-    lease::{Occasion, answer_key, claim_run, holder, run_key},
+    lease::{Occasion, RunClaim, answer_key, claim_run, holder, run_key},
     ports::{RunContext, Store, Swap, in_brief},
+    runner::FUNCTION_LIMIT,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::{requests::Answer, telling::Told};
 /// The most bytes that an answer on record may have.
 const ANSWER_LIMIT: u64 = 4 << 20;
 
-/// The most bytes that a claim may have: a run id.
+/// The most bytes that a claim may have: a run id and a time.
 const CLAIM_LIMIT: u64 = 1 << 10;
 
 /// A run that holds a lease has it by now, or is dead: before it takes the lease it may have to ask a slow store again and
@@ -31,6 +32,8 @@ pub(crate) struct OneRun<'a> {
     pub(crate) occasion: Occasion,
     /// By what a dead run is told from a running one.
     pub(crate) alive: Alive,
+    /// How long a run may take here, in a function or a task.
+    pub(crate) longest: SignedDuration,
 }
 
 /// By what a dead run is told from a running one.
@@ -38,13 +41,8 @@ pub(crate) struct OneRun<'a> {
 pub(crate) enum Alive {
     /// It holds the database's lease.
     Leased,
-    /// It has not been at work for longer than any can be.
-    Within(SignedDuration),
-}
-
-impl Alive {
-    /// No function runs longer: AWS ends it.
-    pub(crate) const IN_A_FUNCTION: Self = Self::Within(SignedDuration::from_mins(15));
+    /// Its claim says how long it may be at work.
+    Claimed,
 }
 
 /// How a scheduled run stands, for whoever may not be the one to claim it.
@@ -107,7 +105,8 @@ impl OneRun<'_> {
 
     /// Claims the run; what became of it where it is not this delivery's to make.
     async fn claim<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
-        let claimed = claim_run(self.control, self.operation, self.database, &self.occasion, context).await?;
+        let claim = self.claim_of(context);
+        let claimed = claim_run(self.control, self.operation, self.database, &self.occasion, &claim).await?;
         // With the claim too: whoever had it before may have given it back, and another have done the work.
         match self.control.read(&answer_key(&self.key()), ANSWER_LIMIT).await {
             Ok((bytes, _)) => {
@@ -125,6 +124,12 @@ impl OneRun<'_> {
         if claimed { Ok(None) } else { self.take_over(context).await }
     }
 
+    /// This run's claim, from now on.
+    fn claim_of(&self, context: &RunContext) -> RunClaim {
+        let until = context.clock.now().saturating_add(self.longest).unwrap_or(Timestamp::MAX);
+        RunClaim { run_id: context.run_id.clone(), until }
+    }
+
     /// Takes a claim that was given back, or whose run died; of several that try at once, one succeeds.
     async fn take_over<T>(&self, context: &RunContext) -> Result<Option<Answer<T>>> {
         let key = self.key();
@@ -139,7 +144,7 @@ impl OneRun<'_> {
             }
             tracing::warn!(key, "the earlier run died; taking it over");
         }
-        let swapped = self.control.swap(&key, etag.as_deref(), Bytes::from(context.run_id.to_string())).await;
+        let swapped = self.control.swap(&key, etag.as_deref(), self.claim_of(context).to_json()?).await;
         Ok(match swapped.map_err(|e| e.context("take over the run"))? {
             Swap::Done(_) => None,
             Swap::Lost => Some(Answer::AlreadyRunning),
@@ -147,13 +152,29 @@ impl OneRun<'_> {
     }
 
     async fn is_alive(&self, key: &str, context: &RunContext) -> Result<bool> {
+        let now = context.clock.now();
+        if self.alive == Alive::Claimed {
+            match self.control.read(key, CLAIM_LIMIT).await {
+                Ok((claim, _)) => {
+                    if let Some(claim) = RunClaim::from_json(&claim) {
+                        return Ok(now < claim.until);
+                    }
+                    // Somebody gives it back in just this moment.
+                    if claim.is_empty() {
+                        return Ok(false);
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e.context("read whose run it is")),
+            }
+        }
         let listed = self.control.list(key).await?;
         let claimed = listed.iter().find(|o| o.key == key).map(|o| o.modified);
-        let now = context.clock.now();
         let age = claimed.map_or(SignedDuration::MAX, |at| now.duration_since(at));
         Ok(match self.alive {
             Alive::Leased => age < LEASE_BY_NOW || holder(self.control, self.database, now).await?.is_some(),
-            Alive::Within(longest) => age < longest,
+            // The claim of a state machine's execution, which has the answer beside it in a moment.
+            Alive::Claimed => age < SignedDuration::try_from(FUNCTION_LIMIT).unwrap_or(SignedDuration::MAX),
         })
     }
 
@@ -162,7 +183,7 @@ impl OneRun<'_> {
         let key = self.key();
         let giving = async {
             let (claim, stored) = self.control.read(&key, CLAIM_LIMIT).await?;
-            if claim == context.run_id.as_str().as_bytes() {
+            if RunClaim::from_json(&claim).is_some_and(|claim| claim.run_id == context.run_id) {
                 self.control.swap(&key, stored.etag.as_deref(), Bytes::new()).await?;
             }
             Ok::<(), Error>(())

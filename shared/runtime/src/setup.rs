@@ -6,6 +6,7 @@ pub use selection::Selected;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use lifeboat_aws::{Aws, BackupRestoreTests, RdsInstances};
 use lifeboat_core::{
     Error, ErrorKind, Result,
@@ -17,6 +18,7 @@ use lifeboat_core::{
         Entropy, EventBus, InstanceDatabases, Instances, Progress, RestoreTests, RunContext, ScratchProvider, Store,
         Tasks,
     },
+    runner::FUNCTION_LIMIT,
 };
 use lifeboat_postgres::{
     ConnectionTarget, PgLive, PgSource,
@@ -35,6 +37,7 @@ use crate::{
     environment::Environment,
     handing_over::Invoked,
     instance_databases::RdsDatabases,
+    lambda::Host,
     patient::{ControlPatience, Patient},
     secrets::{self, Kept},
 };
@@ -80,14 +83,25 @@ impl Setup {
         self.operation
     }
 
-    /// The same for one invocation, whose run may be handed over to a task.
+    /// The same for one invocation, whose run may be handed over to a task; or for the one request of such a task.
     pub(crate) fn of_invocation(self, invoked: Invoked) -> Self {
         Self { invoked: Some(Arc::new(invoked)), ..self }
     }
 
-    /// The invocation; `None` at the command line and in a task.
+    /// The invocation, or the task's one request; `None` at the command line.
     pub(crate) fn invoked(&self) -> Option<&Arc<Invoked>> {
         self.invoked.as_ref()
+    }
+
+    /// Whether this is a task, at which nobody looks.
+    pub(crate) fn in_a_task(&self) -> bool {
+        self.invoked.as_ref().is_some_and(|invoked| invoked.host == Host::Task)
+    }
+
+    /// How long a run may take here: no function runs longer than AWS allows.
+    pub(crate) fn longest(&self) -> SignedDuration {
+        let longest = self.invoked.as_ref().map_or(FUNCTION_LIMIT, |invoked| invoked.longest);
+        SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX)
     }
 
     /// What starts tasks.

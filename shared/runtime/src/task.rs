@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     config,
     environment::Environment,
-    handing_over::REQUEST,
+    handing_over::{REQUEST, REQUEST_ID},
     lambda::{Host, Invocation, invoke},
     one_run::error_document,
     secrets::Kept,
@@ -52,12 +52,12 @@ where
             Error::new(ErrorKind::Usage, format!("{REQUEST} is not JSON: {e}"))
                 .with_hint(format!("see events/{operation}/ for requests as they should be"))
         })?;
-        Ok((environment, payload))
+        let request_id = environment.text(REQUEST_ID)?.unwrap_or_default();
+        Ok((environment, request_id, payload))
     };
-    let (environment, payload) = fetched
+    let (environment, request_id, payload) = fetched
         .await
         .inspect_err(|e: &Error| tracing::error!(kind = e.kind().name(), hint = e.hint(), "{e}; nothing was done"))?;
-    let invocation =
-        Invocation { deadline: SystemTime::UNIX_EPOCH, request_id: String::new(), payload, host: Host::Task };
+    let invocation = Invocation { deadline: SystemTime::UNIX_EPOCH, request_id, payload, host: Host::Task };
     invoke(operation, &environment, &Arc::new(Kept::default()), invocation, run).await
 }

@@ -54,9 +54,13 @@ impl<A> Told<A> {
 }
 
 /// Whether an error of this kind is nobody's business but the caller's: another run does the work, or a person stopped
-/// this one.
-pub(crate) fn silent(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::AlreadyRunning | ErrorKind::Interrupted)
+/// this one. Nobody sits before a task: it is stopped by the platform, or from afar.
+pub(crate) fn silent(setup: &Setup, kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::AlreadyRunning => true,
+        ErrorKind::Interrupted => !setup.in_a_task(),
+        _ => false,
+    }
 }
 
 /// Does the work, tells the bus what happened, and writes the run's line of metrics. An error is told as `failed` makes
@@ -73,7 +77,7 @@ pub async fn tell<A>(
     let duration = Metric::seconds("Duration", context.clock.monotonic_seconds() - began);
     let (bodies, further, success) = match &result {
         Ok(told) => (told.events.clone(), told.metrics.clone(), 1),
-        Err(e) if silent(e.kind()) || misspelt(setup, e.kind()) => (Vec::new(), Vec::new(), 0),
+        Err(e) if silent(setup, e.kind()) || misspelt(setup, e.kind()) => (Vec::new(), Vec::new(), 0),
         Err(e) => (vec![failed(Failure::of(e))], Vec::new(), 0),
     };
     if !bodies.is_empty() || !further.is_empty() {
@@ -94,7 +98,7 @@ pub async fn tell_failure(
     error: &Error,
     failed: impl FnOnce(Failure) -> Body,
 ) {
-    if silent(error.kind()) || misspelt(setup, error.kind()) {
+    if silent(setup, error.kind()) || misspelt(setup, error.kind()) {
         return;
     }
     metrics::emit(setup, context, database, &[Metric::count("Success", 0)]);

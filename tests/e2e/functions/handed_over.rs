@@ -1,15 +1,16 @@
 //! Runs that would outlast their function: handed over to one task, which does them by the image's entry point and with the
 //! configuration from S3, as a container on Fargate would.
 
-use std::fs;
+use std::{fs, process::Child, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lifeboat_core::manifest::PhaseDuration;
 use lifeboat_testkit::BackupBuilder;
 use lifeboat_tests::{
     StoreUnderTest, emulator,
+    program::wait_until,
     stack::environment,
-    tasks::{Container, TaskPlace, on_ecs, refuse},
+    tasks::{Container, TaskPlace, an_hour_after, ended, on_ecs, refuse},
 };
 use serde_json::{Value, json};
 
@@ -51,6 +52,13 @@ impl Place {
         // Nobody is at the bus: what there is to tell is kept in the control store.
         let further = [("LIFEBOAT_TASK", told.as_str()), (&ecs.0, &ecs.1), ("LIFEBOAT_TIME_LIMIT", limit)];
         self.functions.serve(function, processes, &further)
+    }
+
+    /// The answer to a delivery under this id.
+    fn deliver(&self, function: &str, request_id: &str, event: &Value) -> Result<Value> {
+        let (ecs, told) = (on_ecs()?, &self.tasks_of(function)?.told);
+        let further = [("LIFEBOAT_TASK", told.as_str()), (&ecs.0, &ecs.1)];
+        self.functions.deliver(function, &further, request_id, event)
     }
 
     fn tasks_of(&self, function: &str) -> Result<&TaskPlace> {
@@ -115,6 +123,51 @@ fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
+/// A transaction that holds others up until this value ends, come what may.
+struct Holding {
+    session: Child,
+    database: &'static str,
+}
+
+impl Holding {
+    fn start(database: &'static str, statement: &str) -> Result<Self> {
+        let mut psql = fifteen()?.tool("psql", database);
+        psql.args(["-X", "-q", "-c", &format!("BEGIN; {statement}; SELECT pg_sleep(600)")]);
+        let holding = Self { session: psql.stdout(std::process::Stdio::null()).spawn()?, database };
+        wait_until("the transaction holds what it holds", Duration::from_mins(1), || {
+            holding.sessions("wait_event = 'PgSleep'")
+        })?;
+        Ok(holding)
+    }
+
+    /// Whether there are such sessions on the database.
+    fn sessions(&self, which: &str) -> Result<bool> {
+        let sql = format!("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND {which}", self.database);
+        Ok(fifteen()?.sql("postgres", &sql)?.trim() == "t")
+    }
+
+    fn is_joined(&self) -> Result<()> {
+        let other = "wait_event IS DISTINCT FROM 'PgSleep'";
+        wait_until("another session is there", Duration::from_mins(1), || self.sessions(other))
+    }
+
+    fn holds_somebody_up(&self) -> Result<()> {
+        wait_until("somebody waits", Duration::from_mins(1), || self.sessions("wait_event_type = 'Lock'"))
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        drop(self.session.kill());
+        drop(self.session.wait());
+        let ending = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND query ~ 'pg_sleep'",
+            self.database
+        );
+        drop(fifteen().and_then(|cluster| cluster.sql("postgres", &ending)));
+    }
+}
+
 #[test]
 fn a_dump_that_would_outlast_its_function_is_one_task_and_one_backup_however_often_it_is_delivered() -> Result<()> {
     fifteen()?.create_shop("handed_dump", "0.01")?;
@@ -154,16 +207,9 @@ fn a_dump_that_nothing_foretold_is_handed_over_when_its_functions_time_is_over()
     cluster.create_shop("handed_late", "0.01")?;
     let mut place = Place::new("handed-late", "handed_late", "auto", "")?;
     place.serve("dump", 1, "1s")?;
-    let mut migration = cluster.tool("psql", "handed_late");
-    migration.args(["-X", "-q", "-c", "BEGIN; LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"]);
-    let mut migration = migration.stdout(std::process::Stdio::null()).spawn()?;
-    let late = place.functions.invoke("dump", "nightly.json").and_then(emulator::Invoked::answer);
-    migration.kill()?;
-    migration.wait()?;
-    let ending =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'handed_late' AND query ~ 'pg_sleep'";
-    cluster.sql("postgres", ending)?;
-    let late = late?;
+    let migration = Holding::start("handed_late", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
+    let late = place.functions.invoke("dump", "nightly.json")?.answer()?;
+    drop(migration);
     ensure!(late["status"] == "handed_over" && late["why"] == "the function's time did not suffice", "{late:#}");
     ensure!(place.backups()?.is_empty());
     let made = place.task("dump")?.answer()?;
@@ -176,10 +222,7 @@ fn a_verify_and_a_restore_run_as_tasks_with_the_same_requests() -> Result<()> {
     let cluster = fifteen()?;
     cluster.create_shop("handed_more", "0.01")?;
     cluster.create_database_with("handed_more_copy", "TEMPLATE template0")?;
-    let target = format!("[restore.targets.copy]\nurl = {{ file = \"{}\" }}\n", "COPY");
-    let url = tempfile::NamedTempFile::new()?;
-    fs::write(url.path(), cluster.url("handed_more_copy"))?;
-    let target = target.replace("COPY", &url.path().display().to_string());
+    let (target, _url) = target("handed_more_copy")?;
     let mut place = Place::new("handed-more", "handed_more", "fargate", &target)?;
     let backup = place.dump_by_hand("handed_more")?;
     place.serve("verify", 1, "15m")?;
@@ -205,6 +248,109 @@ fn a_verify_and_a_restore_run_as_tasks_with_the_same_requests() -> Result<()> {
     no_session_stays_on(&["handed_more", "handed_more_copy"])
 }
 
+/// The configuration of a target whose database may be replaced, and the file that names it.
+fn target(database: &str) -> Result<(String, tempfile::NamedTempFile)> {
+    let url = tempfile::NamedTempFile::new()?;
+    fs::write(url.path(), fifteen()?.url(database))?;
+    let target = format!("[restore.targets.copy]\nurl = {{ file = \"{}\" }}\noverwrite = true\n", url.path().display());
+    Ok((target, url))
+}
+
+#[test]
+fn a_restore_that_a_task_does_is_carried_out_once_whenever_its_request_is_delivered_again() -> Result<()> {
+    let cluster = fifteen()?;
+    cluster.create_shop("handed_once", "0.01")?;
+    cluster.create_database_with("handed_once_copy", "TEMPLATE template0")?;
+    let (target, _url) = target("handed_once_copy")?;
+    let place = Place::new("handed-once", "handed_once", "fargate", &target)?;
+    place.dump_by_hand("handed_once")?;
+    let deliver = |id: &str| place.deliver("restore", id, &json!({ "database": "orders", "target": "copy" }));
+
+    let handed = deliver("8f0a-1")?;
+    ensure!(handed["status"] == "handed_over", "{handed:#}");
+    ensure!(deliver("8f0a-1")?["task"] == handed["task"], "until the task begins, it is this one");
+    let holding = Holding::start("handed_once_copy", "CREATE SCHEMA shop")?;
+    let task = place.task("restore")?.start()?;
+    holding.holds_somebody_up()?;
+    let meanwhile = deliver("8f0a-1")?;
+    ensure!(meanwhile["status"] == "already_running", "while the task works: {meanwhile:#}");
+    drop(holding);
+    let restored = task.end()?;
+    ensure!(restored.code == 0, "{}{}", restored.stdout, restored.stderr);
+
+    // What is written since must not be replaced again, although ECS has forgotten by now that there was a task.
+    cluster.sql("handed_once_copy", "CREATE TABLE public.written_since ()")?;
+    an_hour_after(handed["task"].as_str().context("the task")?)?;
+    let again = deliver("8f0a-1")?;
+    ensure!(again["status"] == "already_done" && again["earlier"]["restored"].is_object(), "{again:#}");
+    ensure!(place.tasks_of("restore")?.started()?.len() == 1);
+    // A container that ECS started all the same, of another revision say, finds it done too.
+    ensure!(place.task("restore")?.answer()?["status"] == "already_done");
+    cluster.sql("handed_once_copy", "SELECT FROM public.written_since")?;
+    // Another request is another restore.
+    ensure!(deliver("8f0a-2")?["status"] == "handed_over" && place.tasks_of("restore")?.started()?.len() == 2);
+    no_session_stays_on(&["handed_once", "handed_once_copy"])
+}
+
+#[test]
+fn a_task_that_ended_without_having_done_its_work_does_not_stand_in_the_way_of_the_next() -> Result<()> {
+    fifteen()?.create_database("handed_ended")?;
+    let place = Place::new("handed-ended", "handed_ended", "fargate", "")?;
+    let deliver = |id: &str| -> Result<String> {
+        let handed = place.deliver("dump", id, &json!({ "database": "orders" }))?;
+        ensure!(handed["status"] == "handed_over", "{handed:#}");
+        Ok(handed["task"].as_str().context("the task")?.to_owned())
+    };
+    let first = deliver("7c11-1")?;
+    ended(&first, None)?;
+    let second = deliver("7c11-1")?;
+    ensure!(second != first, "a task that never ran was given again");
+    ended(&second, Some(137))?;
+    let third = deliver("7c11-1")?;
+    ensure!(third != second && third != first, "a task that was killed was given again");
+    // What has done its work is not done again.
+    ended(&third, Some(0))?;
+    ensure!(deliver("7c11-1")? == third && place.tasks_of("dump")?.started()?.len() == 3);
+    // An image that is not there: every task ends so.
+    let error = loop {
+        match deliver("7c11-2") {
+            Ok(task) => ended(&task, None)?,
+            Err(error) => break error.to_string(),
+        }
+        ensure!(place.tasks_of("dump")?.started()?.len() < 20, "there is no end to it");
+    };
+    ensure!(error.contains("have ended without having done their work"), "{error}");
+    ensure!(error.contains("CannotPullContainerError") && error.contains("log of the tasks"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_task_that_is_stopped_in_mid_run_tells_that_its_backup_failed() -> Result<()> {
+    fifteen()?.create_shop("handed_stopped", "0.01")?;
+    let mut place = Place::new("handed-stopped", "handed_stopped", "fargate", "")?;
+    place.serve("dump", 1, "15m")?;
+    ensure!(place.functions.invoke("dump", "nightly.json")?.answer()?["status"] == "handed_over");
+    let mut task = place.task("dump")?;
+    let bus = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
+    task.environment.extend(bus.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let holding = Holding::start("handed_stopped", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
+    let running = task.start()?;
+    holding.is_joined()?;
+    running.stop()?;
+    let stopped = running.end()?;
+    drop(holding);
+    ensure!(stopped.code == 130, "{}: {}", stopped.code, stopped.stderr);
+    let told = undelivered(&place.store)?;
+    ensure!(told.len() == 1 && told[0]["type"] == "BackupFailed", "{told:#?}");
+    ensure!(told[0].to_string().contains("interrupted"), "{told:#?}");
+    // Its claim was given back: the next task makes the backup.
+    ensure!(place.functions.invoke("dump", "nightly.json")?.answer()?["status"] == "handed_over");
+    let tasks = place.tasks_of("dump")?.started()?;
+    ensure!(tasks.len() == 2, "{tasks:?}");
+    ensure!(tasks[0].answer()?["status"] == "done");
+    no_session_stays_on(&["handed_stopped"])
+}
+
 #[test]
 fn a_task_that_is_refused_or_finds_no_room_is_a_failed_backup_that_is_told() -> Result<()> {
     fifteen()?.create_database("handed_refused")?;
@@ -214,7 +360,7 @@ fn a_task_that_is_refused_or_finds_no_room_is_a_failed_backup_that_is_told() -> 
     let further = [&[("LIFEBOAT_TASK", told.as_str()), (&ecs.0, &ecs.1)], bus.as_slice()].concat();
     place.functions.serve("dump", 1, &further)?;
     for (status, code) in [(200, "RESOURCE:MEMORY"), (400, "ClusterNotFoundException")] {
-        refuse("dump/orders", 1, status, code)?;
+        refuse("handed-refused-dump", 1, status, code)?;
         let error = place.functions.invoke("dump", "nightly.json")?.error("store")?;
         ensure!(error.contains("hand the dump of orders over") && error.contains(code), "{error}");
         ensure!(error.contains("ecs:RunTask"), "what to do: {error}");

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, Result,
-    ids::DatabaseSlug,
-    ports::{RunContext, Store},
+    Error, ErrorKind, Result, ResultExt,
+    ids::{DatabaseSlug, RunId},
+    ports::Store,
 };
 
 /// What tells one run of an operation from its next.
@@ -39,6 +40,28 @@ impl std::fmt::Display for Occasion {
     }
 }
 
+/// The claim on a run, as it lies under its [`run_key`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunClaim {
+    /// The run that has it.
+    pub run_id: RunId,
+    /// When whatever runs it ends it at the latest, by its own clock.
+    pub until: Timestamp,
+}
+
+impl RunClaim {
+    /// As it is written.
+    pub fn to_json(&self) -> Result<Bytes> {
+        Ok(serde_json::to_vec(self).or_error(ErrorKind::Unexpected, "write the claim on a run")?.into())
+    }
+
+    /// As it was written; `None` of what is none: a claim that was given back is empty, and a state machine claims by its
+    /// execution's name.
+    pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
 /// Where the control store keeps the claim on a run: `runs/<operation>/<database>/` and the time it was scheduled for, in
 /// UTC to the second, or the request's id.
 pub fn run_key(operation: &str, database: &DatabaseSlug, occasion: &Occasion) -> String {
@@ -57,16 +80,16 @@ pub fn answer_key(claim: &str) -> String {
 }
 
 /// Claims a run by creating its [`run_key`] in the control store. False where another run has claimed it. Idempotent for
-/// one run id.
+/// one claim.
 pub async fn claim_run(
     control: &dyn Store,
     operation: &str,
     database: &DatabaseSlug,
     occasion: &Occasion,
-    context: &RunContext,
+    claim: &RunClaim,
 ) -> Result<bool> {
     let key = run_key(operation, database, occasion);
-    match control.put_new(&key, Bytes::from(context.run_id.to_string()), &context.run_id).await {
+    match control.put_new(&key, claim.to_json()?, &claim.run_id).await {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(e.context(format!("claim the {operation} of {database} {occasion}"))),

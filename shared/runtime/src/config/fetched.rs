@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 use lifeboat_core::{Error, ErrorKind, Result};
 use lifeboat_store::S3Settings;
 
+use super::ENDPOINTS;
 use crate::environment::Environment;
 
 /// Variables that may name an object of S3 instead of a file, and what that becomes here.
@@ -32,7 +33,7 @@ pub(crate) async fn fetched(mut environment: Environment, folder: &Path) -> Resu
 async fn read(url: &str, environment: &Environment) -> Result<Vec<u8>> {
     let (folder, key) = url.rsplit_once('/').unwrap_or((url, ""));
     let mut settings = S3Settings::default();
-    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
+    for name in ENDPOINTS {
         settings.endpoint_url = environment.text(name)?.or(settings.endpoint_url);
     }
     let store = lifeboat_store::open(folder, &settings).await?;

@@ -15,8 +15,8 @@ use lifeboat_core::{
 };
 
 use crate::{
-    handing_over::{Handing, alive},
-    one_run::OneRun,
+    handing_over::Handing,
+    one_run::{Alive, OneRun},
     requests::{Answer, DrillAnswer, DrillReply, DrillRequest, DrillTrigger},
     runs::{self, DrillOptions},
     setup::Setup,
@@ -61,7 +61,8 @@ async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Re
             operation: "drill",
             database,
             occasion: Occasion::Scheduled(at),
-            alive: alive(setup),
+            alive: Alive::Claimed,
+            longest: setup.longest(),
         });
         if let Some(handing) = Handing::of(setup, "drill", database, selected.config.runner.value)?
             && let Some(answer) =

@@ -32,6 +32,7 @@ pub async fn dump(setup: Arc<Setup>, request: DumpRequest, context: RunContext) 
             database,
             occasion: Occasion::Scheduled(at),
             alive: Alive::Leased,
+            longest: setup.longest(),
         });
         let handing = Handing::of(&setup, "dump", database, selected.config.runner.value)?;
         if let Some(handing) = &handing {

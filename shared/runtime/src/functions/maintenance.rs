@@ -34,8 +34,15 @@ pub async fn maintenance(
         // A store in a folder makes its folder first: the control store may lie below it.
         setup.open_store().await?.probe(&context.run_id).await?;
         let database = &request.database;
-        let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
-        let run = OneRun { control: &*control, operation: "maintenance", database, occasion, alive };
+        let (occasion, alive) = (Occasion::Scheduled(at), Alive::Claimed);
+        let run = OneRun {
+            control: &*control,
+            operation: "maintenance",
+            database,
+            occasion,
+            alive,
+            longest: setup.longest(),
+        };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, Body::MaintenanceFailed, work).await

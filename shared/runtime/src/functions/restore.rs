@@ -33,14 +33,12 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
     let how = how(setup, request)?;
     let (control, store) = (setup.open_control().await?, setup.open_store().await?);
     let run = run_of(setup, request, &*control)?;
-    if let Some(run) = &run {
+    if run.is_some() {
         // A store in a folder makes its folder first: the control store may lie below it.
         store.probe(&context.run_id).await?;
-        match run.standing(context).await? {
-            Standing::Done(earlier) => return Ok(Told::nothing(Answer::AlreadyDone { earlier })),
-            Standing::Running => return Ok(Told::nothing(Answer::AlreadyRunning)),
-            Standing::Open(_) => {}
-        }
+    }
+    if let Some(answer) = as_it_stands(run.as_ref(), context).await? {
+        return Ok(Told::nothing(answer));
     }
     let destination = Destination::named(setup, &request.target, Some(&request.database)).await?;
     let which = if request.backup == "latest" { Which::Latest } else { Which::Id(request.backup.parse()?) };
@@ -57,7 +55,14 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
         restored,
     };
     let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None };
-    let prepared = prepare_restore(setup, options, context).await?;
+    let prepared = match Box::pin(prepare_restore(setup, options, context)).await {
+        // Another delivery may have begun meanwhile, and what refuses this one be its work.
+        Err(error) => match as_it_stands(run.as_ref(), context).await? {
+            Some(answer) => return Ok(Told::nothing(answer)),
+            None => return Err(error),
+        },
+        Ok(prepared) => prepared,
+    };
     if request.dry_run {
         let plan = prepared.predicted(context).await?;
         return Ok(Told::nothing(Answer::Done(answer(Some(plan), None))));
@@ -69,7 +74,7 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
             let before = if prepared.takes_safety() { forecast::dumped_in(&manifest) } else { 0.0 };
             Ok(restoring.map(|seconds| seconds + before))
         };
-        if let Some(answer) = handing.before(None, predicting, context).await? {
+        if let Some(answer) = handing.before(run.as_ref(), predicting, context).await? {
             return Ok(Told::nothing(answer));
         }
     }
@@ -83,12 +88,24 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
     }
 }
 
-/// Once, however often AWS delivers the request: what was sent to be carried out later arrives at least once. A plan
-/// changes nothing and may be asked for at any time.
+/// The answer, where another delivery of the request has carried it out or is about to.
+async fn as_it_stands(run: Option<&OneRun<'_>>, context: &RunContext) -> Result<Option<Answer<RestoreAnswer>>> {
+    let Some(run) = run else { return Ok(None) };
+    Ok(match run.standing(context).await? {
+        Standing::Done(earlier) => Some(Answer::AlreadyDone { earlier }),
+        Standing::Running => Some(Answer::AlreadyRunning),
+        Standing::Open(_) => None,
+    })
+}
+
+/// Once, however often AWS delivers the request, and whoever carries it out: what was sent to be carried out later arrives
+/// at least once. A plan changes nothing and may be asked for at any time, and a task that a person starts has no id.
 fn run_of<'a>(setup: &Setup, request: &'a RestoreRequest, control: &'a dyn Store) -> Result<Option<OneRun<'a>>> {
-    let Some(invoked) = setup.invoked().filter(|_| !request.dry_run) else { return Ok(None) };
-    let (database, occasion) = (&request.database, Occasion::request(&invoked.request_id)?);
-    Ok(Some(OneRun { control, operation: "restore", database, occasion, alive: Alive::IN_A_FUNCTION }))
+    let named = setup.invoked().map(|invoked| invoked.request_id.as_str()).filter(|id| !id.is_empty());
+    let Some(id) = named.filter(|_| !request.dry_run) else { return Ok(None) };
+    let (database, occasion) = (&request.database, Occasion::request(id)?);
+    let (alive, longest) = (Alive::Claimed, setup.longest());
+    Ok(Some(OneRun { control, operation: "restore", database, occasion, alive, longest }))
 }
 
 /// What is asked for. What replaces something must be allowed in the configuration: whoever may invoke a function may not

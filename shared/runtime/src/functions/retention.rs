@@ -25,8 +25,9 @@ pub async fn retention(setup: Arc<Setup>, request: RetentionRequest, context: Ru
         };
         let control = setup.open_control().await?;
         let database = &request.database;
-        let (occasion, alive) = (Occasion::Scheduled(at), Alive::IN_A_FUNCTION);
-        let run = OneRun { control: &*control, operation: "retention", database, occasion, alive };
+        let (occasion, alive) = (Occasion::Scheduled(at), Alive::Claimed);
+        let run =
+            OneRun { control: &*control, operation: "retention", database, occasion, alive, longest: setup.longest() };
         run.once(&context, work).await
     });
     tell(&setup, &context, &request.database, runs::retention_failed, work).await

@@ -18,8 +18,8 @@ use lifeboat_core::{
 
 use super::selected;
 use crate::{
-    handing_over::{Handing, alive},
-    one_run::OneRun,
+    handing_over::Handing,
+    one_run::{Alive, OneRun},
     requests::{Answer, BackupVerdict, VerifyAnswer, VerifyRequest, VerifyTrigger},
     runs,
     setup::Setup,
@@ -71,15 +71,16 @@ impl Run<'_> {
             VerifyTrigger::Asked(request) => ("verify", request.scheduled_at),
         };
         let config = selected(self.setup, self.database)?.config;
-        let (control, alive) = (self.setup.open_control().await?, alive(self.setup));
+        let control = self.setup.open_control().await?;
         let run = at.map(Occasion::Scheduled).map(|occasion| OneRun {
             control: &*control,
             operation,
             database: self.database,
             occasion,
-            alive,
+            alive: Alive::Claimed,
+            longest: self.setup.longest(),
         });
-        if let Some(handing) = Handing::of(self.setup, operation, self.database, config.runner.value)?
+        if let Some(handing) = Handing::of(self.setup, "verify", self.database, config.runner.value)?
             && let Some(answer) = Box::pin(handing.before(run.as_ref(), self.predicted(trigger), self.context)).await?
         {
             return Ok(answer);

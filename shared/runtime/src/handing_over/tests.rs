@@ -1,8 +1,9 @@
 //! Tests of handing runs over, with tasks that are only noted down.
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use lifeboat_core::{
-    lease::Occasion,
+    lease::{Occasion, RunClaim},
     ports::{Removal, Store},
 };
 use lifeboat_testkit::{ManualClock, MemoryStore, MemoryTasks, context};
@@ -28,17 +29,26 @@ impl Stage {
     }
 
     fn setup(&self, task: &str, request_id: &str) -> Setup {
+        self.setup_of(task, request_id, NIGHTLY)
+    }
+
+    fn setup_of(&self, task: &str, request_id: &str, request: &str) -> Setup {
         let environment = Environment::of([("LIFEBOAT_STORE", "file:///none"), ("LIFEBOAT_TASK", task)]);
         let kept = Arc::new(Kept::with_tasks(Arc::new(self.tasks.clone())));
-        let (request, time) = (NIGHTLY.to_owned(), Duration::from_mins(14));
-        let invoked = Invoked { request, request_id: request_id.to_owned(), time };
+        let invoked = invoked(Host::Lambda, request_id, request);
         Setup::of_function(environment, "dump", kept).unwrap().of_invocation(invoked)
     }
 
     fn scheduled(&self) -> OneRun<'_> {
         let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
-        let alive = Alive::Leased;
-        OneRun { control: &self.control, operation: "dump", database: &self.database, occasion, alive }
+        let (alive, longest) = (Alive::Leased, SignedDuration::from_mins(15));
+        OneRun { control: &self.control, operation: "dump", database: &self.database, occasion, alive, longest }
+    }
+
+    /// The run that a request is, as a function has it, or a task.
+    fn of_request(&self, longest: SignedDuration) -> OneRun<'_> {
+        let (occasion, alive) = (Occasion::request("8f0a-1").unwrap(), Alive::Claimed);
+        OneRun { control: &self.control, operation: "restore", database: &self.database, occasion, alive, longest }
     }
 
     /// One delivery of the nightly request to a function with 14 minutes.
@@ -47,6 +57,11 @@ impl Stage {
         let Some(handing) = Handing::of(&setup, "dump", &self.database, runner)? else { return Ok(None) };
         handing.before(Some(&self.scheduled()), async { predicted }, &context).await
     }
+}
+
+fn invoked(host: Host, request_id: &str, request: &str) -> Invoked {
+    let (time, longest) = (Duration::from_mins(14), Duration::from_mins(15));
+    Invoked { request: request.to_owned(), request_id: request_id.to_owned(), time, longest, host }
 }
 
 fn handed(answer: Option<Answer<()>>) -> HandedOver {
@@ -98,7 +113,8 @@ async fn a_run_that_is_being_made_or_was_made_is_no_further_task_and_one_that_fa
     let first = handed(deliver().await.unwrap());
     // The task claims it.
     let (key, run) = ("runs/dump/orders/20261120T020000Z", context().run(7).build());
-    stage.control.put_new(key, Bytes::from("7"), &run.run_id).await.unwrap();
+    let claim = RunClaim { run_id: run.run_id.clone(), until: "2026-11-20T14:00:00Z".parse().unwrap() };
+    stage.control.put_new(key, claim.to_json().unwrap(), &run.run_id).await.unwrap();
     assert_eq!(deliver().await.unwrap(), Some(Answer::AlreadyRunning));
     // It fails, and gives the claim back.
     let (_, claim) = stage.control.read(key, 100).await.unwrap();
@@ -140,6 +156,66 @@ async fn a_request_without_a_time_is_one_task_for_one_invocation() {
 }
 
 #[tokio::test]
+async fn the_task_of_a_request_is_given_its_id_and_a_scheduled_run_comes_under_several() {
+    let (stage, context) = (Stage::new(), context().build());
+    let setup = stage.setup(TASK, "8f0a-1");
+    let handing = Handing::of(&setup, "restore", &stage.database, Runner::Fargate).unwrap().unwrap();
+    let run = stage.of_request(SignedDuration::from_mins(15));
+    for run in [Some(&run), None] {
+        handed(handing.before(run, async { Ok(None) }, &context).await.unwrap());
+        let given = stage.tasks.started().pop().unwrap().variables;
+        assert!(given.contains(&("LIFEBOAT_REQUEST_ID".to_owned(), "8f0a-1".to_owned())), "{given:?}");
+    }
+    handed(handing.before(Some(&stage.scheduled()), async { Ok(None) }, &context).await.unwrap());
+    let given = stage.tasks.started().pop().unwrap().variables;
+    assert_eq!(given, [("LIFEBOAT_REQUEST".to_owned(), NIGHTLY.to_owned())]);
+}
+
+#[tokio::test]
+async fn a_request_that_its_task_carries_out_or_has_carried_out_is_no_further_task() {
+    let stage = Stage::new();
+    let long = context().run(7).clock(stage.clock.clone()).build();
+    let (setup, context) = (stage.setup(TASK, "8f0a-1"), context().clock(stage.clock.clone()).build());
+    let handing = Handing::of(&setup, "restore", &stage.database, Runner::Auto).unwrap().unwrap();
+    let deliver = async || {
+        // What would take it for something to be done right here.
+        let unknown = async { Err(Error::new(ErrorKind::Corrupt, "the last report")) };
+        handing.before::<u32>(Some(&stage.of_request(SignedDuration::from_mins(15))), unknown, &context).await.unwrap()
+    };
+    let task = stage.of_request(SignedDuration::from_hours(12));
+    let carried_out = task.once(&long, async {
+        stage.clock.advance(SignedDuration::from_hours(11));
+        assert_eq!(deliver().await, Some(Answer::AlreadyRunning));
+        Ok(crate::telling::Told::nothing(7))
+    });
+    assert_eq!(carried_out.await.unwrap().answer, Answer::Done(7));
+    stage.clock.advance(SignedDuration::from_hours(11));
+    assert_eq!(deliver().await, Some(Answer::AlreadyDone { earlier: serde_json::json!(7) }));
+    assert_eq!(stage.tasks.started(), []);
+}
+
+#[tokio::test]
+async fn the_same_time_in_other_words_is_a_task_of_its_own_and_no_conflict() {
+    let (stage, context) = (Stage::new(), context().build());
+    for (request, tasks) in [(NIGHTLY, 1), (r#"{"database":"orders","scheduled_at":"2026-11-20T02:00:00+00:00"}"#, 2)] {
+        let setup = stage.setup_of(TASK, "r", request);
+        let handing = Handing::of(&setup, "dump", &stage.database, Runner::Fargate).unwrap().unwrap();
+        handed(handing.before(Some(&stage.scheduled()), async { Ok(None) }, &context).await.unwrap());
+        assert_eq!(stage.tasks.started().len(), tasks);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_ended_before_it_claimed_its_run_is_another_at_the_next_delivery() {
+    let stage = Stage::new();
+    let first = handed(stage.deliver(Runner::Fargate, Ok(None)).await.unwrap());
+    stage.tasks.end_the_last();
+    let second = handed(stage.deliver(Runner::Fargate, Ok(None)).await.unwrap());
+    assert_ne!(first.task, second.task);
+    assert_eq!(handed(stage.deliver(Runner::Fargate, Ok(None)).await.unwrap()), second);
+}
+
+#[tokio::test]
 async fn a_task_that_cannot_be_started_is_an_error_that_says_what_could_not_be_handed_over() {
     let stage = Stage::new();
     stage.tasks.fill();
@@ -155,5 +231,6 @@ async fn a_task_that_cannot_be_started_is_an_error_that_says_what_could_not_be_h
 fn a_task_hands_nothing_over() {
     let environment = Environment::of([("LIFEBOAT_STORE", "file:///none"), ("LIFEBOAT_TASK", TASK)]);
     let setup = Setup::of_function(environment, "dump", Arc::default()).unwrap();
+    let setup = setup.of_invocation(invoked(Host::Task, "r", NIGHTLY));
     assert!(Handing::of(&setup, "dump", &"orders".parse().unwrap(), Runner::Fargate).unwrap().is_none());
 }

@@ -30,8 +30,13 @@ impl Stage {
 
     fn scheduled(&self) -> OneRun<'_> {
         let occasion = Occasion::Scheduled("2026-11-20T02:00:00Z".parse().unwrap());
-        let alive = Alive::Leased;
-        OneRun { control: &self.store, operation: "dump", database: &self.database, occasion, alive }
+        let (alive, longest) = (Alive::Leased, SignedDuration::from_mins(15));
+        OneRun { control: &self.store, operation: "dump", database: &self.database, occasion, alive, longest }
+    }
+
+    /// A run without a lease, in whatever lets it run so long.
+    fn verify(&self, longest: SignedDuration) -> OneRun<'_> {
+        OneRun { operation: "verify", alive: Alive::Claimed, longest, ..self.scheduled() }
     }
 
     async fn deliver(&self, run: u64, result: Result<u32>) -> Result<Answer<u32>> {
@@ -50,8 +55,7 @@ impl Stage {
     /// A run that claimed its time, and has not been heard of since.
     async fn silent(&self, run: u64) {
         let context = context().run(run).clock(self.clock.clone()).build();
-        let scheduled = self.scheduled();
-        assert!(claim_run(&self.store, "dump", &self.database, &scheduled.occasion, &context).await.unwrap());
+        assert_eq!(self.scheduled().claim::<u32>(&context).await.unwrap(), None);
     }
 }
 
@@ -125,4 +129,28 @@ async fn a_failed_run_does_not_give_back_what_another_has_taken_over() {
     });
     first.await.unwrap_err();
     assert_eq!(stage.store.body(&stage.scheduled().key()).unwrap(), "another");
+}
+
+#[tokio::test]
+async fn a_run_without_a_lease_is_dead_when_what_ran_it_must_have_ended_it() {
+    let (minutes, hours) = (SignedDuration::from_mins, SignedDuration::from_hours);
+    // Where a task may run half a day, a function's run may not: the claim says which it is.
+    for (longest, alive_after, dead_after) in
+        [(minutes(15), minutes(14), minutes(16)), (hours(30), hours(29), hours(31))]
+    {
+        let stage = Stage::new();
+        let context = |run| context().run(run).clock(stage.clock.clone()).build();
+        assert_eq!(stage.verify(longest).claim::<u32>(&context(1)).await.unwrap(), None);
+        stage.clock.advance(alive_after);
+        for looks in [minutes(15), hours(12)] {
+            let standing = stage.verify(looks).standing(&context(2)).await.unwrap();
+            assert_eq!(standing, Standing::Running, "{longest} after {alive_after}");
+        }
+        stage.clock.advance(dead_after - alive_after);
+        let standing = stage.verify(hours(12)).standing(&context(2)).await.unwrap();
+        assert!(matches!(standing, Standing::Open(Some(_))), "{longest} after {dead_after}: {standing:?}");
+        assert_eq!(stage.verify(hours(12)).claim::<u32>(&context(2)).await.unwrap(), None);
+        let third = stage.verify(minutes(15)).claim::<u32>(&context(3)).await.unwrap();
+        assert_eq!(third, Some(Answer::AlreadyRunning), "it is the second run's now");
+    }
 }

@@ -117,7 +117,7 @@ async fn run(
     };
     let (told, result) = match verifying.await {
         Ok(outcome) => (Some(outcome_of(&outcome)), outcome.into_result()),
-        Err(error) => (could_not(&error, &answer.backup_id), Err(error)),
+        Err(error) => (could_not(setup, &error, &answer.backup_id), Err(error)),
     };
     let unverified = match result {
         Ok(verified) => {

@@ -61,8 +61,8 @@ pub(crate) fn outcome_of(outcome: &VerifyOutcome) -> Body {
 }
 
 /// What there is to tell of a verify that came to no end, if anything.
-pub(crate) fn could_not(error: &Error, backup_id: &BackupId) -> Option<Body> {
-    (!silent(error.kind())).then(|| could_not_of(Failure::of(error), backup_id))
+pub(crate) fn could_not(setup: &Setup, error: &Error, backup_id: &BackupId) -> Option<Body> {
+    (!silent(setup, error.kind())).then(|| could_not_of(Failure::of(error), backup_id))
 }
 
 /// A manifest that cannot be read is damage; anything else leaves open what the backup is.
@@ -77,11 +77,13 @@ pub(crate) fn could_not_of(failure: Failure, backup_id: &BackupId) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{config::Flags, environment::Environment};
 
     #[test]
     fn a_manifest_that_cannot_be_read_is_damage_and_a_store_that_cannot_is_not() {
         let id: BackupId = "20261120T020004Z-k3vd".parse().unwrap();
-        let told = |kind| could_not(&Error::new(kind, "read it"), &id);
+        let setup = Setup::load(&Flags::default(), Environment::of([("LIFEBOAT_STORE", "file:///none")])).unwrap();
+        let told = |kind| could_not(&setup, &Error::new(kind, "read it"), &id);
         let Some(Body::BackupCorrupt(corrupt)) = told(ErrorKind::Corrupt) else { panic!("no damage") };
         assert_eq!((corrupt.backup_id, corrupt.damaged), (id.clone(), 1));
         let Some(Body::VerifyFailed(failure)) = told(ErrorKind::Store) else { panic!("no failure") };

@@ -7,7 +7,7 @@ use lifeboat_testkit::{MemoryBus, context};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{environment::Environment, secrets::Kept};
+use crate::{environment::Environment, handing_over::Invoked, lambda::Host, secrets::Kept};
 
 struct Stage {
     _folder: TempDir,
@@ -66,6 +66,21 @@ async fn a_run_that_another_does_and_one_that_a_person_stopped_tell_nothing() {
     }
     stage.tell(Ok(Told::nothing(1))).await.unwrap();
     assert!(stage.bus.events().is_empty());
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_tells_of_it_for_nobody_sits_before_it() {
+    let mut stage = Stage::new();
+    let (request, request_id) = (String::new(), String::new());
+    let (time, longest) = (std::time::Duration::from_hours(11), std::time::Duration::from_hours(12));
+    stage.setup = stage.setup.of_invocation(Invoked { request, request_id, time, longest, host: Host::Task });
+    stage.tell(Err(error(ErrorKind::AlreadyRunning))).await.unwrap_err();
+    stage.tell(Err(error(ErrorKind::Interrupted))).await.unwrap_err();
+    let told = stage.bus.events();
+    let [Body::BackupFailed(failure)] = told.iter().map(|event| &event.body).collect::<Vec<_>>()[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(failure.kind, "interrupted");
 }
 
 #[tokio::test]

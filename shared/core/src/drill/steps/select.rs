@@ -16,14 +16,11 @@ use crate::{
     lease::{Occasion, answer_key, run_key},
     ports::RunContext,
     report::PhaseTiming,
-    runner::{Runner, RunsOn},
+    runner::{FUNCTION_HAS, Runner, RunsOn},
 };
 
 /// An execution's name is no longer.
 const NAME_LIMIT: u64 = 4096;
-
-/// Seconds that the function has for a step, but for the minute in which it cleans up.
-const FUNCTION_HAS: f64 = 840.0;
 
 /// What the first step is asked for.
 #[derive(Debug, Clone)]
@@ -131,7 +128,7 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         available: false,
         gone: false,
         adopted: request.origin.as_ref().and_then(Origin::restore_job).is_some(),
-        runner: RunsOn::of(asked.runner, longest, FUNCTION_HAS),
+        runner: RunsOn::of(asked.runner, longest, FUNCTION_HAS.as_secs_f64()),
         // It has not been asked for yet.
         wait_seconds: 1,
         verdict: None,
