@@ -149,14 +149,19 @@ impl Account {
 
     /// Lets a rule tick by the schedule that it has now: LocalStack looks at it only when the rule is given its targets.
     pub fn heed_schedule(&self, rule: &str) -> Result<()> {
-        let listed = self.aws.json("events", "ListTargetsByRule", &json!({ "Rule": rule }))?;
-        let given = json!({ "Rule": rule, "Targets": listed["Targets"] });
+        let given = json!({ "Rule": rule, "Targets": self.targets_of(rule)? });
         self.aws.json("events", "PutTargets", &given).map(drop)
     }
 
-    /// Lets a rule fire no more.
-    pub fn disable_rule(&self, name: &str) -> Result<()> {
-        self.aws.json("events", "DisableRule", &json!({ "Name": name })).map(drop)
+    /// Takes a rule its targets: LocalStack goes on by every schedule that a rule ever had, also where it is disabled.
+    pub fn stop_rule(&self, rule: &str) -> Result<()> {
+        let targets = self.targets_of(rule)?;
+        let ids: Vec<&Value> = targets.as_array().into_iter().flatten().map(|target| &target["Id"]).collect();
+        self.aws.json("events", "RemoveTargets", &json!({ "Rule": rule, "Ids": ids })).map(drop)
+    }
+
+    fn targets_of(&self, rule: &str) -> Result<Value> {
+        Ok(self.aws.json("events", "ListTargetsByRule", &json!({ "Rule": rule }))?["Targets"].take())
     }
 
     /// Starts a state machine, as a person would: the execution's ARN.

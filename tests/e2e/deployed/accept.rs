@@ -36,17 +36,20 @@ fn rule(site: &Site) -> Result<Value> {
     site.account.aws.json("events", "DescribeRule", &json!({ "Name": RULE }))
 }
 
-/// The same, while whatever schedule the rule is given comes into force, as on AWS.
+/// The same, while the schedule that the rule is given comes into force, as on AWS; the one it had before ticks once a year.
 fn accept_aws_with_schedules_in_force(site: &Site) -> Result<(bool, String)> {
-    let mut in_force = rule(site)?["ScheduleExpression"].clone();
+    let yearly = rule(site)?["ScheduleExpression"].clone();
+    let mut in_force = yearly.clone();
     std::thread::scope(|scope| {
         let accepting = scope.spawn(|| accept_aws(site, "accepted", ACCOUNT));
         wait_looking_every(PAUSE, "infra/accept-aws ends", PATIENCE, || {
             let given = rule(site)?["ScheduleExpression"].clone();
-            if given != in_force {
+            if given != in_force && given == yearly {
+                site.account.stop_rule(RULE)?;
+            } else if given != in_force {
                 site.account.heed_schedule(RULE)?;
-                in_force = given;
             }
+            in_force = given;
             Ok(accepting.is_finished())
         })?;
         accepting.join().map_err(|_| anyhow!("infra/accept-aws panicked"))?

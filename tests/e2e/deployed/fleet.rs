@@ -59,7 +59,7 @@ impl Fleet {
             executions = listed["executions"].as_array().cloned().unwrap_or_default();
             Ok(!executions.is_empty())
         })?;
-        self.account.disable_rule(&rule(operation))?;
+        self.account.stop_rule(&rule(operation))?;
         let first = executions.last().and_then(|one| one["executionArn"].as_str()).context("the execution")?;
         Ok(first.to_owned())
     }

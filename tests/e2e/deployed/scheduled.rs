@@ -42,7 +42,7 @@ fn a_rules_tick_ends_as_a_verified_backup_with_tags_and_as_a_drill_on_rds_that_l
     let backup = completed["backup_id"].as_str().context("the backup")?.to_owned();
     ensure!(completed["verified"] == false, "dump reads nothing back: {completed:#}");
     site.events.wait_for("BackupVerified", "orders", PATIENCE, |detail| detail["backup_id"] == backup.as_str())?;
-    site.account.disable_rule("lifeboat-dump-orders")?;
+    site.account.stop_rule("lifeboat-dump-orders")?;
     let listed = site.deployed.lifeboat(&site.account, &["list", "orders"]).json()?;
     let one = listed["backups"].as_array().into_iter().flatten().find(|b| b["backup_id"] == backup.as_str());
     ensure!(one.is_some_and(|one| one["good"] == true && one["rung"] != "uploaded"), "{listed:#}");
@@ -67,7 +67,7 @@ fn a_rules_tick_ends_as_a_verified_backup_with_tags_and_as_a_drill_on_rds_that_l
 
     // Rule → state machine → RDS → report.
     let passed = site.events.wait_for("DrillPassed", "orders", PATIENCE, |_| true)?;
-    site.account.disable_rule("lifeboat-drill-orders")?;
+    site.account.stop_rule("lifeboat-drill-orders")?;
     let drill = passed["drill_id"].as_str().context("the drill")?.to_owned();
     let calls = site.account.rds().calls(&Site::instances_of("orders"))?;
     let of = |action: &str| calls.iter().filter(|call| call["action"] == action && call["status"] == 200).count();
