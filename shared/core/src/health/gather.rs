@@ -102,7 +102,7 @@ pub(super) async fn store(
     (seen.place.probed_at, seen.place.not_writable) = probe.look(store, control, about).await;
     let mut past_drills = Vec::new();
     let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
-    match patiently("the store", drill::latest_reports_with_proof(store, about.database, DRILLS)).await {
+    match patiently("the store", drill::past_reports(store, about.database, DRILLS)).await {
         Ok(reports) => {
             seen.recovery = seen.backups.as_ref().map(|backups| recovery(&reports, backups, about));
             seen.drills = Some(reports.iter().map(drill_seen).collect());
