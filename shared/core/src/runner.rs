@@ -1,9 +1,12 @@
 //! Where a run runs: in its function, which has a quarter of an hour, or in a task from the same image, which has half a day.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How long a task has at most, unless `LIFEBOAT_TIME_LIMIT` says otherwise: as long as the state machine waits for one.
+pub const LONGEST_TASK: Duration = Duration::from_hours(12);
 
 /// By how much a prediction may be too short before the function's time is.
 const RESERVE: f64 = 1.4;

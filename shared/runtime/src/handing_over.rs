@@ -9,7 +9,7 @@ use lifeboat_core::{
     manifest::sha256_hex,
     ports::{RunContext, TaskPlace, TaskWish},
     report::words::duration,
-    runner::{Runner, RunsOn},
+    runner::{LONGEST_TASK, Runner, RunsOn},
 };
 
 use crate::{
@@ -23,9 +23,6 @@ const PLACE: &str = "LIFEBOAT_TASK";
 
 /// The variable by which a task is given its request.
 pub(crate) const REQUEST: &str = "LIFEBOAT_REQUEST";
-
-/// How long a task has at most, unless `LIFEBOAT_TIME_LIMIT` says otherwise: as long as the state machine waits for one.
-pub(crate) const LONGEST_TASK: Duration = Duration::from_hours(12);
 
 /// What one invocation of a function gives.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use lifeboat_core::{
     config::Span,
     ids::{DatabaseSlug, RunId},
     ports::{Clock, Entropy, Progress, RunContext},
+    runner::LONGEST_TASK,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,7 +21,7 @@ use crate::{
     clock::{SystemClock, SystemEntropy},
     environment::Environment,
     functions,
-    handing_over::{Invoked, LONGEST_TASK, REQUEST},
+    handing_over::{Invoked, REQUEST},
     metrics,
     secrets::Kept,
     setup::Setup,
