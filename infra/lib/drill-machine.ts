@@ -90,12 +90,15 @@ const RETRY = [
   },
 ];
 
-/** An instance that remains costs money: its removal is tried again whatever went wrong. */
-const REMOVAL = [
-  ...RETRY,
-  { ErrorEquals: ['Lambda.Unknown', 'States.Timeout', 'States.TaskFailed'], IntervalSeconds: 5, MaxAttempts: 3, BackoffRate: 3 },
-  { ErrorEquals: ['States.ALL'], IntervalSeconds: 5, MaxAttempts: 3, BackoffRate: 3 },
-];
+/** Tried again whatever went wrong. */
+function persistent(attempts: number): State[] {
+  const often = { IntervalSeconds: 5, MaxAttempts: attempts, BackoffRate: 3 };
+  return [...RETRY, { ErrorEquals: ['Lambda.Unknown', 'States.Timeout', 'States.TaskFailed'], ...often }, { ErrorEquals: ['States.ALL'], ...often }];
+}
+
+/** An instance that remains costs money. What the drill found must reach people, and AWS Backup: for ten minutes, a store or an API
+ *  may be out of order. */
+const PERSISTENT: { [step in Step]?: State[] } = { 'tear-down': persistent(3), gone: persistent(3), report: persistent(5), validation: persistent(5) };
 
 /** Two states per step: the call, and the note of where it failed. */
 function task(step: Step, props: MachineProps, next: string): { [name: string]: State } {
@@ -108,7 +111,7 @@ function task(step: Step, props: MachineProps, next: string): { [name: string]: 
     OutputPath: '$.Payload',
     // A function that hangs is ended by Lambda; this is for a function that is never heard of again.
     TimeoutSeconds: 1000,
-    Retry: step === 'tear-down' || step === 'gone' ? REMOVAL : RETRY,
+    Retry: PERSISTENT[step] ?? RETRY,
   };
   return caught(step, NAMES[step], call, next);
 }

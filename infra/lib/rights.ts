@@ -264,13 +264,14 @@ function scratchInstances(r: Resources): PolicyStatement[] {
   ];
 }
 
-/** Gives the instance of a restore test a password that can be read, and tells AWS Backup what its drill came to. */
+/** Gives the instance of a restore test a password that can be read, asks AWS Backup from when its data are, and tells it what the
+ *  drill came to. */
 function restoreTests(r: Resources): PolicyStatement[] {
   if (adopting(r.settings).length === 0) return [];
   return [
     allow('rds:ModifyDBInstance', [tested()], { Null: { [`aws:ResourceTag/${TESTED.tag}`]: 'false' } }),
-    // It knows no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbackup.html
-    allow('backup:PutRestoreValidationResult', ['*']),
+    // They know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbackup.html
+    allow(['backup:DescribeRestoreJob', 'backup:PutRestoreValidationResult'], ['*']),
   ];
 }
 

@@ -84,10 +84,23 @@ describe.each(Object.entries(MACHINES))('the machine %s', (_, definition) => {
     }
   });
 
-  it('tries the removal again whatever went wrong', () => {
-    for (const step of ['tear-down', 'gone'] as Step[]) {
-      const [, state] = calls(states, step);
-      expect(state.Retry.flatMap((r: any) => r.ErrorEquals), step).toEqual(expect.arrayContaining(['States.ALL', 'Lambda.Unknown', 'States.Timeout']));
+  it('tries the removal, the report and what AWS Backup is told again whatever went wrong, and nothing else', () => {
+    for (const step of Object.keys(STEPS) as Step[]) {
+      const [, { Retry }] = calls(states, step);
+      const again = ['States.ALL', 'Lambda.Unknown', 'States.Timeout', 'States.TaskFailed'].map((error) => Retry.some((r: any) => r.ErrorEquals.includes(error)));
+      const persists = ['tear-down', 'gone', 'report', 'validation'].includes(step);
+      expect(again, step).toEqual([persists, persists, persists, persists]);
+      // Step Functions takes States.ALL alone, and last.
+      if (persists) expect(Retry.at(-1).ErrorEquals, step).toEqual(['States.ALL']);
+    }
+  });
+
+  it('waits for a store that is out of order for minutes before it gives up what the drill found', () => {
+    for (const step of ['report', 'validation'] as Step[]) {
+      const [, { Retry }] = calls(states, step);
+      const { IntervalSeconds, MaxAttempts, BackoffRate } = Retry.at(-1);
+      const waits = Array.from({ length: MaxAttempts }, (_, n) => IntervalSeconds * BackoffRate ** n);
+      expect(waits.reduce((sum, seconds) => sum + seconds, 0), step).toBeGreaterThanOrEqual(600);
     }
   });
 

@@ -240,15 +240,17 @@ describe('drill-control', () => {
     expect(whoMay('rds:AddTagsToResource', test, scratch)).toEqual([]);
   });
 
-  it('alone tells AWS Backup what a restore test came to, and does nothing else there', () => {
-    expect(whoMay('backup:PutRestoreValidationResult', 'arn:aws:backup:eu-central-1:123456789012:restore-job:1')).toEqual(['drill-control']);
+  it('alone asks AWS Backup for a restore test and tells it what that came to, and does nothing else there', () => {
+    for (const action of ['backup:DescribeRestoreJob', 'backup:PutRestoreValidationResult']) {
+      expect(whoMay(action, 'arn:aws:backup:eu-central-1:123456789012:restore-job:1'), action).toEqual(['drill-control']);
+    }
     const actions = FUNCTIONS.flatMap((name) => policy[name]!.flatMap((statement) => statement.Action)).filter((action) => action.startsWith('backup:'));
-    expect(actions).toEqual(['backup:PutRestoreValidationResult']);
+    expect(actions).toEqual(['backup:DescribeRestoreJob', 'backup:PutRestoreValidationResult']);
   });
 
   it('has no such rights where no restore testing plan is configured', async () => {
     const small = ofFunction((await synthesise(settingsOf('small'))).templates.Lifeboat!, 'lifeboat-drill-control');
-    expect(may(small, 'backup:PutRestoreValidationResult', '*')).toBe(false);
+    for (const action of ['backup:DescribeRestoreJob', 'backup:PutRestoreValidationResult']) expect(may(small, action, '*'), action).toBe(false);
     expect(may(small, 'rds:ModifyDBInstance', db('awsbackup-restore-test-1a2b'), { 'aws:ResourceTag/awsbackup-restore-test': 'job' })).toBe(false);
   });
 
@@ -310,7 +312,7 @@ describe('every role', () => {
   });
 
   it('speaks of all resources only where the service knows none', () => {
-    const without = /^(xray:|backup:PutRestoreValidationResult$|ec2:(Assign|Create|Delete|Describe|Unassign)|logs:(\w+LogDeliver(y|ies)|DescribeLogGroups|\w+ResourcePolic(y|ies))$|ecr:GetAuthorizationToken$)/;
+    const without = /^(xray:|backup:(DescribeRestoreJob|PutRestoreValidationResult)$|ec2:(Assign|Create|Delete|Describe|Unassign)|logs:(\w+LogDeliver(y|ies)|DescribeLogGroups|\w+ResourcePolic(y|ies))$|ecr:GetAuthorizationToken$)/;
     for (const [name, all] of Object.entries(policy)) {
       const everything = all.filter((statement) => statement.Resource.includes('*'));
       for (const action of everything.flatMap((statement) => statement.Action)) expect(action, name).toMatch(without);

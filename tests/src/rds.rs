@@ -46,6 +46,11 @@ pub fn restore_test(snapshot: &str, instance: &str, restore_job: &str) -> Result
     Api(rds()?).restore_test(snapshot, instance, restore_job)
 }
 
+/// [`Api::restore_test_of`] of the shared one.
+pub fn restore_test_of(snapshot: &str, made_at: i64, instance: &str, restore_job: &str) -> Result<()> {
+    Api(rds()?).restore_test_of(snapshot, Some(made_at), instance, restore_job)
+}
+
 /// [`Api::validation`] of the shared one.
 pub fn validation(restore_job: &str) -> Result<Option<(String, String)>> {
     Api(rds()?).validation(restore_job)
@@ -154,6 +159,17 @@ impl Api<'_> {
 
     /// Lets a restore test of AWS Backup make an instance of a snapshot, and its job end.
     pub fn restore_test(self, snapshot: &str, instance: &str, restore_job: &str) -> Result<()> {
+        self.restore_test_of(snapshot, None, instance, restore_job)
+    }
+
+    /// The same of a recovery point that was made then, in seconds since 1970, where AWS Backup says.
+    pub fn restore_test_of(
+        self,
+        snapshot: &str,
+        made_at: Option<i64>,
+        instance: &str,
+        restore_job: &str,
+    ) -> Result<()> {
         self.administer(
             "RestoreDBInstanceFromDBSnapshot",
             &[
@@ -164,7 +180,8 @@ impl Api<'_> {
                 ("Tags.Tag.1.Value", restore_job),
             ],
         )?;
-        self.tell("POST", "/lifeboat/restore-jobs", &json!({ "restoreJobId": restore_job }))
+        let job = json!({ "restoreJobId": restore_job, "recoveryPointCreationDate": made_at });
+        self.tell("POST", "/lifeboat/restore-jobs", &job)
     }
 
     /// What AWS Backup was told of a restore job: status and message. `None` where it was told nothing.

@@ -18,7 +18,7 @@ mod select;
 pub mod steps;
 mod thaw;
 
-pub use chain::{latest_report, latest_reports, latest_reports_with_proof};
+pub use chain::{latest_measuring, latest_report, latest_reports, latest_reports_with_proof, past_reports};
 pub use control::Damaged;
 pub use evidence::DrillOutcome;
 pub use left::LeftInstances;

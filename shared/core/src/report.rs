@@ -14,6 +14,7 @@ pub mod words;
 
 pub use data::{Coverage, DataEvidence, LargeObjectEvidence, TableEvidence, TableOutcome};
 pub use html::to_html;
+pub(crate) use judge::Found;
 pub use judge::is_against_data;
 pub use markdown::to_markdown;
 pub use model::{

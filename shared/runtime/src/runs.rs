@@ -9,7 +9,10 @@ mod retention;
 mod verify;
 
 pub use drill::{DrillOptions, drill};
-pub(crate) use drill::{drill_untold, ended as drill_ended, failed as drill_failed, request as drill_request};
+pub(crate) use drill::{
+    drill_untold, ended as drill_ended, failed as drill_failed, failed_with as drill_failed_with,
+    request as drill_request,
+};
 pub(crate) use dump::dump_untold;
 pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
 pub(crate) use health::found_before;

@@ -33,6 +33,7 @@ struct World {
     /// How often each has been looked at in its state.
     looks: BTreeMap<String, u32>,
     calls: Vec<(RdsCall, String)>,
+    taken_over: Vec<(String, bool)>,
     rejected: BTreeMap<RdsCall, ErrorKind>,
     stuck: bool,
     ends_in: Option<String>,
@@ -106,6 +107,11 @@ impl MemoryInstances {
         self.world().calls.iter().filter(|(made, _)| *made == call).count()
     }
 
+    /// The instances that were given a password, each time, and whether they were said to be lent.
+    pub fn taken_over(&self) -> Vec<(String, bool)> {
+        self.world().taken_over.clone()
+    }
+
     fn begin(&self, call: RdsCall, about: &str) -> Result<MutexGuard<'_, World>> {
         let mut world = self.world();
         world.calls.push((call, about.to_owned()));
@@ -167,8 +173,9 @@ impl Instances for MemoryInstances {
         Ok(world.instances.get(id).cloned())
     }
 
-    async fn take_over(&self, id: &str, _lent: bool) -> Result<()> {
+    async fn take_over(&self, id: &str, lent: bool) -> Result<()> {
         let mut world = self.begin(RdsCall::TakeOver, id)?;
+        world.taken_over.push((id.to_owned(), lent));
         if let Some(instance) = world.instances.get_mut(id) {
             instance.secret = Some(format!("secret of {id}"));
         }

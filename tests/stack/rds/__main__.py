@@ -15,13 +15,15 @@ Tasks of ECS are only noted down; a client token makes one task of many calls, a
     POST   /lifeboat/faults      {"action": "CreateDBInstance", "instance": "PREFIX", "after": 0, "times": 1,
                                   "status": 500, "code": "InternalFailure", "message": "…", "done": false}
                                  lets calls fail; status 0 closes the connection without an answer; "done": the call is
-                                 carried out, and only then its answer is lost. Of RunTask, "instance" is the
-                                 task definition, and status 200 an answer that says why there is none
+                                 carried out, and only then its answer is lost. Of RunTask, "instance" is the task
+                                 definition, and status 200 an answer that says why there is none; of
+                                 PutRestoreValidationResult and DescribeRestoreJob it is the restore job
     POST   /lifeboat/tasks       {"task": "ARN", "state": {"lastStatus": "STOPPED"}, "exitCode": null, "forgotten": false}
                                  what becomes of a task; "forgotten": the hour is over for which ECS knows its token
     POST   /lifeboat/courses     {"instances": "PREFIX", "seconds": {"creating": 5}, "hold": ["creating", "deleting"],
                                   "ends_in": "failed"}  what becomes of instances; a later one takes its place
-    POST   /lifeboat/restore-jobs {"restoreJobId": "…"}  a restore test of AWS Backup has ended
+    POST   /lifeboat/restore-jobs {"restoreJobId": "…", "recoveryPointCreationDate": 1.5}  a restore test of AWS Backup has
+                                 ended; the date, seconds since 1970, may be missing
     GET    /lifeboat/restore-jobs restoreJobId, ValidationStatus, ValidationStatusMessage
     DELETE /lifeboat/faults      {"instances": "PREFIX"}  takes back the faults and courses of these; without it, all
 """
@@ -73,7 +75,9 @@ class Fault:
 
 
 @dataclass
-class RunTask:
+class Asked:
+    """Of another service than RDS."""
+
     action: str
     instance: str
 
@@ -166,18 +170,25 @@ class Front:
         return self.moto(environ, started)
 
     def backup(self, environ: dict, start_response):
-        status, kind, message = self.restore_tests.call(environ["REQUEST_METHOD"], environ["PATH_INFO"], body_of(environ))
-        headers = [("x-amzn-ErrorType", kind), ("Content-Type", "application/json")] if kind else []
-        start_response(status, headers)
-        return [json.dumps({"Code": kind, "Message": message, "Type": "Client"}).encode()] if kind else []
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        fault = self.fault_of(Asked(*self.restore_tests.asked(method, path)))
+        if fault is None or fault.done:
+            status, kind, answer = self.restore_tests.call(method, path, body_of(environ))
+        if fault:
+            status, kind, answer = f"{fault.status} {fault.code}", fault.code, fault.message
+        headers = [("Content-Type", "application/json")] if kind or answer else []
+        start_response(status, headers + ([("x-amzn-ErrorType", kind)] if kind else []))
+        if kind:
+            answer = {"Code": kind, "Message": answer, "Type": "Client"}
+        return [json.dumps(answer).encode()] if answer else []
 
     def run_task(self, environ: dict, start_response):
         request = json.loads(body_of(environ))
-        fault = self.fault_of(RunTask("RunTask", request.get("taskDefinition", "").rpartition("/")[2]))
+        fault = self.fault_of(Asked("RunTask", request.get("taskDefinition", "").rpartition("/")[2]))
         refused = Refused(fault.status, fault.code, fault.message) if fault else None
         return self.tasks.run(request, environ, start_response, refused)
 
-    def fault_of(self, call: "Call | RunTask") -> Fault | None:
+    def fault_of(self, call: "Call | Asked") -> Fault | None:
         with self.lock:
             for fault in self.faults:
                 if fault.action == call.action and call.instance.startswith(fault.instance) and fault.times > 0:
@@ -211,7 +222,8 @@ class Front:
             case "GET", "restore-jobs":
                 return "200 OK", self.restore_tests.validated()
             case "POST", "restore-jobs":
-                self.restore_tests.make(json.loads(body)["restoreJobId"])
+                job = json.loads(body)
+                self.restore_tests.make(job["restoreJobId"], job.get("recoveryPointCreationDate"))
                 return "200 OK", {}
             case "POST", "tasks":
                 known = self.tasks.become(json.loads(body))

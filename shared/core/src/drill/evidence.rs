@@ -100,6 +100,9 @@ impl Drilled<'_> {
         let origin = rehearsal.origin.clone();
         let from = origin.as_ref().and_then(|o| o.taken_at).unwrap_or(manifest.source.snapshot_at);
         let age = match &origin {
+            Some(_) if lent => {
+                Fact::unknown("which recovery point is tested is AWS Backup's choice: it need not be the newest")
+            }
             Some(o) if o.taken_at.is_none() => Fact::unknown("nobody said from when its data are"),
             _ => Fact::known(self.started_at.duration_since(from).as_secs_f64()),
         };

@@ -1,8 +1,8 @@
 //! What else than a backup can be drilled: the database's own snapshots and points in time in RDS, and what AWS Backup's
 //! restore tests made of it.
 //!
-//! There is no manifest of that very moment. What is compared is the catalog, with the newest backup's; rows are not, and the
-//! report says so.
+//! There is no manifest of that very moment. What is compared is the catalog, with that of the backup made nearest to it, or of
+//! the newest where nobody says from when the data are; rows are not, and the report says so.
 
 use std::{fmt, sync::Arc};
 
@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rehearsal::Rehearsal;
+use super::{rehearsal::Rehearsal, select::choosable};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, catalog,
     config::RdsScratch,
+    ids::{BackupId, DatabaseSlug},
     manifest::Manifest,
-    ports::{InstanceContent, Instances, Inventory, RunContext, Target},
+    ports::{InstanceContent, Instances, Inventory, RunContext, Store, Target},
     report::{NegativeControl, OriginEvidence, OrphanedRows, SchemaEvidence, SequenceBehind},
 };
 
@@ -124,6 +125,13 @@ pub(super) async fn content(
     }
 }
 
+/// The backup made nearest to a time: migrations change the catalog. `None` where there is no backup.
+pub(super) async fn nearest(store: &dyn Store, database: &DatabaseSlug, to: Timestamp) -> Result<Option<BackupId>> {
+    let states = catalog::list(store, Some(database)).await?;
+    let usable = choosable(&states).into_iter();
+    Ok(usable.min_by_key(|state| state.at().duration_since(to).abs()).map(|state| state.backup_id.clone()))
+}
+
 /// Everything but the values of sequences, which go on.
 fn lasting(inventory: &Inventory) -> Inventory {
     let items = inventory.items.iter().filter(|item| item.kind != "sequence").cloned().collect();
@@ -141,7 +149,7 @@ pub(super) async fn arrive(target: &Arc<dyn Target>, context: &RunContext, found
     Ok(())
 }
 
-/// Compares the catalog with that of the newest backup.
+/// Compares the catalog with that of a backup.
 pub(super) async fn comparison(
     manifest: &Manifest,
     target: &Arc<dyn Target>,

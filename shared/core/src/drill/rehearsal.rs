@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ErrorKind, Result,
+    ids::BackupId,
     ports::{RunContext, ScratchFacts, ToolMessage},
-    report::{CheckResult, DataEvidence, NegativeControl, OriginEvidence, PhaseOutcome, PhaseTiming, SchemaEvidence},
+    report::{
+        CheckResult, DataEvidence, Found, NegativeControl, OriginEvidence, PhaseOutcome, PhaseTiming, SchemaEvidence,
+    },
 };
 
 /// Everything a rehearsal, or one step of it, found out.
@@ -34,6 +37,8 @@ pub(super) struct Rehearsal {
     pub(super) deviations: Vec<String>,
     /// What was drilled instead of a backup.
     pub(super) origin: Option<OriginEvidence>,
+    /// The backup whose catalog it is then compared with.
+    pub(super) compared_with: Option<BackupId>,
     /// Requests and bytes of a thaw, for the cost.
     pub(super) thawed: Option<Thawed>,
     /// Why it was stopped from outside, if it was.
@@ -129,9 +134,22 @@ impl Rehearsal {
         self.tear_down_trouble = part.tear_down_trouble.or(self.tear_down_trouble.take());
         self.deviations.extend(part.deviations);
         self.origin = part.origin.or(self.origin.take());
+        self.compared_with = part.compared_with.or(self.compared_with.take());
         self.thawed = part.thawed.or(self.thawed);
         self.stopped = self.stopped.or(part.stopped);
         self.cause = self.cause.or(part.cause);
+    }
+
+    /// What it found against what was restored, and in which phase.
+    pub(super) fn wrong(&self) -> Vec<(&'static str, String)> {
+        let found = Found {
+            fatal_messages: self.messages.iter().filter(|(_, message)| message.classification.is_fatal()).count(),
+            data: self.data.as_ref(),
+            schema: self.schema.as_ref(),
+            checks: &self.checks,
+            negative_controls: &self.negative_controls,
+        };
+        found.wrong()
     }
 
     /// Whether a phase came to its end.

@@ -19,4 +19,4 @@ pub use records::{told, was_told};
 pub use report::report;
 pub use select::{Asked, select};
 pub use state::{Caught, DrillState, Step};
-pub use validation::{Reported, Validation, ValidationPorts, validation};
+pub use validation::{Reported, Validation, ValidationPorts, tell, validation};

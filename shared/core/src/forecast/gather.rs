@@ -79,13 +79,13 @@ pub struct DatabaseForecast {
 
 /// What the newest drills of a database measured, newest first.
 pub async fn measured(store: &dyn Store, database: &DatabaseSlug) -> Result<Vec<Measured>> {
-    Ok(Measured::all(&drill::latest_reports(store, database, DRILLS).await?))
+    Ok(Measured::all(&drill::latest_measuring(store, database, DRILLS).await?))
 }
 
 /// Makes the forecasts of a database; changes nothing.
 pub async fn forecast(store: &dyn Store, request: &ForecastRequest, now: Timestamp) -> Result<DatabaseForecast> {
     let states = catalog::list(store, Some(&request.database)).await?;
-    let reports = drill::latest_reports(store, &request.database, DRILLS).await?;
+    let reports = drill::past_reports(store, &request.database, DRILLS).await?;
     let storage = retention::storage(store, &states).await?;
     let shape = shape(store, &states, now).await?;
     let measured = Measured::all(&reports);

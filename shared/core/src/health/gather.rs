@@ -22,6 +22,7 @@ use crate::{
     ports::{Outbox, RunContext, Store, Subscriptions},
     report::DrillReport,
     retention::{self, LintInput, Step},
+    runner::{LONGEST_TASK, Runner},
     status::{self, LastDrill},
 };
 
@@ -42,6 +43,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// After so long without a lease and without an answer, a scheduled run is dead: no function runs longer.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(20);
+
+/// What a task may do without holding the database's lease, for as long as a task may run.
+const LEASELESS: [&str; 3] = ["verify", "verify-completed", "drill"];
 
 /// So far back dead runs are told of.
 const DEAD_RUNS: SignedDuration = SignedDuration::from_hours(26);
@@ -68,6 +72,7 @@ pub(super) struct About<'a> {
     pub(super) thresholds: &'a Thresholds,
     pub(super) retention: &'a RetentionConfig,
     pub(super) wanted: &'a Wanted,
+    pub(super) runner: Runner,
     pub(super) context: &'a RunContext,
     pub(super) now: Timestamp,
 }
@@ -102,7 +107,7 @@ pub(super) async fn store(
     (seen.place.probed_at, seen.place.not_writable) = probe.look(store, control, about).await;
     let mut past_drills = Vec::new();
     let mut not_asked = |what: &str, failure: Failure| seen.not_asked.push((what.to_owned(), failure));
-    match patiently("the store", drill::latest_reports_with_proof(store, about.database, DRILLS)).await {
+    match patiently("the store", drill::past_reports(store, about.database, DRILLS)).await {
         Ok(reports) => {
             seen.recovery = seen.backups.as_ref().map(|backups| recovery(&reports, backups, about));
             seen.drills = Some(reports.iter().map(drill_seen).collect());
@@ -315,17 +320,26 @@ pub(super) async fn control(
     Ok(facts)
 }
 
+/// How long a run may have been at work that holds no lease.
+fn longest(operation: &str, runner: Runner) -> SignedDuration {
+    if runner == Runner::Lambda || !LEASELESS.contains(&operation) {
+        return LONGEST_RUN;
+    }
+    SignedDuration::try_from(LONGEST_TASK).unwrap_or(SignedDuration::MAX)
+}
+
 /// Scheduled runs that were claimed, never answered, and cannot live any more.
 async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(String, String)>> {
     let mut died = Vec::new();
     for operation in control.folders("runs/").await? {
         let folder = format!("runs/{operation}/{}/", about.database);
         let listed = control.list(&folder).await?;
+        let longest = longest(&operation, about.runner);
         // An empty claim was given back by a run that failed, and told so.
         for claim in listed.iter().filter(|o| o.size > 0 && o.key.strip_suffix(".json").is_none()) {
             let age = about.now.duration_since(claim.modified);
             let answered = listed.iter().any(|o| o.key == lease::answer_key(&claim.key));
-            if !answered && age > LONGEST_RUN && age < DEAD_RUNS && !(held && operation == "dump") {
+            if !answered && age > longest && age < DEAD_RUNS && !(held && operation == "dump") {
                 died.push((operation.clone(), claim.key.trim_start_matches(&folder).to_owned()));
             }
         }

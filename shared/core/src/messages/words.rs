@@ -75,10 +75,11 @@ fn lasting(told: &Told<'_>) -> Words {
         ),
         Kind::InstanceDrill => (
             "drill of an instance failed".to_owned(),
-            "A rehearsal with what RDS itself keeps of this database (a snapshot, a point in time) did not succeed. \
-             Lifeboat's backups are not concerned."
+            "A rehearsal with what RDS or AWS Backup keeps of this database (a snapshot, a point in time, a restore test) \
+             did not succeed: read its report. Lifeboat's backups are not concerned, and a drill of one does not end \
+             this: the next such rehearsal that passes does. If there will be none, close it."
                 .to_owned(),
-            vec![format!("lifeboat drill {database} --select latest")],
+            vec![format!("lifeboat alert close {database} {}", told.kind)],
         ),
         Kind::Maintenance => (
             "maintenance failed".to_owned(),
@@ -111,7 +112,7 @@ fn ended(told: &Told<'_>) -> Words {
         Kind::Drill => ("restore drill passed".to_owned(), "A backup was restored and every table compared equal."),
         Kind::InstanceDrill => (
             "drill of an instance passed".to_owned(),
-            "What RDS keeps of this database came up, and its catalog compared equal. No backup was restored.",
+            "What RDS or AWS Backup keeps of this database came up, and its catalog compared equal. No backup was restored.",
         ),
         Kind::Maintenance => ("maintenance works again".to_owned(), "Maintenance was done."),
         Kind::Restore => ("restore done".to_owned(), "A backup was restored, and every table compared equal."),

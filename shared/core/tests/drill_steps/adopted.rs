@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::Span,
@@ -17,7 +18,7 @@ use lifeboat_core::{
     ports::{RestoreTests, ValidationStatus},
     report::Verdict,
 };
-use lifeboat_testkit::RdsCall;
+use lifeboat_testkit::{BackupBuilder, RdsCall};
 
 use crate::machine::{EXECUTION, Mishap, World};
 
@@ -39,6 +40,10 @@ struct Told {
 
 #[async_trait]
 impl RestoreTests for Told {
+    async fn recovery_point_at(&self, _: &str) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
     async fn validated(&self, restore_job: &str, status: ValidationStatus, message: &str) -> Result<()> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Store, "AWS Backup was told to refuse"));
@@ -75,7 +80,8 @@ async fn an_instance_that_is_lent_is_given_a_password_and_outlives_the_drill() {
     for (call, times) in [(RdsCall::Create, 0), (RdsCall::Delete, 0)] {
         assert_eq!(world.instances.count(call), times, "{call:?}");
     }
-    assert!(world.instances.count(RdsCall::TakeOver) > 0);
+    let taken_over = world.instances.taken_over();
+    assert!(!taken_over.is_empty() && taken_over.iter().all(|(id, lent)| id == INSTANCE && *lent), "{taken_over:?}");
     assert_eq!(world.instances.there().len(), 1);
     assert!(world.reap().await.is_empty(), "health knows nothing of it");
 }
@@ -108,6 +114,56 @@ async fn of_two_events_of_one_restore_job_one_drills() {
 }
 
 #[tokio::test]
+async fn a_restore_test_is_compared_with_the_backup_nearest_to_its_recovery_point() {
+    for (recovery_point, nearest) in [(None, 1), (Some("2026-11-11T02:00:00Z"), 0), (Some("2026-11-18T02:00:00Z"), 1)] {
+        let (mut world, older) = World::with_backup().await;
+        let newer = BackupBuilder::new("orders", "2026-11-19T02:00:00Z").store_verified(&world.store).await.unwrap();
+        world.recovery_point = recovery_point.map(|at| at.parse().unwrap());
+        world.instances.make(INSTANCE, &[TAG]);
+        let executed = world.execute(begun(&world).await, Mishap::Twice).await;
+        let report = executed.outcome.unwrap().report;
+        assert_eq!(report.backup.backup_id, [older, newer][nearest].backup_id, "{recovery_point:?}");
+        assert_eq!(report.origin.unwrap().taken_at, world.recovery_point);
+        // An old recovery point was chosen by AWS Backup: there may be newer ones.
+        assert_eq!(report.rpo.actual_seconds.value, None);
+    }
+}
+
+#[tokio::test]
+async fn only_the_execution_that_has_the_restore_job_tells_of_it() {
+    let (world, _) = World::with_backup().await;
+    world.instances.make(INSTANCE, &[TAG]);
+    begun(&world).await;
+    let told = Arc::new(Told::default());
+    let ports = ValidationPorts { control: world.control().control, tests: Arc::clone(&told) as _ };
+    let reported =
+        |outcome| Reported { verdict: Some(Verdict::Failed), outcome: Some(outcome), error: None, found_wrong: false };
+    let wanted = Validation::of(JOB, reported("its function was killed before it could look"));
+    // The second event's execution, which came to nothing.
+    for run in [70, 71] {
+        let context = world.context(run);
+        assert_eq!(steps::validation(&ports, &orders(), "arn:two", wanted.clone(), &context).await.unwrap(), None);
+        assert_eq!(steps::tell(&ports, &orders(), "arn:two", wanted.clone(), &context).await.unwrap(), None);
+    }
+    assert!(told.words.lock().unwrap().is_empty());
+    let whole =
+        Reported { verdict: Some(Verdict::Passed), outcome: Some("as it should be"), error: None, found_wrong: false };
+    let passed = Validation::of(JOB, whole);
+    let said = steps::validation(&ports, &orders(), EXECUTION, passed.clone(), &world.context(72)).await.unwrap();
+    assert_eq!(said, Some(passed));
+
+    // Where nobody has it, whoever tells takes it: AWS Backup removes the instance, and there is nothing left to drill.
+    let other = Validation::of("another", reported("there is no backup"));
+    assert_eq!(
+        steps::tell(&ports, &orders(), "arn:three", other.clone(), &world.context(73)).await.unwrap(),
+        Some(other)
+    );
+    let late = Origin::Adopt { instance: INSTANCE.to_owned(), restore_job: "another".to_owned() };
+    assert!(world.begin_of(late, "arn:four").await.unwrap().is_none());
+    assert_eq!(told.words.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn aws_backup_is_told_once_and_what_was_to_be_told_first_holds() {
     let (mut world, _) = World::with_backup().await;
     world.config.times.available_within = Span(60);
@@ -116,7 +172,8 @@ async fn aws_backup_is_told_once_and_what_was_to_be_told_first_holds() {
     let state = world.execute(begun(&world).await, Mishap::None).await.state;
     let error = state.error.as_ref().map(|caught| caught.error.as_str());
     assert_eq!((state.verdict, error), (Some(Verdict::Failed), Some("deadline")));
-    let reported = Reported { verdict: state.verdict, outcome: Some("it was not available"), error };
+    let reported =
+        Reported { verdict: state.verdict, outcome: Some("it was not available"), error, found_wrong: false };
     let wanted = Validation::of(JOB, reported);
 
     let told = Arc::new(Told::default());
@@ -141,8 +198,10 @@ async fn aws_backup_is_told_once_and_what_was_to_be_told_first_holds() {
     assert!(ending.removed.is_empty() && ending.remaining.is_empty(), "{ending:?}");
     let of_the_end = ending.validation.unwrap();
     assert_eq!(of_the_end.status, ValidationStatus::Failed);
+    let last = ending.reasons.last().unwrap();
+    assert_eq!(last, "the execution of the drill failed in phase validation: AWS Backup was told to refuse");
     for run in [90, 91] {
-        assert_eq!(tell(of_the_end.clone(), run).await.unwrap(), wanted);
+        assert_eq!(tell(of_the_end.clone(), run).await.unwrap(), Some(wanted.clone()));
     }
     let words = told.words.lock().unwrap().clone();
     assert_eq!(words, [(JOB.to_owned(), ValidationStatus::TimedOut, "it was not available".to_owned())]);

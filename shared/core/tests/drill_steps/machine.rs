@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat_core::{
     Error, ErrorKind, Result,
     config::RdsScratch,
@@ -14,8 +14,10 @@ use lifeboat_core::{
     ids::RunId,
     manifest::{Manifest, SourceFacts},
     ports::{
-        Clock, InstanceAddress, InstanceDatabases, Removal, RunContext, ScratchReaper, Store, Target, ToolMessage,
+        Clock, InstanceAddress, InstanceDatabases, Inventory, InventoryItem, Removal, RestoreTests, RunContext,
+        ScratchReaper, Store, Target, ToolMessage, ValidationStatus,
     },
+    report::{DataEvidence, LargeObjectEvidence, SchemaEvidence, TableEvidence},
 };
 use lifeboat_testkit::{BackupBuilder, FixedEntropy, ManualClock, MemoryInstances, MemoryStore, context};
 
@@ -42,6 +44,20 @@ impl InstanceDatabases for OutOfReach {
     }
 }
 
+/// AWS Backup, of which is known at most from when a recovery point is.
+struct RecoveryPoint(Option<Timestamp>);
+
+#[async_trait]
+impl RestoreTests for RecoveryPoint {
+    async fn validated(&self, restore_job: &str, _: ValidationStatus, _: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Usage, format!("no step on RDS tells what {restore_job} came to")))
+    }
+
+    async fn recovery_point_at(&self, _: &str) -> Result<Option<Timestamp>> {
+        Ok(self.0)
+    }
+}
+
 /// What happens to a step besides what it does itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mishap {
@@ -63,6 +79,7 @@ pub(crate) struct World {
     pub(crate) instances: MemoryInstances,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: RdsScratch,
+    pub(crate) recovery_point: Option<Timestamp>,
     entropy: Arc<FixedEntropy>,
 }
 
@@ -81,6 +98,7 @@ impl World {
             instances: MemoryInstances::default(),
             clock: Arc::new(ManualClock::at("2026-11-20T12:00:00Z")),
             config: RdsScratch::of_class("db.t4g.medium"),
+            recovery_point: None,
             entropy: Arc::new(FixedEntropy::default()),
         };
         let manifest = BackupBuilder::new("orders", "2026-11-10T02:00:00Z").store_verified(&world.store).await.unwrap();
@@ -103,7 +121,9 @@ impl World {
     pub(crate) fn control(&self) -> ControlPorts {
         ControlPorts {
             control: Arc::new(self.control.clone()),
+            store: Arc::new(self.store.clone()),
             instances: Arc::new(self.instances.clone()),
+            tests: Arc::new(RecoveryPoint(self.recovery_point)),
             config: self.config.clone(),
             prefix: "lifeboat".to_owned(),
         }
@@ -136,6 +156,12 @@ impl World {
         } else {
             steps::data(step, &self.data(), &request_of(&state), state, &context).await
         }
+    }
+
+    /// Puts on record what a step is to have found.
+    pub(crate) async fn record(&self, state: &DrillState, name: &str, found: &serde_json::Value) {
+        let key = format!("drills/orders/{}/{name}.json", state.drill_id);
+        self.control.put_new(&key, found.to_string().into(), &RunId::new(4)).await.unwrap();
     }
 
     /// Runs the machine from the state after `select` to its end.
@@ -271,6 +297,19 @@ pub(crate) fn request() -> DrillRequest {
         thaw_within: Some(48 * 3600),
         origin: None,
     }
+}
+
+/// What compare finds of a table that lost a row and a trigger that is not there.
+pub(crate) fn differing() -> serde_json::Value {
+    let trigger = InventoryItem {
+        kind: "trigger".to_owned(),
+        name: "shop.customers.touch".to_owned(),
+        state: "enabled=O".to_owned(),
+    };
+    let schema = SchemaEvidence::compare(&Inventory { items: vec![trigger] }, &Inventory::default());
+    let table = TableEvidence::compared("shop.orders", (3, "a".to_owned()), (2, "b".to_owned()));
+    let data = DataEvidence::new(vec![table], LargeObjectEvidence::default());
+    serde_json::json!({ "schema": schema, "data": data })
 }
 
 /// Whether a store holds a key that ends like this.

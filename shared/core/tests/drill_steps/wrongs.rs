@@ -200,6 +200,7 @@ async fn an_execution_that_is_aborted_in_its_removal_says_what_had_failed_before
     assert_eq!(ending.phase.as_deref(), Some("restore"));
     assert!(ending.reasons[0].contains("phase restore failed: connect to scratch.example: refused"), "{ending:?}");
     assert!(ending.reasons[1].contains("was aborted"), "{ending:?}");
+    assert_eq!(ending.verdict, Some(Verdict::Failed), "the report would have said so");
 }
 
 #[tokio::test]

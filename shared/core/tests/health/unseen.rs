@@ -138,6 +138,20 @@ async fn many_drills_of_snapshots_do_not_hide_the_last_drill_of_a_backup() {
 }
 
 #[tokio::test]
+async fn restore_tests_every_day_do_not_hide_how_long_a_restore_takes() {
+    let world = World::new().await;
+    drilled(&world.store, "2026-10-30T04:00:00Z", Verdict::ObjectiveMissed, None).await;
+    drilled(&world.store, "2026-10-01T04:00:00Z", Verdict::Passed, None).await;
+    for day in 5..20 {
+        drilled(&world.store, &format!("2026-11-{day:02}T04:00:00Z"), Verdict::Passed, Some("AWS Backup restore job"))
+            .await;
+    }
+    let facts = world.look().await.state.facts;
+    let recovery = facts.recovery.unwrap();
+    assert!(recovery.to_string().contains("the usual speed of 2 drills"), "{recovery}");
+}
+
+#[tokio::test]
 async fn prometheus_gets_the_age_of_the_last_drill_that_proved_a_backup() {
     let world = World::new().await;
     let text = async || {

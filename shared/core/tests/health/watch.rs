@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use jiff::SignedDuration;
 use lifeboat_core::{
     Error, ErrorKind,
     attestation::Statement,
@@ -13,6 +14,7 @@ use lifeboat_core::{
     health::{self, ServerSeen, last_findings, not_looked},
     lease::{Occasion, run_key},
     ports::{LeftScratch, Store},
+    runner::Runner,
 };
 use lifeboat_testkit::{Action, BackupBuilder, Fault, Operation, attestation, context, store_attestation};
 
@@ -206,6 +208,40 @@ async fn a_run_that_died_without_a_word_is_found_for_a_day() {
     // Answered after all.
     world.control.put_new(&format!("{key}.answer.json"), "{}".into(), &run).await.unwrap();
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn what_a_task_may_be_at_work_at_for_hours_has_not_died_before() {
+    let mut world = World::new().await;
+    world.request.runner = Runner::Auto;
+    let run = lifeboat_core::ids::RunId::new(3);
+    let occasion = Occasion::Scheduled(world.now());
+    for operation in ["verify", "verify-completed", "drill"] {
+        let key = run_key(operation, &world.request.database, &occasion);
+        world.control.put_new(&key, "run".into(), &run).await.unwrap();
+    }
+    world.pass(11);
+    assert_eq!(codes(&world.look().await), Vec::<&str>::new());
+    // A dump that lives holds the lease, and no task runs retention.
+    for operation in ["dump", "retention"] {
+        let key = run_key(operation, &world.request.database, &occasion);
+        world.control.put_new(&key, "run".into(), &run).await.unwrap();
+    }
+    let died = |outcome: &health::HealthOutcome| {
+        let finding = outcome.state.findings.iter().find(|finding| finding.code == "run_died");
+        let died = outcome.state.facts.control.as_ref().map(|control| control.died.clone()).unwrap_or_default();
+        finding.map(|_| died.into_iter().map(|(operation, _)| operation).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    world.clock.advance(SignedDuration::from_mins(30));
+    assert_eq!(died(&world.look().await), ["dump", "retention"]);
+    world.pass(1);
+    assert_eq!(died(&world.look().await), ["drill", "dump", "retention", "verify-completed", "verify"]);
+    // Where a function does it, a quarter of an hour is all it has.
+    world.request.runner = Runner::Lambda;
+    let key = run_key("verify", &world.request.database, &Occasion::Scheduled(world.now()));
+    world.control.put_new(&key, "run".into(), &run).await.unwrap();
+    world.clock.advance(SignedDuration::from_mins(21));
+    assert_eq!(died(&world.look().await).iter().filter(|operation| *operation == "verify").count(), 2);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ fn a_drill_of_a_snapshot_neither_ends_what_a_drill_of_a_backup_began_nor_proves_
     assert_eq!(story.incident(&Kind::Drill).state, State::Open);
     assert!(!story.ledger.protection().unwrap().restored, "nobody restored it");
     assert_eq!(story.batch(30, &[failed(30, SNAPSHOT)]), news("instance-drill", Change::Opened));
+    let entry = &story.told.last().unwrap().entry;
+    assert_eq!(entry.commands, [format!("lifeboat alert close {} instance-drill", entry.database)], "what ends it");
     assert_eq!(story.batch(40, &[passed(40, None)]), news("drill", Change::Resolved));
     assert!(story.ledger.protection().unwrap().restored);
     assert_eq!(story.incident(&Kind::InstanceDrill).state, State::Open);
@@ -75,6 +77,15 @@ fn a_drill_is_critical_where_data_differ_and_a_warning_where_it_was_slow_or_coul
         ("the RPO was missed", missed, None, 1, None, Warning),
         ("RTO and RPO were missed", missed, None, 2, None, Warning),
         ("the execution was aborted", None, Some("restore"), 1, Some(failure()), Warning),
+        ("a table differs, and the report could not be written", wrong, Some("compare"), 2, Some(failure()), Critical),
+        (
+            "RDS had no capacity, and the report could not be written",
+            wrong,
+            Some("provision"),
+            2,
+            Some(failure()),
+            Warning,
+        ),
         ("there is no backup", None, None, 1, Some(failure()), Warning),
         ("an event of before: a table differs", None, None, 1, None, Critical),
     ] {

@@ -44,6 +44,8 @@ fn trigger(request: &DrillRequest) -> String {
 
 /// One drill, whatever its verdict: a failed drill is a result, and its report says why.
 async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Result<Answer<DrillAnswer>> {
+    let database = request.database.clone();
+    let origin = request.origin.as_ref().map(ToString::to_string);
     let work = Box::pin(async {
         let selected = setup.one(Some(&request.database), None)?;
         if let Some(origin) = &request.origin {
@@ -79,5 +81,8 @@ async fn whole(setup: &Setup, request: DrillRequest, context: &RunContext) -> Re
             None => Ok(work.await?.map(Answer::Done)),
         }
     });
-    tell(setup, context, &request.database, runs::drill_failed, work).await
+    tell(setup, context, &database, |failure| runs::drill_failed_with(failure, origin), work).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,8 @@ pub(crate) fn failed(failure: Failure) -> Body {
     failed_with(failure, None)
 }
 
-fn failed_with(failure: Failure, origin: Option<String>) -> Body {
+/// The same of a drill of something else than a backup, which says nothing about backups.
+pub(crate) fn failed_with(failure: Failure, origin: Option<String>) -> Body {
     Body::DrillFailed(DrillEnded {
         drill_id: None,
         backup_id: failure.backup_id.clone(),

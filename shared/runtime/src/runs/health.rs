@@ -156,6 +156,7 @@ fn request(setup: &Setup, selected: &Selected) -> HealthRequest {
         },
         config: config.health.clone(),
         retention: config.retention.clone(),
+        runner: config.runner.value,
     }
 }
 

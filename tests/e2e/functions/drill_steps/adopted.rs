@@ -1,6 +1,6 @@
 //! Drills of instances that restore tests of AWS Backup made: it is told what came of each, and its instances stay its own.
 
-use std::fs;
+use std::{fs, time::SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{StoreUnderTest, rds};
@@ -33,6 +33,7 @@ fn asked(instance: &str) -> Result<Vec<Value>> {
 async fn the_instance_of_a_restore_test_is_drilled_and_aws_backup_is_told_how_it_ended() -> Result<()> {
     let store = StoreUnderTest::folder()?;
     let source = Source::start(&store, "adopted")?;
+    let then = i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs())?;
 
     // As it should be.
     source.snapshot("adopted-whole")?;
@@ -40,6 +41,7 @@ async fn the_instance_of_a_restore_test_is_drilled_and_aws_backup_is_told_how_it
     let state = drilled(&source, &adopt("awsbackup-restore-test-whole", "job-whole"))?;
     let (status, message) = rds::validation("job-whole")?.context("AWS Backup was told")?;
     ensure!(status == "SUCCESSFUL" && message.contains("rows were not compared"), "{status}: {message}");
+    let first = state["backup_id"].as_str().context("the backup")?.to_owned();
     let drill = state["drill_id"].as_str().context("the drill")?;
     ensure!(message.contains(&format!("adopted/drills/{drill}/report.html")), "{message}");
     ensure!(state["verdict"] == "passed" && told_of(&store, &state)?["type"] == "DrillPassed", "{state:#}");
@@ -81,6 +83,18 @@ async fn the_instance_of_a_restore_test_is_drilled_and_aws_backup_is_told_how_it
     ensure!(status == "FAILED" && message.contains("touch"), "{status}: {message}");
     ensure!(told_of(&store, &state)?["type"] == "DrillFailed", "{state:#}");
     ensure!(rds::instances("awsbackup-restore-test-less")?.len() == 1, "it is AWS Backup's");
+
+    // Nor has the newest backup that trigger; but the recovery point is of before, as is the backup nearest to it. AWS Backup's
+    // answer is lost, and what it took is no error when it is told again.
+    let newest = source.machine.dump("adopted")?;
+    rds::restore_test_of("adopted-whole", then, "awsbackup-restore-test-before", "job-before")?;
+    rds::fail(&json!({
+        "action": "PutRestoreValidationResult", "instance": "job-before", "code": "ServiceUnavailableException", "done": true,
+    }))?;
+    let state = drilled(&source, &adopt("awsbackup-restore-test-before", "job-before"))?;
+    let (status, message) = rds::validation("job-before")?.context("AWS Backup was told")?;
+    ensure!(status == "SUCCESSFUL" && message.contains(&format!("that of backup {first}")), "{status}: {message}");
+    ensure!(state["backup_id"] == first.as_str() && newest["backup_id"] != first.as_str(), "{state:#} {newest:#}");
     source.remove()
 }
 

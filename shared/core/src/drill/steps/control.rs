@@ -15,7 +15,7 @@ use crate::{
         origin::{self, Origin},
         rehearsal::Rehearsal,
     },
-    ports::{InstanceContent, Instances, RunContext, Store},
+    ports::{InstanceContent, Instances, RestoreTests, RunContext, Store},
 };
 
 /// What the steps on RDS work with.
@@ -23,8 +23,12 @@ use crate::{
 pub struct ControlPorts {
     /// Where the records of the drill lie.
     pub control: Arc<dyn Store>,
+    /// Where the backups lie.
+    pub store: Arc<dyn Store>,
     /// RDS.
     pub instances: Arc<dyn Instances>,
+    /// AWS Backup.
+    pub tests: Arc<dyn RestoreTests>,
     /// What an instance is to be like.
     pub config: RdsScratch,
     /// The deployment's name: its id begins with it, and its tag says it.
@@ -97,19 +101,22 @@ async fn provision(
     if let Some(id) = adopted(state)? {
         part.origin = state.origin.as_ref().map(Origin::evidence);
         adopt::find(&*ports.instances, &id).await?;
+        recovery_point(ports, state, part).await;
+        choose_nearest(ports, state, part).await;
         state.instance_id = Some(id);
         state.available = false;
         return Ok(Progress::Done);
     }
-    let mark = Mark { database: &state.database, drill: &state.drill_id, execution: &state.execution, begun };
     let made_of = match &state.origin {
         None => InstanceContent::Empty,
         Some(origin) => {
             let (made_of, evidence) = origin::content(origin, &ports.config, &*ports.instances).await?;
             part.origin = Some(evidence);
+            choose_nearest(ports, state, part).await;
             made_of
         }
     };
+    let mark = Mark { database: &state.database, drill: &state.drill_id, execution: &state.execution, begun };
     let wish = instance::wish(&ports.config, &ports.prefix, mark, state.needs, made_of)?;
     state.instance_id = Some(wish.id.clone());
     instance::provision(&*ports.instances, &wish).await?;
@@ -120,6 +127,31 @@ async fn provision(
     }
     state.available = false;
     Ok(Progress::Done)
+}
+
+/// Finds out from when the data are that AWS Backup restored.
+async fn recovery_point(ports: &ControlPorts, state: &DrillState, part: &mut Rehearsal) {
+    let (Some(job), Some(evidence)) = (state.origin.as_ref().and_then(Origin::restore_job), &mut part.origin) else {
+        return;
+    };
+    match ports.tests.recovery_point_at(job).await {
+        Ok(taken_at) => evidence.taken_at = taken_at,
+        Err(error) => part.deviations.push(format!("nobody knows from when the recovery point is: {error}")),
+    }
+}
+
+/// From now on the backup is the one made nearest to what is drilled, where it is known from when that is. Where none can be
+/// looked for, it stays the newest, and the report says so.
+async fn choose_nearest(ports: &ControlPorts, state: &mut DrillState, part: &mut Rehearsal) {
+    let Some(taken_at) = part.origin.as_ref().and_then(|origin| origin.taken_at) else { return };
+    match origin::nearest(&*ports.store, &state.database, taken_at).await {
+        Ok(Some(nearest)) => state.backup_id = nearest,
+        Ok(None) => {}
+        Err(error) => {
+            part.deviations.push(format!("compared with the newest backup, perhaps not the nearest: {error}"));
+        }
+    }
+    part.compared_with = Some(state.backup_id.clone());
 }
 
 /// The instance that AWS Backup made, if it did.

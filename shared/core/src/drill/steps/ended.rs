@@ -1,5 +1,5 @@
 //! What is done when the state machine's execution failed, ran out of time or was aborted: everything of it is removed, and
-//! somebody is told, once.
+//! somebody is told, once, of what it had found by then.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,11 @@ use super::{
     validation::Validation,
 };
 use crate::{
-    Result,
+    ErrorKind, Result,
     drill::instance::EXECUTION_TAG,
     ids::{BackupId, DatabaseSlug, DrillId},
     ports::{Deletion, RunContext},
+    report::Verdict,
 };
 
 /// An execution that did not come to its end.
@@ -41,7 +42,10 @@ pub struct Ending {
     /// What was drilled instead of a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// The phase that it was in.
+    /// How it ended, where the steps that took place leave no doubt about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The phase in which it had found something, or failed; else the one that it was in.
     pub phase: Option<String>,
     /// Why it ended, in sentences.
     pub reasons: Vec<String>,
@@ -60,33 +64,27 @@ pub struct Ending {
 pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) -> Result<Ending> {
     let (control, database) = (&*ports.control, &ended.database);
     let state: Option<DrillState> = records::read(control, &records::execution_key(database, &ended.execution)).await?;
-    let (mut phase, mut reasons) = (None, Vec::new());
-    let mut place = None;
+    let mut judged = Judged::default();
     if let Some(state) = &state {
         let records = Records::of(control, state);
         records.close(context).await?;
-        place = records.there().await?.place().map(Step::phase);
-        phase = place;
-        // Whatever came after it, the drill had failed there.
-        if let Some((step, why)) = records.first_failure().await? {
-            phase = Some(step.phase());
-            reasons.push(format!("phase {} failed: {why}", step.phase()));
-        }
+        judged = judge(records).await?;
     }
-    reasons.push(why(ended, place));
+    judged.reasons.push(why(ended, judged.place));
     let mut ending = Ending {
         drill_id: state.as_ref().map(|s| s.drill_id.clone()),
-        backup_id: state.as_ref().map(|s| s.backup_id.clone()),
+        backup_id: judged.compared_with.or_else(|| state.as_ref().map(|s| s.backup_id.clone())),
         origin: origin_of(state.as_ref(), ended),
-        phase: phase.map(str::to_owned),
-        reasons,
+        verdict: judged.verdict,
+        phase: judged.phase.or(judged.place).map(str::to_owned),
+        reasons: judged.reasons,
         removed: Vec::new(),
         remaining: Vec::new(),
         told: records::was_told(control, database, &ended.execution).await?,
         validation: None,
     };
     let job = ended.restore_job.as_deref();
-    ending.validation = job.map(|job| Validation::of_ended(job, &ended.status, &ending.reasons));
+    ending.validation = job.map(|job| Validation::of_ended(job, &ended.status, ending.verdict, &ending.reasons));
     let tagged = match ports.instances.tagged(EXECUTION_TAG, &ended.execution).await {
         Ok(tagged) => tagged,
         Err(error) => {
@@ -107,6 +105,41 @@ pub async fn ended(ports: &ControlPorts, ended: &Ended, context: &RunContext) ->
         ending.reasons.push(format!("instances remain: {which}; health removes them {ttl} after they were made"));
     }
     Ok(ending)
+}
+
+/// What the records of a drill without a report say of it.
+#[derive(Default)]
+struct Judged {
+    /// The phase that it was in.
+    place: Option<&'static str>,
+    /// The first phase that found something, or failed: whatever came after it, the drill had failed there.
+    phase: Option<&'static str>,
+    verdict: Option<Verdict>,
+    reasons: Vec<String>,
+    compared_with: Option<BackupId>,
+}
+
+/// Judges as the report would have: what was found before an execution ended is no less true for that.
+async fn judge(records: Records<'_>) -> Result<Judged> {
+    let there = records.there().await?;
+    let found = records.done_parts(&there).await?;
+    let failure = records.first_failure(&there).await?;
+    let wrong = found.wrong();
+    // A step that was stopped from outside says nothing about what it was at.
+    let stopped = |cause: Option<ErrorKind>| matches!(cause, None | Some(ErrorKind::Interrupted | ErrorKind::Deadline));
+    let failed = !wrong.is_empty() || failure.as_ref().is_some_and(|failure| !stopped(failure.cause));
+    let first = wrong.first().map(|(phase, _)| *phase);
+    // Nothing is done after a step that failed.
+    let mut reasons: Vec<String> = wrong.into_iter().map(|(_, reason)| reason).collect();
+    reasons.extend(failure.as_ref().map(|failure| format!("phase {} failed: {}", failure.step.phase(), failure.why)));
+    reasons.extend(found.reasons);
+    Ok(Judged {
+        place: there.place().map(Step::phase),
+        phase: first.or_else(|| failure.map(|failure| failure.step.phase())),
+        verdict: failed.then_some(Verdict::Failed),
+        reasons,
+        compared_with: found.compared_with,
+    })
 }
 
 /// What was drilled instead of a backup, be it that the drill was not even begun.

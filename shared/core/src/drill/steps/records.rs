@@ -22,6 +22,14 @@ struct Begun {
     at: Timestamp,
 }
 
+/// The step that failed first, as it wrote down itself.
+pub(super) struct FirstFailure {
+    pub(super) step: Step,
+    /// The kind of its error.
+    pub(super) cause: Option<ErrorKind>,
+    pub(super) why: String,
+}
+
 /// The records of one drill.
 #[derive(Clone, Copy)]
 pub(super) struct Records<'a> {
@@ -53,7 +61,7 @@ impl There {
     /// Where the drill is: in the step that was begun last or, where that has come to its end, at the next one.
     pub(super) fn place(&self) -> Option<Step> {
         let last = Step::ALL.into_iter().rposition(|step| self.begun(step))?;
-        // Most drills end with the report; that of an adopted instance is in its last step once it has begun.
+        // Most drills end with the report; that of an adopted instance goes on, once it has begun its last step.
         let goes_on = self.done(Step::ALL[last]) && Step::ALL[last] != Step::Report;
         let next = if goes_on { last + 1 } else { last };
         Some(Step::ALL.get(next).copied().unwrap_or(Step::Validation))
@@ -97,14 +105,14 @@ pub(super) fn execution_key(database: &DatabaseSlug, execution: &str) -> String 
     format!("drills/{database}/executions/{}.json", &sha256_hex(execution.as_bytes())[..32])
 }
 
-/// Where something else is noted of an execution.
-pub(super) fn execution_note(database: &DatabaseSlug, execution: &str, what: &str) -> String {
-    format!("drills/{database}/executions/{}.{what}.json", &sha256_hex(execution.as_bytes())[..32])
+/// Where it is noted what AWS Backup is told of one of its restore jobs, whichever execution tells it.
+pub(super) fn restore_job_note(database: &DatabaseSlug, restore_job: &str, what: &str) -> String {
+    format!("drills/{database}/restore-jobs/{restore_job}.{what}.json")
 }
 
 /// Where it is noted that the bus has heard how an execution ended.
 fn told_key(database: &DatabaseSlug, execution: &str) -> String {
-    execution_note(database, execution, "told")
+    format!("drills/{database}/executions/{}.told.json", &sha256_hex(execution.as_bytes())[..32])
 }
 
 /// Whether the bus has heard how an execution ended.
@@ -186,16 +194,30 @@ impl<'a> Records<'a> {
         read(self.control, &self.key(&format!("{step}.failed.json"))).await
     }
 
-    /// The first step that failed before the removal, which is tried again, and why, as far as it could write it down.
-    pub(super) async fn first_failure(&self) -> Result<Option<(Step, String)>> {
-        let there = self.there().await?;
+    /// The first step that failed before the removal, which is tried again, as far as it could write it down.
+    pub(super) async fn first_failure(&self, there: &There) -> Result<Option<FirstFailure>> {
         let before = Step::ALL.into_iter().take_while(|step| *step != Step::TearDown);
         let Some(step) = before.into_iter().find(|step| there.failed(*step) && !there.done(*step)) else {
             return Ok(None);
         };
         let part = self.failed_part(step).await?.unwrap_or_default();
         let why = part.phases.into_iter().find_map(|phase| phase.note);
-        Ok(Some((step, why.unwrap_or_else(|| "it did not say why".to_owned()))))
+        let why = why.unwrap_or_else(|| "it did not say why".to_owned());
+        Ok(Some(FirstFailure { step, cause: part.cause, why }))
+    }
+
+    /// What the steps found out that came to their end. One whose record cannot be read is named among the reasons: nobody
+    /// could ever read it.
+    pub(super) async fn done_parts(&self, there: &There) -> Result<Rehearsal> {
+        let mut found = Rehearsal::default();
+        for step in Step::ALL.into_iter().filter(|step| there.done(*step)) {
+            match self.part(step).await {
+                Ok(part) => found.absorb(part.unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::Unexpected => found.reasons.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// Which records there are.

@@ -47,7 +47,9 @@ pub async fn report(
         };
         Box::pin(drilled.close(found, context)).await
     };
-    context.cancel.race(writing).await
+    let outcome = context.cancel.race(writing).await?;
+    records.done(Step::Report, &Rehearsal::default(), context).await?;
+    Ok(outcome)
 }
 
 /// Everything on record, in the order of the steps.

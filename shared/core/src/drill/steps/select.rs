@@ -12,9 +12,9 @@ use crate::{
     ErrorKind, Result, catalog,
     drill::{DrillRequest, Origin, adopt, instance::Needs, rehearsal::Rehearsal, run::choose_readable, thaw},
     forecast::{self, Extent, Part},
-    ids::DrillId,
+    ids::{DatabaseSlug, DrillId},
     lease::{Occasion, answer_key, run_key},
-    ports::RunContext,
+    ports::{RunContext, Store},
     report::PhaseTiming,
     runner::{FUNCTION_HAS, Runner, RunsOn},
 };
@@ -68,7 +68,7 @@ pub async fn select(ports: &DataPorts, asked: &Asked, context: &RunContext) -> R
 fn claim(asked: &Asked) -> Option<String> {
     let database = &asked.request.database;
     match (asked.request.origin.as_ref().and_then(Origin::restore_job), asked.scheduled_at) {
-        (Some(job), _) => Some(run_key("drill", database, &Occasion::Request(job.to_owned()))),
+        (Some(job), _) => Some(job_key(database, job)),
         (None, Some(at)) => Some(run_key("drill", database, &Occasion::Scheduled(at))),
         (None, None) => None,
     }
@@ -76,17 +76,38 @@ fn claim(asked: &Asked) -> Option<String> {
 
 /// Whether this execution has the drill.
 async fn claimed(ports: &DataPorts, asked: &Asked, context: &RunContext) -> Result<bool> {
-    let Some(key) = claim(asked) else { return Ok(true) };
-    let name = Bytes::from(asked.execution.clone());
-    let claimed = match ports.control.put_new(&key, name.clone(), &context.run_id).await {
+    match claim(asked) {
+        Some(key) => claimed_by(&*ports.control, &key, &asked.execution, context).await,
+        None => Ok(true),
+    }
+}
+
+/// Whether this execution has the restore job, or takes it now.
+pub(super) async fn claimed_job(
+    control: &dyn Store,
+    database: &DatabaseSlug,
+    restore_job: &str,
+    execution: &str,
+    context: &RunContext,
+) -> Result<bool> {
+    claimed_by(control, &job_key(database, restore_job), execution, context).await
+}
+
+fn job_key(database: &DatabaseSlug, restore_job: &str) -> String {
+    run_key("drill", database, &Occasion::Request(restore_job.to_owned()))
+}
+
+async fn claimed_by(control: &dyn Store, key: &str, execution: &str, context: &RunContext) -> Result<bool> {
+    let name = Bytes::from(execution.to_owned());
+    let claimed = match control.put_new(key, name.clone(), &context.run_id).await {
         Ok(_) => true,
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => ports.control.read(&key, NAME_LIMIT).await?.0 == name,
-        Err(e) => return Err(e.context(format!("claim the drill of {} by {key}", asked.request.database))),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => control.read(key, NAME_LIMIT).await?.0 == name,
+        Err(e) => return Err(e.context(format!("claim the drill by {key}"))),
     };
     if claimed {
         // From here on the machine answers for it: its end is told, whichever it is.
-        let answer = serde_json::json!({ "execution": asked.execution }).to_string();
-        match ports.control.put_new(&answer_key(&key), answer.into(), &context.run_id).await {
+        let answer = serde_json::json!({ "execution": execution }).to_string();
+        match control.put_new(&answer_key(key), answer.into(), &context.run_id).await {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e.context("record who drills")),
             _ => {}
         }
@@ -133,6 +154,7 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         wait_seconds: 1,
         verdict: None,
         outcome: None,
+        found_wrong: false,
         started_at,
         trigger: request.trigger.clone(),
         selection: request.selection.to_string(),

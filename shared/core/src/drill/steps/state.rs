@@ -171,6 +171,9 @@ pub struct DrillState {
     /// How, in a sentence.
     #[serde(default)]
     pub outcome: Option<String>,
+    /// Whether something was found against what was restored, whatever else ended the drill.
+    #[serde(default)]
+    pub found_wrong: bool,
     /// When the drill began.
     pub started_at: Timestamp,
     /// `schedule` or `request`.
@@ -179,7 +182,8 @@ pub struct DrillState {
     pub selection: String,
     /// What it asks of the instance.
     pub needs: Needs,
-    /// What is drilled instead of a backup; the backup is then the one to compare the catalog with.
+    /// What is drilled instead of a backup; the backup is then the one to compare the catalog with: the newest, and from
+    /// `provision` on the one made nearest to it, if it is known from when it is.
     #[serde(default)]
     pub origin: Option<Origin>,
     /// Since when it is thawing.

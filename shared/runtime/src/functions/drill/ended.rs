@@ -28,8 +28,7 @@ pub(super) async fn ended(setup: &Setup, ended: &Ended, context: &RunContext) ->
     // Told last: AWS Backup may not know the job any more, and everything else matters all the same.
     if let Some(wanted) = ending.validation.clone() {
         let ports = super::validation::ports(setup).await?;
-        let told = steps::validation(&ports, &ended.database, &ended.execution, wanted, context).await?;
-        ending.validation = Some(told);
+        ending.validation = steps::tell(&ports, &ended.database, &ended.execution, wanted, context).await?;
     }
     if ending.remaining.is_empty() {
         return Ok(ending);
@@ -38,15 +37,22 @@ pub(super) async fn ended(setup: &Setup, ended: &Ended, context: &RunContext) ->
     Err(Error::new(ErrorKind::Store, message).with_hint("health removes them after their time; RDS's events say more"))
 }
 
-fn event(ended: &Ended, ending: &Ending) -> Body {
+pub(super) fn event(ended: &Ended, ending: &Ending) -> Body {
     let reasons: Vec<String> = ending.reasons.iter().map(|reason| brief(reason)).collect();
+    let (execution, database) = (&ended.execution, &ended.database);
+    let then = match (&ended.restore_job, &ending.origin) {
+        (Some(_), _) => {
+            "its instance is AWS Backup's, which removes it; the next restore test is drilled again".to_owned()
+        }
+        (None, Some(_)) => {
+            "its instances are being removed; the state machine, started with the same input, drills again".to_owned()
+        }
+        (None, None) => format!("its instances are being removed; lifeboat drill {database} drills again"),
+    };
     let failure = Failure {
         kind: ErrorKind::Interrupted.name().to_owned(),
         message: brief(&reasons.join("; ")),
-        hint: brief(&format!(
-            "look at the execution {} in Step Functions; its instances are being removed; lifeboat drill {} drills again",
-            ended.execution, ended.database
-        )),
+        hint: brief(&format!("look at the execution {execution} in Step Functions; {then}")),
         backup_id: ending.backup_id.clone(),
     };
     Body::DrillFailed(DrillEnded {
@@ -54,7 +60,7 @@ fn event(ended: &Ended, ending: &Ending) -> Body {
         backup_id: ending.backup_id.clone(),
         origin: ending.origin.clone(),
         report: None,
-        verdict: None,
+        verdict: ending.verdict,
         phase: ending.phase.clone(),
         reasons,
         rto_seconds: None,

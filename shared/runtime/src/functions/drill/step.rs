@@ -55,7 +55,9 @@ pub(super) async fn control_ports(setup: &Setup, selected: &Selected) -> Result<
     Ok(ControlPorts {
         config: setup.rds_scratch(selected)?,
         control: setup.open_control().await?,
+        store: setup.open_store().await?,
         instances: setup.open_instances().await?,
+        tests: setup.open_restore_tests().await?,
         prefix: setup.deployment().to_owned(),
     })
 }
@@ -89,7 +91,7 @@ async fn select(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
     setup.rds_scratch(&selected)?;
     let options = DrillOptions {
         select: match request.origin {
-            // The newest backup's catalog is what it is compared with.
+            // Its catalog is what is compared, unless it turns out that another is nearer to what is drilled.
             Some(_) => Some(Selection::Latest),
             None => request.select.as_deref().map(str::parse::<Selection>).transpose()?,
         },
@@ -124,6 +126,7 @@ async fn report(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
     let ports = data_ports(setup).await?;
     let outcome = Box::pin(steps::report(&ports, &request(&selected, &state)?, &state, context)).await?;
     state.verdict = Some(outcome.report.verdict);
+    state.found_wrong = outcome.report.found_wrong();
     state.outcome = Some(brief(&in_a_sentence(&outcome)));
     if !steps::was_told(&*ports.control, &state.database, &state.execution).await? {
         let event = runs::drill_ended(&outcome, selected.config.rto.as_ref().map(|s| s.value.0));
@@ -141,8 +144,11 @@ fn in_a_sentence(outcome: &DrillOutcome) -> String {
         return format!("{}; {place}", report.reasons.join("; "));
     }
     let compared = match &report.origin {
-        Some(_) => "the catalog is that of the newest backup, and every check held; rows were not compared",
-        None => "every table is as the manifest says, and every check held",
+        Some(_) => {
+            let backup = &report.backup.backup_id;
+            format!("the catalog is that of backup {backup}, and every check held; rows were not compared")
+        }
+        None => "every table is as the manifest says, and every check held".to_owned(),
     };
     format!("{compared}; {place}")
 }
@@ -151,17 +157,22 @@ async fn not_begun(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Re
     let database = asked.database().map_err(|e| unreadable(Step::Report, &e))?;
     let (caught, step) = asked.caught().ok_or_else(|| unreadable(Step::Report, "nothing was caught"))?;
     let step = step.unwrap_or(Step::Select);
+    let origin = asked.origin().map(|origin| origin.to_string());
+    let then = match &origin {
+        Some(_) => "start the state machine with the same input, or wait for the next restore test".to_owned(),
+        None => format!("lifeboat drill {database}"),
+    };
     let failure = Failure {
         kind: caught.error.clone(),
         message: brief(&caught.words()),
-        hint: format!("the drill was not begun; look at the log of the function, then: lifeboat drill {database}"),
+        hint: format!("the drill was not begun; look at the log of the function, then: {then}"),
         backup_id: None,
     };
     let outcome = failure.message.clone();
     let event = Body::DrillFailed(DrillEnded {
         drill_id: None,
         backup_id: None,
-        origin: asked.origin().map(|origin| origin.to_string()),
+        origin,
         report: None,
         verdict: None,
         phase: Some(step.phase().to_owned()),

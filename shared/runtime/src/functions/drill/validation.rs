@@ -29,9 +29,15 @@ pub(super) async fn validation(setup: &Setup, asked: &DrillStep, context: &RunCo
     let job = origin.as_ref().and_then(Origin::restore_job);
     let job = job.ok_or_else(|| wrong("no restore test made the instance".to_owned()))?;
     let verdict: Option<Verdict> = serde_json::from_value(state["verdict"].clone()).ok();
-    let reported = Reported { verdict, outcome: state["outcome"].as_str(), error: state["error"]["Error"].as_str() };
+    let reported = Reported {
+        verdict,
+        outcome: state["outcome"].as_str(),
+        error: state["error"]["Error"].as_str(),
+        found_wrong: state["found_wrong"] == true,
+    };
     let wanted = Validation::of(job, reported);
     let told = steps::validation(&ports(setup).await?, &database, execution, wanted, context).await?;
+    // Null where another execution has the job.
     state["validation"] = json!(told);
     Ok(state)
 }
