@@ -1,6 +1,7 @@
 //! The client against a scripted server: every message whole, cut anywhere, or made of anything.
 
 mod copy_in;
+mod fuzz;
 
 use std::{
     io,
