@@ -7,8 +7,7 @@ use std::{
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use lifeboat_core::{
-    Error, ErrorKind, Result,
-    cancel::{self, Canceller},
+    Error, ErrorKind, Result, cancel,
     config::Span,
     ids::{DatabaseSlug, RunId},
     ports::{Clock, Entropy, Progress, RunContext},
@@ -18,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
+    deadline::{self, Alarm, MARGIN},
     environment::Environment,
     functions,
     handing_over::{Invoked, LONGEST_TASK, REQUEST},
@@ -26,9 +26,6 @@ use crate::{
     setup::Setup,
     stop, task, telemetry,
 };
-
-/// How long before its deadline a function stops: aborted uploads and a scratch target take time to be removed.
-const MARGIN: Duration = Duration::from_mins(1);
 
 /// How long a function has where its runtime names no deadline to come, as `cargo lambda` does not: as long as AWS
 /// allows at most.
@@ -185,26 +182,7 @@ fn time_to_work(environment: &Environment, invocation: &Invocation) -> Result<Du
         Ok(left) if !left.is_zero() => left,
         _ => setting(environment, LIMIT_VARIABLE, longest)?,
     };
-    // A function with very little time still gets half of it to work.
-    Ok(left.saturating_sub(setting(environment, MARGIN_VARIABLE, MARGIN)?).max(left / 2))
-}
-
-/// Presses the switch shortly before the deadline; goes off with the run.
-struct Alarm(tokio::task::JoinHandle<()>);
-
-impl Alarm {
-    fn set(time: Duration, canceller: Canceller) -> Self {
-        Self(tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            canceller.cancel(ErrorKind::Deadline);
-        }))
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    Ok(deadline::time_to_work(left, setting(environment, MARGIN_VARIABLE, MARGIN)?))
 }
 
 fn diagnose(error: &Error) -> Diagnostic {
