@@ -62,11 +62,14 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 	cargo build --release -p lifeboat-tests --bin cold-start
 	$(CARGO_TARGET_DIR)/release/cold-start $(FUNCTIONS)
 
-# What is too slow for every change: large databases, many tables, every version against every other, fleets.
-soak: ## Run the slow end-to-end tests
+# What is too slow for every change: large databases, many tables, every version against every other, fleets, millions of
+# inputs to what reads bytes of strangers.
+soak: ## Run the slow end-to-end tests, and the long fuzzing
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio localstack moto sinks awscli cargo-lambda infra
 	cargo build --release -p lifeboat-cli -p lifeboat-functions
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip ::browser::
+	cargo test --release -p lifeboat-archive --test archive -- --ignored
+	cargo test --release -p lifeboat-postgres --lib -- --ignored
 
 browser: ## Look at status page and mail in Chromium: overflow, accessibility, keyboard; screenshots under target/browser
 	@tests/stack/setup compiler postgres15 browser

@@ -11,8 +11,15 @@ use lifeboat_core::{
     catalog::{self, Backup, BackupReference, Which},
     ids::DatabaseSlug,
     ports::{RunContext, Store},
+    runner::CLEANING_UP,
 };
-use lifeboat_runtime::{Selected, Setup, config::Flags, environment::Environment, stop, telemetry};
+use lifeboat_runtime::{
+    Selected, Setup,
+    config::Flags,
+    deadline::{self, Alarm, Deadline},
+    environment::Environment,
+    stop, telemetry,
+};
 
 use crate::{
     answer::err,
@@ -27,6 +34,7 @@ pub(crate) struct App {
     pub(crate) output: Output,
     pub(crate) database_url: Option<String>,
     watcher: Arc<Watcher>,
+    canceller: Canceller,
     yes: bool,
 }
 
@@ -52,7 +60,7 @@ impl App {
         let flags = Flags { config: global.config.clone(), store: global.store.clone() };
         let setup = Setup::load(&flags, environment)?;
         let (canceller, cancel) = cancel::pair();
-        watch(canceller, Arc::clone(&watcher), global.quiet)?;
+        watch(canceller.clone(), Arc::clone(&watcher), global.quiet)?;
         let context = setup.context(Arc::clone(&watcher) as _, cancel);
         tracing::info!(run_id = %context.run_id, "the run begins");
         Ok(Self {
@@ -61,8 +69,16 @@ impl App {
             output: global.output,
             database_url: global.database_url.clone(),
             watcher,
+            canceller,
             yes: global.yes,
         })
+    }
+
+    /// Has this run stop before the deadline, with time to clean up, while the alarm is kept.
+    pub(crate) fn end_by(&self, deadline: Option<Deadline>) -> Result<Option<Alarm>> {
+        let Some(deadline) = deadline else { return Ok(None) };
+        let time = deadline::time_to_work(deadline.left(self.context.clock.now())?, CLEANING_UP);
+        Ok(Some(Alarm::set(time, self.canceller.clone())))
     }
 
     /// Makes room for a line; the next phase brings progress back.

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug};
+use lifeboat_runtime::deadline::Deadline;
 
 pub(crate) use maintenance::Maintenance;
 pub(crate) use restore::Restore;
@@ -128,7 +129,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lifeboat dump orders
-  lifeboat dump --all
+  lifeboat dump --all --deadline 4h
   lifeboat dump --database-url env:ORDERS_URL --store file:///var/backups
   id=$(lifeboat dump orders --quiet)")]
 pub(crate) struct Dump {
@@ -147,6 +148,9 @@ pub(crate) struct Dump {
     /// Leave out the verify right after the dump
     #[arg(long)]
     pub(crate) no_verify: bool,
+    /// End by then: 2h from now, or 2026-11-30T06:00:00Z; a minute of it is for cleaning up
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) deadline: Option<Deadline>,
 }
 
 #[derive(Debug, Args)]

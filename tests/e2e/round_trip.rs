@@ -7,4 +7,5 @@ mod encodings;
 mod every_kind;
 mod newer;
 mod parts;
+mod standby;
 mod trip;

@@ -24,6 +24,7 @@ use crate::{
 
 pub(crate) async fn run(app: &App, arguments: &Dump) -> Result<Answer> {
     let options = options(app, arguments)?;
+    let _alarm = app.end_by(arguments.deadline)?;
     if arguments.all {
         return all(app, &options).await;
     }

@@ -34,7 +34,7 @@ pub(crate) fn refusal(message: &str, detail: Option<&str>, state: &SqlState) -> 
 }
 
 /// What helps where the server, the database or the role takes no further session.
-pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs: raise max_connections, or the CONNECTION LIMIT of role \
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs, with large objects a restore up to twice as many: raise max_connections, or the CONNECTION LIMIT of role \
      or database, or use fewer --jobs";
 
 /// Maps an error of the start of a session.

@@ -9,7 +9,6 @@ mod indexes;
 mod large_objects;
 mod load;
 mod money;
-mod raw_copy;
 mod restore;
 mod role;
 mod sequences;
@@ -37,11 +36,19 @@ use crate::{
     session::Session,
     source::{BEGIN_READING, harvest, server_version_num},
     tools::{ClientTools, ToolSearch},
+    wire::WireSession,
 };
 use stage::Stage;
 
 /// How Lifeboat's sessions are called on the server.
 const APPLICATION: &str = "lifeboat restore";
+
+/// A session that acts as `role`, if there is one.
+async fn session_as(target: &ConnectionTarget, role: Option<&str>) -> Result<Session> {
+    let session = target.connect(APPLICATION).await?;
+    role::set(&session, role).await?;
+    Ok(session)
+}
 
 /// One database that may be written to.
 pub struct PgTarget {
@@ -60,13 +67,6 @@ impl PgTarget {
     /// Where it connects to.
     pub fn target(&self) -> &ConnectionTarget {
         &self.target
-    }
-
-    /// A session that acts as `role`, if there is one.
-    async fn session_as(&self, role: Option<&str>) -> Result<Session> {
-        let session = self.session().await?;
-        role::set(&session, role).await?;
-        Ok(session)
     }
 
     async fn session(&self) -> Result<Session> {
@@ -131,10 +131,10 @@ impl Target for PgTarget {
     }
 
     async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>> {
-        let session = self.session_as(role).await?;
-        let version = session.server_version_num().await?;
-        let tools = self.tools(version).await?;
-        Ok(Box::new(Worker { session, target: self.target.clone(), tools, role: role.map(str::to_owned) }))
+        let mut session = self.target.connect_wire(APPLICATION).await?;
+        role::set_wire(&mut session, role).await?;
+        let (target, role) = (self.target.clone(), role.map(str::to_owned));
+        Ok(Box::new(Worker { session, target, role, for_large_objects: None }))
     }
 
     async fn analyze(&self, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>> {
@@ -174,41 +174,39 @@ impl Target for PgTarget {
     }
 }
 
-/// One session of a target.
+/// One session of a target, and another where there are large objects: their content is given by parameters.
 struct Worker {
-    session: Session,
+    session: WireSession,
     target: ConnectionTarget,
-    tools: ClientTools,
     role: Option<String>,
+    for_large_objects: Option<Session>,
 }
 
 impl Worker {
-    fn psql(&self) -> raw_copy::Psql<'_> {
-        raw_copy::Psql { target: &self.target, tools: &self.tools, role: self.role.as_deref() }
+    async fn for_large_objects(&mut self) -> Result<&Session> {
+        let session = match self.for_large_objects.take() {
+            Some(session) => session,
+            None => session_as(&self.target, self.role.as_deref()).await?,
+        };
+        Ok(self.for_large_objects.insert(session))
     }
 }
 
 #[async_trait]
 impl TargetWorker for Worker {
     async fn copy_in(&mut self, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
-        if raw_copy::is_needed(statement) {
-            return raw_copy::copy_in(&self.psql(), statement, rows).await;
-        }
-        load::copy_in(&self.session, self.role.as_deref(), statement, rows).await
+        load::copy_in(&mut self.session, self.role.as_deref(), statement, rows).await
     }
 
     async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource) -> Result<u64> {
-        large_objects::load(&self.session, oid, content).await
+        large_objects::load(self.for_large_objects().await?, oid, content).await
     }
 
     async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum> {
-        if raw_copy::is_needed(statement) {
-            return raw_copy::checksum(&self.psql(), statement, sort_columns).await;
-        }
-        checksum::of(&self.session, statement, sort_columns).await
+        checksum::of(&mut self.session, statement, sort_columns).await
     }
 
     async fn large_object_digest(&mut self, oid: u32) -> Result<Option<(u64, String)>> {
-        large_objects::digest(&self.session, oid).await
+        large_objects::digest(self.for_large_objects().await?, oid).await
     }
 }

@@ -1,11 +1,13 @@
 //! A small client of our own for what tokio-postgres cannot do: rows of any size in bounded memory, and statements and
-//! names that are any bytes. Sources and inventories are read by it; everything else goes by tokio-postgres.
+//! names that are any bytes. Sources and inventories are read by it, and rows of a target written and read again;
+//! everything else goes by tokio-postgres.
 //!
 //! A session speaks UTF-8, but with a database that has no encoding (SQL_ASCII) bytes as they are. It knows simple
-//! queries and COPY TO STDOUT, no parameters. Lengths that a server announces are never believed beyond what it sends.
+//! queries, COPY TO STDOUT and COPY FROM STDIN, no parameters. Lengths that a server announces are never believed beyond what it sends.
 
 mod channel_binding;
 mod connect;
+mod copy_in;
 mod copy_out;
 mod error;
 mod frames;
@@ -16,7 +18,7 @@ use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::frames::Frames;
-pub use self::{copy_out::CopyOut, error::WireError, row::Row};
+pub use self::{copy_in::CopyIn, copy_out::CopyOut, error::WireError, row::Row};
 
 /// The largest message that is kept whole, bytes: a row of a catalog query, an error. Rows of COPY are not kept.
 const MOST_IN_MESSAGE: usize = 64 << 20;
@@ -36,6 +38,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 pub struct WireSession {
     /// `None` once it is closed.
     frames: Option<Frames<Box<dyn Transport>>>,
+    /// Whether its database has no encoding, so that names and values are bytes as they are.
+    bytes: bool,
 }
 
 impl WireSession {
@@ -81,6 +85,20 @@ impl WireSession {
             Message::CopyOutResponse(_) => Ok(CopyOut::new(exchange)),
             _ => Err(WireError::unexpected()),
         }
+    }
+
+    /// Begins a `COPY … FROM STDIN`.
+    pub async fn copy_in(&mut self, sql: impl AsRef<[u8]>) -> Result<CopyIn<'_>, WireError> {
+        let mut exchange = self.send(sql.as_ref()).await?;
+        match exchange.message().await? {
+            Message::CopyInResponse(_) => Ok(CopyIn::new(exchange)),
+            _ => Err(WireError::unexpected()),
+        }
+    }
+
+    /// Whether nobody converts what is said, because the database has no encoding (SQL_ASCII).
+    pub(crate) fn speaks_bytes(&self) -> bool {
+        self.bytes
     }
 
     /// Whether the session is known to be over. What the server has ended meanwhile shows at the next statement.
@@ -134,6 +152,17 @@ impl Exchange<'_> {
                 self.ended = matches!(message, Message::ReadyForQuery(_));
                 Ok(Some(message))
             }
+        }
+    }
+
+    /// The end of a COPY, and the number of its rows.
+    async fn copied(&mut self) -> Result<u64, WireError> {
+        let Message::CommandComplete(done) = self.message().await? else { return Err(WireError::unexpected()) };
+        let rows = done.tag().ok().and_then(|tag| tag.strip_prefix("COPY ")?.parse().ok());
+        let rows = rows.ok_or_else(WireError::unexpected)?;
+        match self.message().await? {
+            Message::ReadyForQuery(_) => Ok(rows),
+            _ => Err(WireError::unexpected()),
         }
     }
 

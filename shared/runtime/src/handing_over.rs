@@ -9,7 +9,7 @@ use lifeboat_core::{
     manifest::sha256_hex,
     ports::{RunContext, TaskPlace, TaskWish},
     report::words::duration,
-    runner::{LONGEST_TASK, Runner, RunsOn},
+    runner::{Runner, RunsOn},
 };
 
 use crate::{

@@ -7,8 +7,7 @@ use std::{
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use lifeboat_core::{
-    Error, ErrorKind, Result,
-    cancel::{self, Canceller},
+    Error, ErrorKind, Result, cancel,
     config::Span,
     ids::{DatabaseSlug, RunId},
     ports::{Clock, Entropy, Progress, RunContext},
@@ -19,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
+    deadline::{self, Alarm},
     environment::Environment,
     functions,
     handing_over::{Invoked, REQUEST},
@@ -140,8 +140,7 @@ where
     let (request, setup) = (request?, setup?);
     let context = RunContext { run_id, ..setup.context(Arc::new(Logged), cancel) };
     let left = time_left(environment, &invocation)?;
-    // A function with very little time still gets half of it to work.
-    let time = left.saturating_sub(setting(environment, MARGIN_VARIABLE, CLEANING_UP)?).max(left / 2);
+    let time = deadline::time_to_work(left, setting(environment, MARGIN_VARIABLE, CLEANING_UP)?);
     let longest = match invocation.host {
         Host::Lambda => FUNCTION_LIMIT,
         Host::Task => {
@@ -184,24 +183,6 @@ fn time_left(environment: &Environment, invocation: &Invocation) -> Result<Durat
     match invocation.deadline.duration_since(SystemTime::now()) {
         Ok(left) if !left.is_zero() => Ok(left),
         _ => setting(environment, LIMIT_VARIABLE, longest),
-    }
-}
-
-/// Presses the switch shortly before the deadline; goes off with the run.
-struct Alarm(tokio::task::JoinHandle<()>);
-
-impl Alarm {
-    fn set(time: Duration, canceller: Canceller) -> Self {
-        Self(tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            canceller.cancel(ErrorKind::Deadline);
-        }))
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -12,6 +12,7 @@ mod memory_store;
 mod memory_tasks;
 mod people;
 pub mod servers;
+pub mod standby;
 
 pub use backups::{BackupBuilder, attestation, store_attestation};
 pub use clock::{FixedEntropy, ManualClock};

@@ -304,7 +304,7 @@ fn start(command: impl Fn(&Path, SocketAddr) -> (Command, &'static str)) -> io::
     Err(last)
 }
 
-fn free_address() -> io::Result<SocketAddr> {
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

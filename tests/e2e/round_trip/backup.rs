@@ -31,12 +31,16 @@ pub(super) struct Backup {
 impl Backup {
     /// Dumps a database into a store of its own, under the slug `kept`.
     pub(super) fn of(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        Self::of_url(&source.url(database), &source.bin, store, options).with_context(|| format!("dump {database}"))
+    }
+
+    /// The same of the database that the URL leads to, by these client tools.
+    pub(super) fn of_url(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("lifeboat.toml"), format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n"))?;
-        let tools = source.bin.clone();
-        let mut backup = Self { store, folder, tools, reference: String::new(), answer: Value::Null };
-        let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(&source.url(database));
-        backup.answer = call.json().with_context(|| format!("dump {database} with {options:?}"))?;
+        let mut backup = Self { store, folder, tools: tools.to_owned(), reference: String::new(), answer: Value::Null };
+        let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(url);
+        backup.answer = call.json().with_context(|| format!("with {options:?}"))?;
         let id = backup.answer["backup_id"].as_str().context("the dump names no backup")?;
         backup.reference = format!("kept/{id}");
         Ok(backup)

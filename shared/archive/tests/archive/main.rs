@@ -8,4 +8,5 @@ mod harvest;
 mod libpgdump_oracle;
 mod rows;
 mod stock_restore;
+mod toc_fuzz;
 mod toc_properties;

@@ -69,7 +69,7 @@ fn entry(header: Header) -> impl Strategy<Value = Entry> {
         })
 }
 
-fn toc() -> impl Strategy<Value = Toc> {
+pub(crate) fn toc() -> impl Strategy<Value = Toc> {
     header().prop_flat_map(|header| {
         let strings = (option::of(string()), option::of(string()), option::of(string()));
         (any::<[i32; 7]>(), strings, vec(entry(header), 0..6)).prop_map(

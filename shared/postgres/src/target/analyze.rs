@@ -8,7 +8,7 @@ use lifeboat_core::{
 };
 use tokio::{sync::Mutex, task::JoinSet};
 
-use super::PgTarget;
+use super::{PgTarget, session_as};
 use crate::{
     failure::{Failure, database_error},
     quote,
@@ -43,7 +43,7 @@ struct Work {
 /// Analyzes everything; the messages say what the server refused. A root that cannot be analyzed, such as one with a
 /// foreign partition out of reach, is replaced by its leaves.
 pub(super) async fn run(target: &PgTarget, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>> {
-    let session = target.session_as(role).await?;
+    let session = session_as(target.target(), role).await?;
     let encoding = session
         .query_one("SELECT pg_catalog.current_setting('server_encoding')", &[])
         .await
@@ -64,7 +64,7 @@ pub(super) async fn run(target: &PgTarget, jobs: u32, role: Option<&str>) -> Res
     for _ in 0..workers {
         let session = match first.take() {
             Some(session) => session,
-            None => target.session_as(role).await?,
+            None => session_as(target.target(), role).await?,
         };
         tasks.spawn(work(session, Arc::clone(&queue)));
     }

@@ -1,21 +1,34 @@
 //! The role that a session acts as, other than the one it logged in as: what `--role` means to stock pg_restore.
 
-use lifeboat_core::Result;
+use lifeboat_core::{Error, Result};
 
-use crate::{failure::database_error, quote, session::Session};
+use crate::{
+    failure::{Failure, database_error},
+    quote,
+    session::Session,
+    wire::WireSession,
+};
 
 /// `SET ROLE "name"`.
-pub(super) fn statement(role: &str) -> String {
+fn statement(role: &str) -> String {
     format!("SET ROLE {}", quote::identifier(role))
+}
+
+fn refused(role: &str, error: &dyn Failure) -> Error {
+    database_error(&format!("act as role '{role}'"), error)
+        .with_hint("--role wants a role of which this one is a member")
 }
 
 /// Makes the session act as the role; does nothing without one.
 pub(super) async fn set(session: &Session, role: Option<&str>) -> Result<()> {
     let Some(role) = role else { return Ok(()) };
-    session.batch_execute(&statement(role)).await.map_err(|e| {
-        database_error(&format!("act as role '{role}'"), &e)
-            .with_hint("--role wants a role of which this one is a member")
-    })
+    session.batch_execute(&statement(role)).await.map_err(|e| refused(role, &e))
+}
+
+/// The same for a session of our own client.
+pub(super) async fn set_wire(session: &mut WireSession, role: Option<&str>) -> Result<()> {
+    let Some(role) = role else { return Ok(()) };
+    session.execute(statement(role)).await.map_err(|e| refused(role, &e))
 }
 
 /// Begins a transaction whose triggers and foreign keys do not act. The setting is the privilege of the role that logged

@@ -31,19 +31,18 @@ impl ConnectionTarget {
     /// Opens a session of our own with the fixed settings in force.
     pub async fn connect_wire(&self, application_name: &str) -> Result<WireSession> {
         let tls = self.tls_config()?;
-        let (mut session, encoding) = self.log_in(|login| self.open(tls.clone(), application_name, login)).await?;
-        let more: &[(&str, &str)] = if encoding.as_deref() == Some("SQL_ASCII") { &AS_IT_IS } else { &[] };
+        let mut session = self.log_in(|login| self.open(tls.clone(), application_name, login)).await?;
+        let more: &[(&str, &str)] = if session.bytes { &AS_IT_IS } else { &[] };
         session.execute(settings(more)).await.map_err(|e| database_error(SETTING_UP, &e))?;
         Ok(session)
     }
 
-    /// The session, and the encoding of its database.
     async fn open(
         &self,
         tls: Option<ClientConfig>,
         application_name: &str,
         (user, password): connect::Login,
-    ) -> std::result::Result<(WireSession, Option<String>), WireError> {
+    ) -> std::result::Result<WireSession, WireError> {
         let mut login = Login {
             user: &user,
             database: self.database(),
@@ -69,7 +68,7 @@ impl ConnectionTarget {
         };
         let mut frames = Frames::new(transport);
         let encoding = start(&mut frames, &login).await?;
-        Ok((WireSession { frames: Some(frames) }, encoding))
+        Ok(WireSession { frames: Some(frames), bytes: encoding.as_deref() == Some("SQL_ASCII") })
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {

@@ -53,7 +53,7 @@ impl<'a> CopyOut<'a> {
                 Some(_) => match self.exchange.next().await? {
                     None => {}
                     Some(Message::CopyDone) => {
-                        self.end().await?;
+                        self.rows = Some(self.exchange.copied().await?);
                         return Ok((!self.block.is_empty()).then_some(&self.block));
                     }
                     Some(_) => return Err(WireError::unexpected()),
@@ -65,17 +65,5 @@ impl<'a> CopyOut<'a> {
     /// How many rows the server says it has sent; known at the end.
     pub fn rows(&self) -> Option<u64> {
         self.rows
-    }
-
-    async fn end(&mut self) -> Result<(), WireError> {
-        let Message::CommandComplete(done) = self.exchange.message().await? else {
-            return Err(WireError::unexpected());
-        };
-        let rows = done.tag().ok().and_then(|tag| tag.strip_prefix("COPY ")?.parse().ok());
-        self.rows = Some(rows.ok_or_else(WireError::unexpected)?);
-        match self.exchange.message().await? {
-            Message::ReadyForQuery(_) => Ok(()),
-            _ => Err(WireError::unexpected()),
-        }
     }
 }

@@ -1,8 +1,15 @@
 //! Messages on a stream: one read buffer for all of them, and nothing allocated for what has not come yet.
 
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{Header, Message};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::WireError;
 
@@ -11,6 +18,15 @@ const BUFFER: usize = 128 << 10;
 
 /// Tag and length of a message.
 const HEADER: usize = 5;
+
+/// Which way bytes have gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// So many were taken to be sent.
+    Out(usize),
+    /// At least one came.
+    In,
+}
 
 /// A stream of messages in both directions.
 pub(super) struct Frames<S> {
@@ -31,6 +47,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         self.stream.flush().await.map_err(WireError::Io)
     }
 
+    /// Reads what has come, or else sends some of the bytes, of which there must be one; waits until either can be done: two
+    /// sides that only write would wait for each other. Wants the buffer not to be full.
+    pub(super) async fn write_or_read(&mut self, bytes: &[u8]) -> Result<Moved, WireError> {
+        poll_fn(|context| {
+            if let Poll::Ready(moved) = self.poll_fill(context) {
+                return Poll::Ready(moved);
+            }
+            Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_write(context, bytes)) {
+                Ok(0) => Err(WireError::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => Ok(Moved::Out(count)),
+                Err(error) => Err(WireError::Io(error)),
+            })
+        })
+        .await
+    }
+
+    /// The same, but sees to it that all that was taken is on its way.
+    pub(super) async fn flush_or_read(&mut self) -> Result<Moved, WireError> {
+        poll_fn(|context| {
+            if let Poll::Ready(moved) = self.poll_fill(context) {
+                return Poll::Ready(moved);
+            }
+            Pin::new(&mut self.stream).poll_flush(context).map_ok(|()| Moved::Out(0)).map_err(WireError::Io)
+        })
+        .await
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<Moved, WireError>> {
+        self.compact();
+        let mut free = ReadBuf::new(&mut self.buffer[self.end..]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut free)).map_err(WireError::Io)?;
+        Poll::Ready(match free.filled().len() {
+            0 => Err(WireError::Closed),
+            read => {
+                self.end += read;
+                Ok(Moved::In)
+            }
+        })
+    }
+
     /// What is read and not taken yet.
     pub(super) fn buffered(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
@@ -43,17 +99,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// Reads on; afterwards there is at least one byte more. Wants the buffer not to be full.
     pub(super) async fn fill(&mut self) -> Result<(), WireError> {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
+        self.compact();
         match self.stream.read(&mut self.buffer[self.end..]).await.map_err(WireError::Io)? {
             0 => Err(WireError::Closed),
             read => {
                 self.end += read;
                 Ok(())
             }
+        }
+    }
+
+    fn compact(&mut self) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
         }
     }
 

@@ -1,5 +1,7 @@
 //! The client of our own against real servers: who it lets in and whom it trusts, rows of any size, sessions that end.
 
+mod copy_in;
+
 use std::time::Duration;
 
 use lifeboat_core::ErrorKind;
