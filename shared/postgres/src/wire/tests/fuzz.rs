@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
+use lifeboat_testkit::fuzz_cases;
+
 use super::*;
 
 /// Inputs of a usual run; `LIFEBOAT_FUZZ_CASES` says otherwise.
@@ -9,10 +11,6 @@ const USUAL: u32 = 100_000;
 
 /// Inputs of a run that takes its time.
 const LONG: u32 = 10_000_000;
-
-fn cases(unless_told: u32) -> u32 {
-    std::env::var("LIFEBOAT_FUZZ_CASES").map_or(unless_told, |text| text.parse().unwrap())
-}
 
 /// What servers have sent or could send, by name.
 static CORPUS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
@@ -86,7 +84,7 @@ fn outcomes(bytes: &[u8], piece: usize) -> [String; 4] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(USUAL)))]
+    #![proptest_config(ProptestConfig::with_cases(fuzz_cases(USUAL)))]
 
     #[test]
     fn nothing_that_a_server_sends_breaks_us(bytes in sent(), piece in 1_usize..64) {
@@ -95,7 +93,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(LONG)))]
+    #![proptest_config(ProptestConfig::with_cases(fuzz_cases(LONG)))]
 
     #[test]
     #[ignore = "ten million inputs: run by `make soak`"]
