@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 mod credentials;
+pub mod encryption;
 pub mod environment;
 pub mod functions;
 mod handing_over;

@@ -11,7 +11,7 @@ mod verify;
 pub use drill::{DrillOptions, drill};
 pub(crate) use drill::{drill_untold, ended as drill_ended, failed as drill_failed, request as drill_request};
 pub(crate) use dump::dump_untold;
-pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
+pub use dump::{DumpOptions, Dumped, dump, dump_of};
 pub(crate) use health::found_before;
 pub use health::{Looked, health};
 pub(crate) use maintenance::maintenance_untold;

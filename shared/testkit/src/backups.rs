@@ -151,6 +151,7 @@ impl BackupBuilder {
     pub async fn store_verified(self, store: &dyn Store) -> Result<Manifest> {
         let manifest = self.store(store).await?;
         let statement = Statement::Verified {
+            decoded: true,
             objects: manifest.totals.objects,
             bytes: manifest.totals.stored_bytes,
             seconds: None,

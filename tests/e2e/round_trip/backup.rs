@@ -22,6 +22,8 @@ pub(super) struct Backup {
     store: StoreUnderTest,
     folder: TempDir,
     tools: PathBuf,
+    /// The file of the secret key, where the backup is encrypted.
+    identity: Option<PathBuf>,
     /// `database/id`, as commands take it.
     pub(super) reference: String,
     /// What the dump answered.
@@ -31,10 +33,26 @@ pub(super) struct Backup {
 impl Backup {
     /// Dumps a database into a store of its own, under the slug `kept`.
     pub(super) fn of(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        Self::to(source, database, store, options, false)
+    }
+
+    /// The same, encrypted to a key of its own, which all ways back are given.
+    pub(super) fn encrypted(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        Self::to(source, database, store, options, true)
+    }
+
+    fn to(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str], encrypted: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("lifeboat.toml"), format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n"))?;
+        let mut config = format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n");
+        let identity = encrypted.then(|| folder.path().join("kept.key"));
+        if let Some(file) = &identity {
+            let made = Lifeboat::new(["keys", "new"]).args([file]).json()?;
+            let public = made["public_key"].as_str().context("no public key was printed")?;
+            config.push_str(&format!("encrypt_to = [\"{public}\"]\nrequire_encryption = true\n"));
+        }
+        fs::write(folder.path().join("lifeboat.toml"), config)?;
         let tools = source.bin.clone();
-        let mut backup = Self { store, folder, tools, reference: String::new(), answer: Value::Null };
+        let mut backup = Self { store, folder, tools, identity, reference: String::new(), answer: Value::Null };
         let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(&source.url(database));
         backup.answer = call.json().with_context(|| format!("dump {database} with {options:?}"))?;
         let id = backup.answer["backup_id"].as_str().context("the dump names no backup")?;
@@ -49,6 +67,11 @@ impl Backup {
             .lifeboat(arguments)
             .env("LIFEBOAT_CONFIG", self.folder.path().join("lifeboat.toml"))
             .env("LIFEBOAT_CLIENT_TOOLS", &self.tools)
+    }
+
+    /// What opens the backup, as commands take it.
+    pub(super) fn identity(&self) -> Vec<&str> {
+        self.identity.as_deref().and_then(Path::to_str).map_or_else(Vec::new, |file| vec!["--identity", file])
     }
 
     /// The way back by the program itself, as the superuser of `target`.
@@ -68,6 +91,7 @@ impl Backup {
         let url = format!("postgres://{role}@127.0.0.1:{}/{database}", target.port());
         self.lifeboat(["restore", &self.reference, "--to", &url])
             .args(options.iter().copied())
+            .args(self.identity())
             .env("PGPASSWORD", password)
             .env("LIFEBOAT_CLIENT_TOOLS", &target.bin)
     }
@@ -83,7 +107,7 @@ impl Backup {
         let archive = tempfile::tempdir()?;
         let folder = archive.path().join("archive");
         let path = folder.to_str().context("a path that is text")?;
-        self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).json()?;
+        self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).args(self.identity()).json()?;
         // As the runbook says: jobs that make indexes and constraints may deadlock.
         for (section, jobs) in [("pre-data", "-j1"), ("data", jobs), ("post-data", "-j1")] {
             let mut tool = target.tool("pg_restore", database);
@@ -105,7 +129,8 @@ impl Backup {
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", target.port().to_string())
             .env("PGUSER", "postgres")
-            .env("PGPASSWORD", PASSWORD);
+            .env("PGPASSWORD", PASSWORD)
+            .envs(self.identity.iter().map(|file| ("AGE_IDENTITY", file)));
         run(shell.arg(&script).current_dir(place.path())).context("follow RESTORE.md")?;
         no_command_was_injected(place.path())
     }
@@ -118,6 +143,12 @@ impl Backup {
             path.extension()?.to_str()?.parse::<u32>().ok()
         });
         Ok(numbers.filter(|number| *number > 1).count())
+    }
+
+    /// An object of the backup in a folder, by its key in the manifest.
+    pub(super) fn read_bytes(&self, key: &str) -> Result<Vec<u8>> {
+        let path = self.store.path().context("the store is a folder")?.join(&self.reference).join(key);
+        fs::read(&path).with_context(|| format!("read {}", path.display()))
     }
 
     /// A file of the store, by its key.

@@ -56,7 +56,7 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
         plan,
         restored,
     };
-    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None };
+    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None, identity: None };
     let prepared = prepare_restore(setup, options, context).await?;
     if request.dry_run {
         let plan = prepared.predicted(context).await?;
