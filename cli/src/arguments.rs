@@ -1,5 +1,6 @@
 //! The command line: what may be asked, with examples for every command.
 
+mod keys;
 mod maintenance;
 mod restore;
 
@@ -11,6 +12,7 @@ use lifeboat_archive::codec::Codec;
 use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug};
 use lifeboat_runtime::deadline::Deadline;
 
+pub(crate) use keys::{Keys, KeysCheck, KeysNew};
 pub(crate) use maintenance::Maintenance;
 pub(crate) use restore::Restore;
 
@@ -117,6 +119,9 @@ pub(crate) enum Command {
     Alert(Alert),
     /// Vacuum, analyze and reindex what needs it, and say what else does
     Maintenance(Maintenance),
+    /// Make a key for encrypted backups, or try whether the keys at hand open them
+    #[command(subcommand)]
+    Keys(Keys),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Configuration),
@@ -145,6 +150,9 @@ pub(crate) struct Dump {
     /// zstd:1 to zstd:19, gzip:1 to gzip:9, none [default: zstd:1]
     #[arg(long, value_name = "CODEC")]
     pub(crate) compress: Option<Codec>,
+    /// Encrypt to this public key, age1…; may be repeated [default: as configured]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) encrypt_to: Vec<String>,
     /// Leave out the verify right after the dump
     #[arg(long)]
     pub(crate) no_verify: bool,
@@ -184,6 +192,9 @@ pub(crate) struct Verify {
     /// Objects read at the same time [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: Option<u32>,
+    /// The secret keys that open an encrypted backup; without them it is hashed, not decoded [default: as configured]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -198,6 +209,9 @@ pub(crate) struct Fetch {
     /// Write data files decompressed, for a pg_restore that does not know the codec
     #[arg(long)]
     pub(crate) plain: bool,
+    /// The secret keys that open an encrypted backup [default: as configured]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +231,9 @@ pub(crate) struct Drill {
     /// [default: as configured, else local]
     #[arg(long, value_name = "WHERE")]
     pub(crate) scratch: Option<String>,
+    /// The secret keys that open an encrypted backup [default: as configured]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
     /// Thaw the backup from its archive storage class first, if need be, and wait for it: hours to days
     #[arg(long)]
     pub(crate) thaw: bool,

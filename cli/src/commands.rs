@@ -9,6 +9,7 @@ mod fetch;
 mod forecast;
 mod health;
 mod hold;
+mod keys;
 mod list;
 mod maintenance;
 mod preflight;
@@ -44,6 +45,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<Answer> {
         Command::Preflight(arguments) => preflight::run(app, arguments).await,
         Command::Alert(command) => alert::run(app, command).await,
         Command::Maintenance(arguments) => maintenance::run(app, arguments).await,
+        Command::Keys(command) => keys::run(app, command).await,
         Command::Config(Configuration::Check) => config::check(app),
         Command::Demo(arguments) => Box::pin(demo::run(app, arguments)).await,
         // Needs no set-up and is done before.

@@ -22,6 +22,13 @@ export function problems(settings: Settings, environment: { [name: string]: stri
     if (database.url === null && scheduled(database)) found.push(`${path}.url is missing: ${path} has a schedule`);
     place(`${path}.url`, database.url);
     if (typeof database.drill.scratch === 'object') place(`${path}.drill.scratch.server`, database.drill.scratch.server);
+    place(`${path}.identity`, database.identity);
+    if (database.drill.schedule !== null && database.encrypt_to.length > 0 && database.identity === null) {
+      found.push(
+        `${path}.drill.schedule asks for drills, but its backups are encrypted and nothing opens them: ` +
+          'write identity = { secret = "NAME" }, or take the schedule out and drill where the key is',
+      );
+    }
     if (database.drill.schedule !== null && scratchKind(database) === 'local') {
       found.push(
         `${path}.drill.schedule asks for drills, but a function has no PostgreSQL to drill in: ` +

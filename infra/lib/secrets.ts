@@ -3,7 +3,7 @@ import { FunctionName } from './catalog';
 import { SecretSetting, Settings, UrlSetting, databases } from './settings';
 
 /** Whose a secret is. */
-export type Kind = 'source' | 'scratch' | 'target' | 'channel';
+export type Kind = 'source' | 'scratch' | 'target' | 'channel' | 'identity';
 
 /** How an error calls them. */
 export const KINDS: { [kind in Kind]: string } = {
@@ -11,6 +11,7 @@ export const KINDS: { [kind in Kind]: string } = {
   scratch: 'scratch servers',
   target: 'restore targets and their hooks',
   channel: 'channels',
+  identity: 'keys that open backups',
 };
 
 /** Whose secrets a function reads, besides that of a scratch instance. */
@@ -19,9 +20,11 @@ export const READS: { [name in FunctionName]?: Kind[] } = {
   maintenance: ['source'],
   // It measures the servers of drills too.
   health: ['source', 'scratch'],
-  drill: ['scratch'],
+  drill: ['scratch', 'identity'],
+  'drill-data': ['identity'],
   // The backup before it is one of the target: where a backup came from, a restore never asks.
-  restore: ['target'],
+  // What makes backups, and what verifies them, cannot read them: the keys are those of who restores.
+  restore: ['target', 'identity'],
   notify: ['channel'],
 };
 
@@ -35,6 +38,7 @@ export function urlsOf(kind: Kind, settings: Settings): UrlSetting[] {
     scratch: all.map(([, { drill }]) => (drill.scratch === 'local' ? null : drill.scratch.server)),
     target: Object.values(settings.restore?.targets ?? {}).map(({ url }) => url),
     channel: [],
+    identity: [],
   }[kind];
   return found.filter((url): url is UrlSetting => url !== null && url !== undefined);
 }
@@ -48,6 +52,7 @@ export function secretsOf(kind: Kind, settings: Settings): string[] {
     scratch: [],
     target: hooks.map((hook) => hook.webhook),
     channel: channels.flatMap((c) => [c.slack, c.webhook?.url, c.webhook?.routing_key, c.email?.smtp]),
+    identity: databases(settings).map(([, { identity }]) => identity),
   }[kind];
   const places: (Place | null | undefined)[] = [...urlsOf(kind, settings), ...others];
   return [...new Set(places.flatMap((place) => (place !== null && typeof place === 'object' && place.secret ? [place.secret] : [])))].sort();

@@ -23,6 +23,10 @@ export interface DatabaseSettings {
   schedule: string | null;
   rpo: string | null;
   runner: 'lambda' | 'fargate' | 'auto';
+  /** Public keys that its backups are encrypted to. */
+  encrypt_to: string[];
+  /** Where the key is kept that opens its backups. */
+  identity: SecretSetting | null;
   retention: { daily: TierSettings; weekly: TierSettings; monthly: TierSettings; grace_days: number };
   drill: { schedule: string | null; select: string; scratch: ScratchSetting };
   maintenance: { schedule: string | null };

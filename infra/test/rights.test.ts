@@ -283,6 +283,17 @@ describe('secrets', () => {
     expect(whoMay('rds-db:connect', 'arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/owner')).toEqual(['restore']);
   });
 
+  it('that open encrypted backups are read by whoever restores: not by dump, which makes them, nor by verify', async () => {
+    const settings = settingsOf('large');
+    settings.databases.orders!.identity = { secret: 'orders/identity' };
+    const { AcmeProd } = (await synthesise(settings)).templates;
+    const all = everybody(AcmeProd!, 'acme-prod');
+    const readers = Object.keys(all).filter((name) => may(all[name]!, 'secretsmanager:GetSecretValue', secret('orders/identity')));
+    expect(readers.filter((name) => FUNCTIONS.includes(name)).sort()).toEqual(['drill', 'drill-data', 'restore']);
+    // Their tasks on Fargate, and nobody else.
+    expect(readers.map((name) => name.replace(/ task$/, '')).filter((name) => !['drill', 'drill-data', 'restore'].includes(name))).toEqual([]);
+  });
+
   it('of scratch instances are read by drill-data, those of other instances by nobody', () => {
     const of = (instance: string): Context => ({
       'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': `arn:aws:rds:eu-central-1:123456789012:db:${instance}`,

@@ -8,6 +8,7 @@ mod crashes;
 mod damage;
 mod deployed;
 mod emergencies;
+mod encryption;
 mod errors;
 mod functions;
 mod health;

@@ -4,6 +4,7 @@ mod backup;
 mod contents;
 mod drilled;
 mod encodings;
+mod encrypted;
 mod every_kind;
 mod newer;
 mod parts;

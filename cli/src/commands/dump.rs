@@ -48,6 +48,7 @@ fn options(app: &App, arguments: &Dump) -> Result<DumpOptions> {
     Ok(DumpOptions {
         jobs: arguments.jobs,
         compress: arguments.compress,
+        encrypt_to: arguments.encrypt_to.clone(),
         no_verify: arguments.no_verify,
         ..DumpOptions::default()
     })
@@ -114,6 +115,7 @@ pub(crate) fn remarks(done: &DumpAnswer) -> String {
         ("location", done.location.clone()),
         ("data", rows(done)),
         ("size", sizes(done)),
+        ("encrypted", encrypted(done)),
         ("took", speed(done)),
         ("verified", verified(done)),
     ]);
@@ -148,10 +150,17 @@ pub(crate) fn speed(done: &DumpAnswer) -> String {
     format!("{} ({}/s)", duration(done.seconds), bytes(per_second(done.raw_bytes, done.seconds)))
 }
 
+fn encrypted(done: &DumpAnswer) -> String {
+    done.encryption.as_ref().map_or_else(|| "no".to_owned(), |e| format!("{}, to {}", e.kind, e.recipients.join(", ")))
+}
+
 fn verified(done: &DumpAnswer) -> String {
     done.verified.as_ref().map_or_else(
         || "not yet; run `lifeboat verify`".to_owned(),
-        |v| format!("{}, {} read back in {}", counted(v.objects, "object"), bytes(v.bytes), duration(v.seconds)),
+        |v| {
+            let how = if v.decoded { "" } else { " and hashed" };
+            format!("{}, {} read back{how} in {}", counted(v.objects, "object"), bytes(v.bytes), duration(v.seconds))
+        },
     )
 }
 

@@ -9,6 +9,7 @@ use std::{
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt, fetch,
     ports::Store,
+    reading::BackupReader,
     report::words::{bytes, count},
     shell::shell_quote,
 };
@@ -23,12 +24,18 @@ const SCRATCH: &str = ".control";
 pub(crate) async fn run(app: &App, arguments: &Fetch) -> Result<Answer> {
     let store = app.store().await?;
     let backup = app.find(&*store, &arguments.backup).await?;
+    let identities = app.setup.identities_for(&backup.manifest, arguments.identity.as_deref()).await?;
+    let reader = BackupReader::new(&*store, &backup.manifest, &identities);
     let folder = empty_folder(&arguments.folder)?;
     let shown = arguments.folder.display().to_string();
     let destination: Arc<dyn Store> = Arc::new(FileStore::new(&shown, folder.clone()));
-    let result = fetch::run(&*store, &backup.manifest, &destination, arguments.plain, &app.context).await;
+    let result = fetch::run(reader, &destination, arguments.plain, &app.context).await;
     let tidied = remove_scratch(&folder);
-    let outcome = result.map_err(|e| e.context(format!("the archive in {shown} is incomplete, do not use it")))?;
+    let outcome = result.map_err(|e| match e.kind() {
+        // Nothing was written yet.
+        ErrorKind::Keys => e,
+        _ => e.context(format!("the archive in {shown} is incomplete, do not use it")),
+    })?;
     tidied?;
     let quoted = shell_quote(&shown);
     let text = format!(

@@ -30,8 +30,13 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
         Some(connection) => Destination::at(connection),
         None => named(app, arguments, Some(&manifest.database)).await?,
     };
-    let options =
-        RestoreOptions { manifest: Arc::clone(&manifest), destination, how: how(arguments), jobs: arguments.jobs };
+    let options = RestoreOptions {
+        manifest: Arc::clone(&manifest),
+        destination,
+        how: how(arguments),
+        jobs: arguments.jobs,
+        identity: arguments.identity.clone(),
+    };
     let prepared = prepare_restore(&app.setup, options, &app.context).await?;
     if arguments.dry_run {
         let plan = prepared.predicted(&app.context).await?;

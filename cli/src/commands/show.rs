@@ -46,6 +46,13 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
             "archive",
             format!("version {}, pg_dump {}, {}", source.archive_version, source.client_version, manifest.compression),
         ),
+        (
+            "encrypted",
+            manifest
+                .encryption
+                .as_ref()
+                .map_or_else(|| "no".to_owned(), |e| format!("{}, to {}", e.kind, e.recipients.join(", "))),
+        ),
         ("rows", format!("{} in {}", count(totals.rows), counted(totals.tables, "table"))),
         ("large objects", count(totals.large_objects)),
         (

@@ -17,11 +17,12 @@ use crate::{
 
 pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     let store = app.store().await?;
+    let identity = arguments.identity.as_deref();
     if arguments.backup != "all" {
         let backup = app.find(&*store, &arguments.backup.parse()?).await?;
         let jobs = app.jobs(&backup.manifest.database, arguments.jobs);
         let (database, id) = (&backup.manifest.database, &backup.manifest.backup_id);
-        let outcome = runs::verify(&app.setup, &store, database, id, jobs, &app.context).await?;
+        let outcome = runs::verify(&app.setup, &store, database, id, identity, jobs, &app.context).await?;
         return match outcome.clone().into_result() {
             Ok(outcome) => Answer::new(&outcome, format!("{}\n", words(&outcome))),
             Err(error) if app.output == Output::Text => Err(error),
@@ -39,7 +40,8 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
     let mut unread: Vec<ErrorKind> = Vec::new();
     for state in &states {
         let jobs = app.jobs(&state.database, arguments.jobs);
-        let result = runs::verify(&app.setup, &store, &state.database, &state.backup_id, jobs, &app.context).await;
+        let (database, id) = (&state.database, &state.backup_id);
+        let result = runs::verify(&app.setup, &store, database, id, identity, jobs, &app.context).await;
         let (words, document) = match result {
             Ok(outcome) => {
                 damaged += u32::from(!outcome.damage.is_empty());
@@ -77,11 +79,15 @@ pub(crate) async fn run(app: &App, arguments: &Verify) -> Result<Answer> {
 
 fn words(outcome: &VerifyOutcome) -> String {
     if outcome.damage.is_empty() {
+        let rows = if outcome.decoded {
+            format!("{} rows", count(outcome.rows))
+        } else {
+            "hashed only, because it is encrypted and no key was given,".to_owned()
+        };
         format!(
-            "verified: {} objects, {}, {} rows in {}",
+            "verified: {} objects, {}, {rows} in {}",
             count(outcome.objects),
             bytes(outcome.bytes),
-            count(outcome.rows),
             duration(total(&outcome.phases))
         )
     } else {

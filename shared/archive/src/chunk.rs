@@ -1,6 +1,7 @@
-//! Names of the files that hold a table's data: `<dumpId>.dat`, the codec's suffix, and the number of the chunk.
+//! Names of the files that hold a table's data: `<dumpId>.dat`, the codec's suffix, the number of the chunk, and, where it
+//! is encrypted, the suffix of that.
 
-use crate::codec::Codec;
+use crate::{codec::Codec, encryption::Kind};
 
 /// Digits of a chunk's number at least, so that names sort in order: a table never needs more than 10,000 chunks.
 const INDEX_DIGITS: usize = 5;
@@ -29,10 +30,16 @@ pub struct ChunkName {
     pub codec: Codec,
     /// The chunk's number from 1, or `None` where it is the whole file.
     pub index: Option<u32>,
+    /// How it is encrypted, if it is.
+    pub encryption: Option<Kind>,
 }
 
-/// Parses what [`chunk_name`] makes; `None` for any other name.
+/// Parses what [`chunk_name`] makes, with the suffix of its encryption behind; `None` for any other name.
 pub fn parse(name: &str) -> Option<ChunkName> {
+    let (name, encryption) = match Kind::strip(name) {
+        Some((name, kind)) => (name, Some(kind)),
+        None => (name, None),
+    };
     let (dump_id, rest) = name.split_once(".dat")?;
     let dump_id = dump_id.parse().ok().filter(|&id: &i32| id > 0)?;
     let (suffix, index) = match rest.rsplit_once('.') {
@@ -43,7 +50,7 @@ pub fn parse(name: &str) -> Option<ChunkName> {
     };
     let codec = Codec::from_suffix(suffix)?;
     // Other spellings of the same numbers (`+1`, `01`) are other names.
-    (chunk_name(dump_id, &codec, index) == name).then_some(ChunkName { dump_id, codec, index })
+    (chunk_name(dump_id, &codec, index) == name).then_some(ChunkName { dump_id, codec, index, encryption })
 }
 
 #[cfg(test)]
@@ -65,7 +72,10 @@ mod tests {
             let codec = Codec::from_suffix(suffix).unwrap();
             for index in [None, Some(1), Some(99_999), Some(123_456)] {
                 let name = chunk_name(3421, &codec, index);
-                assert_eq!(parse(&name), Some(ChunkName { dump_id: 3421, codec, index }), "{name}");
+                let plain = ChunkName { dump_id: 3421, codec, index, encryption: None };
+                assert_eq!(parse(&name), Some(plain), "{name}");
+                let sealed = ChunkName { encryption: Some(Kind::Age), ..plain };
+                assert_eq!(parse(&format!("{name}.age")), Some(sealed), "{name}.age");
             }
         }
     }
@@ -84,7 +94,9 @@ mod tests {
             "0.dat",
             "1.dat.",
             "1.dat.zst.",
-            "1.dat.zst.00001.age",
+            "1.dat.zst.00001.age.age",
+            "1.dat.zst.age.00001",
+            ".age",
             "",
         ] {
             assert_eq!(parse(name), None, "{name}");

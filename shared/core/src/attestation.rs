@@ -34,6 +34,9 @@ pub enum Statement {
         /// Seconds it took; older attestations do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<f64>,
+        /// Whether objects were opened and decoded too; `false` where they are encrypted and there was no key. Said only then.
+        #[serde(default = "decoded", skip_serializing_if = "is_decoded")]
+        decoded: bool,
     },
     /// A verify found damage: the backup is not good, whatever was said before.
     Corrupt {
@@ -64,6 +67,15 @@ pub enum Statement {
         /// The new tier.
         tier: Tier,
     },
+}
+
+fn decoded() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_decoded(decoded: &bool) -> bool {
+    *decoded
 }
 
 impl Statement {

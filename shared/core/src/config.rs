@@ -15,6 +15,7 @@ use crate::{
 
 mod alerts;
 mod deploy;
+mod encryption;
 mod health;
 pub mod keys;
 mod maintenance;
@@ -27,6 +28,7 @@ mod units;
 
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelTo, DigestDay, DigestEvery, EscalateAfter, ParseWordError};
 pub use deploy::{Architecture, DeployConfig, LOG_RETENTION_DAYS, ObjectLock, Replica, Vpc};
+pub use encryption::EncryptionConfig;
 pub use health::{HEALTH_KEYS, HealthConfig, THRESHOLDS, ThresholdKind, ThresholdValue, Thresholds};
 pub use maintenance::MaintenanceConfig;
 pub use restore::{Hook, RestoreTarget};
@@ -165,6 +167,8 @@ pub struct DatabaseConfig {
     pub compress: Setting<Codec>,
     /// Bytes of a table that one chunk covers.
     pub chunk_size: Setting<Size>,
+    /// Encryption.
+    pub encryption: EncryptionConfig,
     /// What runs dump, verify, restore and drill.
     pub runner: Setting<Runner>,
     /// What retention keeps.
@@ -213,6 +217,8 @@ pub struct Config {
     pub client_tools: Option<Setting<PathBuf>>,
     /// The oldest major version of `pg_restore` that must be able to read the backups.
     pub restorer: Option<Setting<u32>>,
+    /// Whether dumps that are not encrypted are refused, of databases that do not say otherwise.
+    pub require_encryption: Option<Setting<bool>>,
     /// The certificates by which servers are checked where a URL names none; else the system's.
     pub root_cert: Option<Setting<PathBuf>>,
     /// The bus on which runs tell what happened: a name or an ARN.
@@ -261,6 +267,7 @@ impl DatabaseConfig {
             jobs: Setting::default_of(DEFAULT_JOBS),
             compress: default_codec(restorer),
             chunk_size: Setting::default_of(DEFAULT_CHUNK_SIZE),
+            encryption: EncryptionConfig::default(),
             runner: Setting::default_of(Runner::default()),
             retention: RetentionConfig::default(),
             drill: DrillConfig {
@@ -323,6 +330,7 @@ impl Config {
         }
         rows.maybe("client_tools", self.client_tools.as_ref());
         rows.maybe("restorer", self.restorer.as_ref());
+        rows.maybe("require_encryption", self.require_encryption.as_ref());
         rows.maybe("tls.root_cert", self.root_cert.as_ref());
         rows.maybe("events.bus", self.bus.as_ref());
         self.health.in_force("health", &mut rows);
@@ -349,6 +357,7 @@ impl DatabaseConfig {
         rows.set(format!("{path}.jobs"), &self.jobs);
         rows.push(format!("{path}.compress"), json!(self.compress.value.to_string()), &self.compress.origin);
         rows.set(format!("{path}.chunk_size"), &self.chunk_size);
+        self.encryption.in_force(path, rows);
         rows.set(format!("{path}.runner"), &self.runner);
         self.retention.in_force(&format!("{path}.retention"), rows);
         rows.maybe(format!("{path}.drill.schedule"), self.drill.schedule.as_ref());

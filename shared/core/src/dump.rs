@@ -9,8 +9,10 @@ mod tables;
 pub use plan::{DumpPlan, MAX_CHUNKS, plan};
 pub use run::{DumpOutcome, DumpPorts, run};
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use lifeboat_archive::codec::Codec;
+use lifeboat_archive::{codec::Codec, encryption::Recipients};
 
 use crate::ids::DatabaseSlug;
 
@@ -29,10 +31,12 @@ pub struct DumpRequest {
     pub chunk_bytes: u64,
     /// The time it was scheduled for: one backup is made of each.
     pub scheduled_at: Option<Timestamp>,
+    /// Whom every object but manifest and recovery kit is encrypted to, if it is.
+    pub encryption: Option<Arc<Recipients>>,
 }
 
 impl DumpRequest {
-    /// A request with the defaults: 2 jobs, zstd 1, UTC, chunks of 64 MiB of the table.
+    /// A request with the defaults: 2 jobs, zstd 1, not encrypted, UTC, chunks of 64 MiB of the table.
     pub fn new(database: DatabaseSlug) -> Self {
         Self {
             database,
@@ -41,6 +45,7 @@ impl DumpRequest {
             timezone: "UTC".to_owned(),
             chunk_bytes: 64 << 20,
             scheduled_at: None,
+            encryption: None,
         }
     }
 }

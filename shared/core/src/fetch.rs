@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lifeboat_archive::{chunk, codec::Codec, large_objects, toc};
+use lifeboat_archive::{chunk, codec::Codec, encryption::Kind, large_objects, toc};
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     manifest::{Manifest, ObjectRecord},
     phases::Phases,
     ports::{BlockSource, RunContext, Store, Upload},
-    reading::{self, CheckedReader},
+    reading::{self, BackupReader},
 };
 
 /// What was written.
@@ -34,35 +34,37 @@ fn decoded(manifest: &Manifest, codec: Codec, plain: bool) -> bool {
     plain || (matches!(codec, Codec::Zstd { .. }) && manifest.source.archive_version == "1.14")
 }
 
-/// Copies the archive into `folder` (a file store on an empty folder), a table's chunks joined into one file, and the
-/// globals and the kit beside it. Every object is checked on the way; on damage the archive is incomplete and `Corrupt`
+/// Copies the archive into `folder` (a file store on an empty folder), opened where it is encrypted, a table's chunks joined
+/// into one file, and the globals and the kit beside it. Nothing is written if no key opens it. Every object is checked on the way; on damage the archive is incomplete and `Corrupt`
 /// says so. `plain` writes data files decompressed, for a pg_restore built without the codec; zstd in an archive of
 /// version 1.14 always is, because pg_restore 15 knows no zstd.
 pub async fn run(
-    store: &dyn Store,
-    manifest: &Manifest,
+    backup: BackupReader<'_>,
     folder: &Arc<dyn Store>,
     plain: bool,
     context: &RunContext,
 ) -> Result<FetchOutcome> {
+    let manifest = backup.manifest();
     let mut phases = Phases::begin(context, "fetch", Some(manifest.totals.stored_bytes));
+    // Whether the key is right, and the table of contents whole, is known before anything is written.
+    let toc = context.cancel.race(backup.whole(&manifest.toc)).await?;
     let codec = reading::codec_of(manifest)?;
     let decode = decoded(manifest, codec, plain).then_some(codec);
     let written = if decode.is_some() { Codec::None } else { codec };
     let mut outcome =
         FetchOutcome { database: manifest.database.clone(), backup_id: manifest.backup_id.clone(), files: 0, bytes: 0 };
-    let lists = manifest.large_object_lists.iter().map(|record| (archive_name(record), vec![record], None));
+    let lists = manifest.large_object_lists.iter().map(|record| (archive_name(record), vec![record], false));
     let large = manifest
         .large_objects
         .iter()
-        .map(|l| (large_objects::file_name(l.oid, &written), vec![&l.object], decode.as_ref()));
+        .map(|l| (large_objects::file_name(l.oid, &written), vec![&l.object], decode.is_some()));
     let tables = manifest.tables.iter().map(|table| {
         let name = chunk::chunk_name(table.dump_id, &written, None);
-        (name, table.chunks.iter().collect::<Vec<_>>(), decode.as_ref())
+        (name, table.chunks.iter().collect::<Vec<_>>(), decode.is_some())
     });
     for (name, records, decode) in tables.chain(lists).chain(large) {
         let mut upload = folder.upload_new(&name, &context.run_id).await?;
-        match join(store, manifest, &records, decode, upload.as_mut(), context).await {
+        match join(backup, &records, decode, upload.as_mut(), context).await {
             Ok(bytes) => {
                 upload.complete().await?;
                 outcome.bytes += bytes;
@@ -76,7 +78,7 @@ pub async fn run(
     }
     for (name, record) in [("globals.sql", &manifest.globals), (KIT_NAME, &manifest.kit), ("toc.dat", &manifest.toc)] {
         // toc.dat last: without it pg_restore takes nothing for an archive.
-        let mut bytes = reading::read_whole(store, &manifest.folder(), record).await?;
+        let mut bytes = if name == "toc.dat" { toc.clone() } else { backup.whole(record).await? };
         if name == "toc.dat" && decode.is_some() {
             let toc = toc::read(&bytes).map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", record.key)))?;
             bytes = toc.to_directory(&Codec::None).write();
@@ -90,20 +92,20 @@ pub async fn run(
 }
 
 fn archive_name(record: &ObjectRecord) -> String {
-    record.key.strip_prefix("archive/").unwrap_or(&record.key).to_owned()
+    let name = record.key.strip_prefix("archive/").unwrap_or(&record.key);
+    Kind::strip(name).map_or(name, |(name, _)| name).to_owned()
 }
 
 async fn join(
-    store: &dyn Store,
-    manifest: &Manifest,
+    backup: BackupReader<'_>,
     records: &[&ObjectRecord],
-    decode: Option<&Codec>,
+    decode: bool,
     upload: &mut dyn Upload,
     context: &RunContext,
 ) -> Result<u64> {
     let mut bytes = 0;
     for record in records {
-        let mut reader = CheckedReader::open(store, &manifest.folder(), record, decode).await?;
+        let mut reader = backup.open(record, decode).await?;
         while let Some(block) = context.cancel.race(reader.next_block()).await? {
             context.progress.advance(block.len() as u64);
             bytes += block.len() as u64;

@@ -16,6 +16,7 @@ pub mod health;
 pub mod hold;
 pub mod ids;
 pub mod incidents;
+pub mod keys;
 pub mod kit;
 pub mod lease;
 pub mod maintenance;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
+use lifeboat_archive::encryption::Recipients;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,7 +16,13 @@ use crate::{
 };
 
 /// The newest manifest format this Lifeboat writes; it reads every older one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The format of a backup's manifest: 2 where it is encrypted, so that a Lifeboat that cannot open it says so; else 1, which
+/// every Lifeboat reads.
+pub fn format_version(encryption: Option<&Encryption>) -> u32 {
+    if encryption.is_some() { FORMAT_VERSION } else { 1 }
+}
 
 /// The name of the manifest in a backup's folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -185,8 +192,15 @@ pub struct LargeObjectRecord {
 pub struct Encryption {
     /// `age` or `openpgp`.
     pub kind: String,
-    /// Key ids of the recipients.
+    /// Key ids of the recipients: of `age` the public keys themselves.
     pub recipients: Vec<String>,
+}
+
+impl Encryption {
+    /// To these recipients.
+    pub fn to(recipients: &Recipients) -> Self {
+        Self { kind: recipients.kind().to_string(), recipients: recipients.ids() }
+    }
 }
 
 /// Sums over the backup.
@@ -218,7 +232,7 @@ pub struct PhaseDuration {
 /// A backup, told whole. See docs/ARCHITECTURE.md for the format's rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1.
+    /// [`format_version`].
     pub format_version: u32,
     /// The backup.
     pub backup_id: BackupId,

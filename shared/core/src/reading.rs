@@ -1,21 +1,32 @@
-//! Reads a backup's objects back: length and hash checked against the manifest, decoded, row by row where it is a table.
-//! Verify, restore, fetch and the drill's negative control all read through here, so that all see the same damage.
+//! Reads a backup's objects back: length and hash checked against the manifest, opened where they are encrypted, decoded,
+//! row by row where it is a table. Verify, restore, fetch and the drill's negative control all read through here, so that
+//! all see the same damage.
+
+mod opening;
+mod stored;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use lifeboat_archive::{
     checksum::TableChecksum,
     codec::{Codec, Decoder, Progress},
-    data_file, names,
+    data_file,
+    encryption::{Identities, Kind, OpenError},
+    names,
+    toc::{self, Toc},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
     Error, ErrorKind, Result,
     manifest::{Manifest, ObjectRecord, TableRecord},
-    ports::{BlockSource, ObjectReader, Store},
+    ports::{BlockSource, Store},
     rows::{RowDigest, sorted_order},
 };
+use opening::Opening;
+use stored::StoredBytes;
 
 /// What unfolds of compressed bytes is handed on in blocks of at most this size, however much it is.
 const DECODED_BLOCK: usize = 256 * 1024;
@@ -27,13 +38,115 @@ fn corrupt(key: &str, what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Corrupt, format!("{key}: {what}"))
 }
 
+/// A backup to be read: where it lies, what it must be, and what opens it where it is encrypted.
+#[derive(Clone, Copy)]
+pub struct BackupReader<'a> {
+    store: &'a dyn Store,
+    manifest: &'a Manifest,
+    identities: &'a Arc<Identities>,
+}
+
+impl<'a> BackupReader<'a> {
+    /// Nothing is read yet.
+    pub fn new(store: &'a dyn Store, manifest: &'a Manifest, identities: &'a Arc<Identities>) -> Self {
+        Self { store, manifest, identities }
+    }
+
+    /// Where it lies.
+    pub fn store(&self) -> &'a dyn Store {
+        self.store
+    }
+
+    /// What it must be.
+    pub fn manifest(&self) -> &'a Manifest {
+        self.manifest
+    }
+
+    /// Whether its objects can be opened as far as can be told without reading: it is not encrypted, or there are keys.
+    pub fn can_be_opened(&self) -> bool {
+        self.manifest.encryption.is_none() || !self.identities.is_empty()
+    }
+
+    /// `Keys` where it is encrypted and there is no key at all: known before anything is read.
+    pub fn must_open(&self) -> Result<()> {
+        if self.can_be_opened() {
+            return Ok(());
+        }
+        let manifest = self.manifest;
+        let name = format!("backup {}/{}", manifest.database, manifest.backup_id);
+        Err(no_key(manifest, &name, "it is encrypted, and no key is given"))
+    }
+
+    /// An object's content, decoded if `decode` says so.
+    pub async fn open(&self, record: &ObjectRecord, decode: bool) -> Result<CheckedReader> {
+        let codec = if decode { Some(codec_of(self.manifest)?) } else { None };
+        let opening = match kind_of(self.manifest)? {
+            Some(kind) if record.key.ends_with(kind.suffix()) => {
+                if self.identities.is_empty() {
+                    return Err(no_key(self.manifest, &record.key, "it is encrypted, and no key is given"));
+                }
+                Some(Opening::begin(Arc::clone(self.identities)))
+            }
+            _ => None,
+        };
+        let recipients = self.manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default();
+        let folder = self.manifest.folder();
+        Ok(CheckedReader {
+            opening,
+            recipients,
+            ..CheckedReader::open(self.store, &folder, record, codec.as_ref()).await?
+        })
+    }
+
+    /// An object's bytes as they are stored.
+    pub async fn stored(&self, record: &ObjectRecord) -> Result<CheckedReader> {
+        CheckedReader::open(self.store, &self.manifest.folder(), record, None).await
+    }
+
+    /// Chunk number `index` of a table, row by row.
+    pub async fn rows(&self, table: &TableRecord, index: usize) -> Result<RowsReader> {
+        let record = table
+            .chunks
+            .get(index)
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no chunk {index}", table.qualified())))?;
+        let reader = self.open(record, true).await?;
+        let columns = || table.columns.iter().map(|column| names::bytes(column)).collect::<Vec<_>>();
+        let order = table.loads_into.is_some().then(|| sorted_order(&columns()));
+        Ok(RowsReader {
+            reader,
+            digest: Some(RowDigest::new(order)),
+            last: index + 1 == table.chunks.len(),
+            tail: Vec::new(),
+            checksum: None,
+        })
+    }
+
+    /// A small object whole.
+    pub async fn whole(&self, record: &ObjectRecord) -> Result<Vec<u8>> {
+        if record.size > WHOLE_LIMIT {
+            return Err(corrupt(&record.key, "is too large to be what the manifest says"));
+        }
+        let mut reader = self.open(record, false).await?;
+        let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0));
+        while let Some(block) = reader.next_block().await? {
+            bytes.extend_from_slice(&block);
+        }
+        Ok(bytes)
+    }
+
+    /// The table of contents.
+    pub async fn toc(&self) -> Result<Toc> {
+        let record = &self.manifest.toc;
+        toc::read(&self.whole(record).await?).map_err(|e| corrupt(&record.key, e))
+    }
+}
+
 /// One object as a stream of checked blocks. The end is only reached if length, hash and framing are right.
 pub struct CheckedReader {
-    key: String,
-    record: ObjectRecord,
-    reader: Box<dyn ObjectReader>,
-    hash: Option<Sha256>,
-    read: u64,
+    stored: StoredBytes,
+    opening: Option<Opening>,
+    /// Whom the backup is encrypted to, for messages.
+    recipients: Vec<String>,
     decoder: Option<Decoder>,
     input: Bytes,
     /// The decoder has more to give before it takes more.
@@ -42,27 +155,18 @@ pub struct CheckedReader {
 }
 
 impl CheckedReader {
-    /// Opens `folder` + the record's key. `codec`: decode, or `None` for the bytes as stored. A missing object and a
-    /// wrong length are `Corrupt` at once.
+    /// Opens `folder` + the record's key, which is not encrypted. `codec`: decode, or `None` for the bytes as stored. A
+    /// missing object and a wrong length are `Corrupt` at once.
     pub async fn open(store: &dyn Store, folder: &str, record: &ObjectRecord, codec: Option<&Codec>) -> Result<Self> {
-        let reader = match store.open(&format!("{folder}{}", record.key)).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(corrupt(&record.key, "is missing")),
-            other => other?,
-        };
-        let size = reader.stored().size;
-        if size != record.size {
-            return Err(corrupt(&record.key, format!("has {size} bytes, the manifest says {}", record.size)));
-        }
+        let stored = StoredBytes::open(store, folder, record).await?;
         let decoder = codec
             .map(Decoder::new)
             .transpose()
             .map_err(|e| Error::new(ErrorKind::Unexpected, format!("start decompression: {e}")))?;
         Ok(Self {
-            key: record.key.clone(),
-            record: record.clone(),
-            reader,
-            hash: Some(Sha256::new()),
-            read: 0,
+            stored,
+            opening: None,
+            recipients: Vec::new(),
             decoder,
             input: Bytes::new(),
             unfolding: false,
@@ -72,7 +176,7 @@ impl CheckedReader {
 
     /// Bytes read so far, as stored.
     pub fn bytes_read(&self) -> u64 {
-        self.read
+        self.stored.read()
     }
 
     /// The next block of what the input decodes to; `None` where that takes more input.
@@ -87,30 +191,76 @@ impl CheckedReader {
         let mut out = Vec::with_capacity(DECODED_BLOCK);
         let mut rest = &self.input[..];
         // A damaged object can fail to decode before its hash is known: either way it is this object.
-        let progress = decoder.write(&mut rest, &mut out, DECODED_BLOCK).map_err(|e| corrupt(&self.key, e))?;
+        let progress = decoder.write(&mut rest, &mut out, DECODED_BLOCK).map_err(|e| corrupt(self.stored.key(), e))?;
         let taken = self.input.len() - rest.len();
         self.input.advance(taken);
         self.unfolding = progress == Progress::LimitReached;
         Ok((!out.is_empty()).then(|| Bytes::from(out)))
     }
 
+    /// The next of what the stored bytes open to; `None` at its end.
+    async fn next_opened(&mut self) -> Result<Option<Bytes>> {
+        let Some(opening) = &mut self.opening else { return self.stored.next().await };
+        let opened = loop {
+            let Some(sealed) = &opening.sealed else { break opening.opened.recv().await };
+            let ended = tokio::select! {
+                biased;
+                opened = opening.opened.recv() => break opened,
+                room = sealed.reserve() => match (room, self.stored.next().await?) {
+                    (Ok(room), Some(block)) => {
+                        room.send(block);
+                        false
+                    }
+                    // All of it was read, or what opens it takes no more and says why at once.
+                    _ => true,
+                },
+            };
+            if ended {
+                opening.sealed = None;
+            }
+        };
+        match opened {
+            Some(Ok(block)) if !block.is_empty() => return Ok(Some(block)),
+            _ => {}
+        }
+        // What is damaged is damaged, whatever it opens to: that is only known at the end of it.
+        while self.stored.next().await?.is_some() {}
+        match opened {
+            Some(Ok(_)) => Ok(None),
+            Some(Err(error)) => Err(self.not_opened(&error)),
+            None => Err(Error::new(ErrorKind::Unexpected, format!("{}: opening it broke off", self.stored.key()))),
+        }
+    }
+
+    /// The stored bytes are what the manifest says, and still they cannot be opened.
+    fn not_opened(&self, error: &OpenError) -> Error {
+        match error {
+            OpenError::NoMatch => keys(&self.recipients, format!("{}: {error}", self.stored.key())),
+            OpenError::Damaged(_) => corrupt(self.stored.key(), error),
+            other => Error::new(ErrorKind::Unexpected, format!("{}: {other}", self.stored.key())),
+        }
+    }
+
     fn finish(&mut self) -> Result<()> {
         self.done = true;
-        if self.read != self.record.size {
-            return Err(corrupt(
-                &self.key,
-                format!("gave {} bytes, the manifest says {}", self.read, self.record.size),
-            ));
-        }
-        let hash = self.hash.take().map(|h| hex::encode(h.finalize())).unwrap_or_default();
-        if hash != self.record.sha256 {
-            return Err(corrupt(&self.key, "its SHA-256 is not the manifest's"));
-        }
         match self.decoder.take() {
-            Some(decoder) => decoder.finish().map_err(|e| corrupt(&self.key, e)),
+            Some(decoder) => decoder.finish().map_err(|e| corrupt(self.stored.key(), e)),
             None => Ok(()),
         }
     }
+}
+
+/// `Keys`, saying what would open it.
+fn keys(recipients: &[String], message: String) -> Error {
+    Error::new(ErrorKind::Keys, message).with_hint(format!(
+        "give --identity FILE, or set databases.NAME.identity, with the secret key of one of: {}",
+        recipients.join(", ")
+    ))
+}
+
+fn no_key(manifest: &Manifest, key: &str, what: &str) -> Error {
+    let recipients = manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default();
+    keys(&recipients, format!("{key}: {what}"))
 }
 
 #[async_trait]
@@ -123,14 +273,8 @@ impl BlockSource for CheckedReader {
             if self.done {
                 return Ok(None);
             }
-            match self.reader.next_block().await? {
-                Some(block) => {
-                    self.read += block.len() as u64;
-                    if let Some(hash) = &mut self.hash {
-                        hash.update(&block);
-                    }
-                    self.input = block;
-                }
+            match self.next_opened().await? {
+                Some(block) => self.input = block,
                 None => self.finish()?,
             }
         }
@@ -148,25 +292,6 @@ pub struct RowsReader {
 }
 
 impl RowsReader {
-    /// Opens chunk number `index` of a table.
-    pub async fn open(store: &dyn Store, manifest: &Manifest, table: &TableRecord, index: usize) -> Result<Self> {
-        let record = table
-            .chunks
-            .get(index)
-            .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no chunk {index}", table.qualified())))?;
-        let codec = codec_of(manifest)?;
-        let reader = CheckedReader::open(store, &manifest.folder(), record, Some(&codec)).await?;
-        let columns = || table.columns.iter().map(|column| names::bytes(column)).collect::<Vec<_>>();
-        let order = table.loads_into.is_some().then(|| sorted_order(&columns()));
-        Ok(Self {
-            reader,
-            digest: Some(RowDigest::new(order)),
-            last: index + 1 == table.chunks.len(),
-            tail: Vec::new(),
-            checksum: None,
-        })
-    }
-
     /// Rows and checksum of the chunk, once it has been read to its end.
     pub fn checksum(&self) -> Option<TableChecksum> {
         self.checksum
@@ -211,11 +336,11 @@ impl BlockSource for RowsReader {
         }
         if let Some(digest) = self.digest.take() {
             if self.last && self.tail != data_file::END {
-                return Err(corrupt(&self.reader.key, "does not end as a table's data must"));
+                return Err(corrupt(self.reader.stored.key(), "does not end as a table's data must"));
             }
-            let (checksum, early_end) = digest.finish().map_err(|e| e.context(&self.reader.key))?;
+            let (checksum, early_end) = digest.finish().map_err(|e| e.context(self.reader.stored.key()))?;
             if early_end {
-                return Err(corrupt(&self.reader.key, "the data's end stands before the end"));
+                return Err(corrupt(self.reader.stored.key(), "the data's end stands before the end"));
             }
             self.checksum = Some(checksum);
         }
@@ -234,28 +359,17 @@ pub fn codec_of(manifest: &Manifest) -> Result<Codec> {
     })
 }
 
-/// Reads one object whole, checked.
-pub async fn read_whole(store: &dyn Store, folder: &str, record: &ObjectRecord) -> Result<Vec<u8>> {
-    if record.size > WHOLE_LIMIT {
-        return Err(corrupt(&record.key, "is too large to be what the manifest says"));
-    }
-    let mut reader = CheckedReader::open(store, folder, record, None).await?;
-    let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0));
-    while let Some(block) = reader.next_block().await? {
-        bytes.extend_from_slice(&block);
-    }
-    Ok(bytes)
+/// How a manifest says that its objects are encrypted.
+fn kind_of(manifest: &Manifest) -> Result<Option<Kind>> {
+    let Some(encryption) = &manifest.encryption else { return Ok(None) };
+    Kind::from_name(&encryption.kind).map(Some).ok_or_else(|| {
+        Error::new(ErrorKind::Unexpected, format!("the manifest names an unknown encryption '{}'", encryption.kind))
+            .with_hint("use a newer Lifeboat")
+    })
 }
 
-/// Reads one object to its end, checked, decoded if `codec` is given; returns the size and the SHA-256 of
-/// what it decodes to.
-pub async fn drain(
-    store: &dyn Store,
-    folder: &str,
-    record: &ObjectRecord,
-    codec: Option<&Codec>,
-) -> Result<(u64, String)> {
-    let mut reader = CheckedReader::open(store, folder, record, codec).await?;
+/// Reads one object to its end; returns the size and the SHA-256 of what it gives.
+pub async fn drain(mut reader: CheckedReader) -> Result<(u64, String)> {
     let mut content = Sha256::new();
     let mut size = 0;
     while let Some(block) = reader.next_block().await? {

@@ -19,7 +19,7 @@ pub use hooked::{NoHooks, hooked};
 pub use plan::{RestorePlan, plan};
 pub use predict::{Expected, predict};
 pub use rescue::{RescueOutcome, RescuePlan, RescuePorts, RescueRequest, plan_rescue, rescue};
-pub use run::{RestoreOutcome, RestorePorts, SafetyBackup, dry_run, read_toc, run};
+pub use run::{RestoreOutcome, RestorePorts, SafetyBackup, dry_run, run};
 pub use selection::TableName;
 pub use swap::{
     SwapBackOutcome, SwapOutcome, SwapPlan, SwapPorts, SwapRequest, plan_swap, plan_swap_back, swap, swap_back,

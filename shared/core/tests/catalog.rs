@@ -34,7 +34,7 @@ fn after(manifest: &Manifest, statements: &[Statement]) -> BackupState {
 }
 
 fn verified() -> Statement {
-    Statement::Verified { objects: 4, bytes: 40, seconds: None }
+    Statement::Verified { objects: 4, bytes: 40, seconds: None, decoded: true }
 }
 
 fn corrupt() -> Statement {

@@ -37,7 +37,8 @@ async fn freeze(store: &MemoryStore, manifest: &Manifest) {
 }
 
 async fn drilled(store: &MemoryStore, selection: Selection) -> Result<DrillOutcome> {
-    let ports = DrillPorts { store: Arc::new(store.clone()), scratch: Arc::new(Unreachable) };
+    let ports =
+        DrillPorts { store: Arc::new(store.clone()), identities: Arc::default(), scratch: Arc::new(Unreachable) };
     let request = DrillRequest {
         database: "orders".parse()?,
         selection,

@@ -193,7 +193,7 @@ async fn a_verify_is_predicted_by_the_speed_of_the_last_one_and_before_there_was
     assert_eq!(next().await.unwrap(), Some(700.0));
     for (hour, seconds) in [(1, 50.0), (2, 20.0)] {
         let bytes = 2 * backup.totals.stored_bytes;
-        let statement = Statement::Verified { objects: 5, bytes, seconds: Some(seconds) };
+        let statement = Statement::Verified { objects: 5, bytes, seconds: Some(seconds), decoded: true };
         let at = backup.completed_at + SignedDuration::from_hours(hour);
         store_attestation(&store, &attestation(&backup, at, statement)).await.unwrap();
     }

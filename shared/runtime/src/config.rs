@@ -6,6 +6,9 @@ mod deploy;
 mod deploy_tests;
 #[cfg(test)]
 mod drill_tests;
+mod encryption;
+#[cfg(test)]
+mod encryption_tests;
 mod fetched;
 mod file;
 mod health;
@@ -82,6 +85,7 @@ pub(crate) fn nothing() -> Config {
         control_store: None,
         client_tools: None,
         restorer: None,
+        require_encryption: None,
         root_cert: None,
         bus: None,
         health: HealthConfig::default(),

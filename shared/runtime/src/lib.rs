@@ -6,6 +6,7 @@ pub mod config;
 pub mod connection;
 mod credentials;
 pub mod deadline;
+pub mod encryption;
 pub mod environment;
 pub mod functions;
 mod handing_over;

@@ -14,7 +14,7 @@ pub(crate) use drill::{
     request as drill_request,
 };
 pub(crate) use dump::dump_untold;
-pub use dump::{DumpOptions, Dumped, dump, dump_of, dump_request};
+pub use dump::{DumpOptions, Dumped, dump, dump_of};
 pub(crate) use health::found_before;
 pub use health::{Looked, health};
 pub(crate) use maintenance::maintenance_untold;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use lifeboat_archive::encryption::{Recipients, Sealer};
 use lifeboat_core::{
     Result,
     attestation::{Attestation, Statement},
     ids::{BackupId, DatabaseSlug, DrillId, RunId},
     manifest::{
-        FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, TableRecord, Tier, Totals, sha256_hex,
+        Encryption, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, TableRecord, Tier, Totals, format_version,
+        sha256_hex,
     },
     ports::{Inventory, Store},
 };
@@ -46,7 +48,7 @@ impl BackupBuilder {
         let globals = Bytes::from_static(b"CREATE ROLE app;\n");
         let kit = Bytes::from_static(b"# Restore\n");
         let manifest = Manifest {
-            format_version: FORMAT_VERSION,
+            format_version: format_version(None),
             backup_id: BackupId::new(at, 0),
             database,
             run_id: RunId::new(7),
@@ -102,6 +104,24 @@ impl BackupBuilder {
         self
     }
 
+    /// Encrypts every object but the recovery kit.
+    ///
+    /// # Errors
+    /// If an object cannot be encrypted.
+    pub fn encrypted_to(mut self, recipients: &Recipients) -> std::io::Result<Self> {
+        let manifest = &mut self.manifest;
+        let chunks = manifest.tables.iter_mut().flat_map(|table| &mut table.chunks);
+        for object in [&mut manifest.toc, &mut manifest.globals].into_iter().chain(chunks) {
+            let body = self.bodies.remove(&object.key).unwrap_or_default();
+            let sealed = Sealer::seal(recipients, &body)?;
+            *object = record(&format!("{}{}", object.key, recipients.kind().suffix()), &sealed);
+            self.bodies.insert(object.key.clone(), sealed.into());
+        }
+        manifest.encryption = Some(Encryption::to(recipients));
+        manifest.format_version = format_version(manifest.encryption.as_ref());
+        Ok(self)
+    }
+
     /// Changes the manifest in any way before it is sealed.
     #[must_use]
     pub fn change(mut self, change: impl FnOnce(&mut Manifest)) -> Self {
@@ -151,6 +171,7 @@ impl BackupBuilder {
     pub async fn store_verified(self, store: &dyn Store) -> Result<Manifest> {
         let manifest = self.store(store).await?;
         let statement = Statement::Verified {
+            decoded: true,
             objects: manifest.totals.objects,
             bytes: manifest.totals.stored_bytes,
             seconds: None,

@@ -7,8 +7,7 @@ use lifeboat_core::{
     catalog,
     manifest::Manifest,
     ports::{BlockSource, RunContext, Store},
-    reading::RowsReader,
-    restore::read_toc,
+    reading::BackupReader,
     verify,
 };
 
@@ -25,9 +24,12 @@ impl Contents {
     /// Verifies a backup and reads it.
     pub(super) async fn of(store: &Arc<dyn Store>, manifest: &Manifest, context: &RunContext) -> Result<Self> {
         let backup = catalog::open(&**store, &manifest.database, &manifest.backup_id).await?;
-        verify::run(store, &backup, 1, context).await?.into_result()?;
+        verify::run(store, &backup, &Arc::default(), 1, context).await?.into_result()?;
+        let identities = Arc::default();
+        let backup = BackupReader::new(&**store, manifest, &identities);
         let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let mut definitions: Vec<String> = read_toc(&**store, manifest)
+        let mut definitions: Vec<String> = backup
+            .toc()
             .await?
             .entries
             .iter()
@@ -41,7 +43,7 @@ impl Contents {
         for table in &manifest.tables {
             let mut text = Vec::new();
             for chunk in 0..table.chunks.len() {
-                let mut reader = RowsReader::open(&**store, manifest, table, chunk).await?;
+                let mut reader = backup.rows(table, chunk).await?;
                 while let Some(block) = reader.next_block().await? {
                     text.extend_from_slice(&block);
                 }

@@ -32,7 +32,7 @@ async fn a_damaged_attestation_is_never_taken_as_verified() -> Result<()> {
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let manifest = &backups.manifest;
     let backup = catalog::open(&memory, &manifest.database, &manifest.backup_id).await?;
-    verify::run(&store, &backup, 2, &run(5)).await?.into_result()?;
+    verify::run(&store, &backup, &Arc::default(), 2, &run(5)).await?.into_result()?;
     ensure!(state(&memory, manifest).await?.good, "a verified backup is good");
     let key = memory.keys().into_iter().find(|k| k.ends_with("-verified.json")).context("the attestation")?;
     let whole = memory.body(&key).context("the attestation")?;
@@ -66,7 +66,7 @@ async fn no_flipped_byte_hides_that_a_backup_is_corrupt() -> Result<()> {
     let backups = Backups::make(&cluster, "bad-news").await?;
     let (memory, manifest) = (backups.store(), &backups.manifest);
     let (objects, bytes) = (manifest.totals.objects, manifest.totals.stored_bytes);
-    attest(&memory, manifest, Statement::Verified { objects, bytes, seconds: None }, &run(6)).await?;
+    attest(&memory, manifest, Statement::Verified { objects, bytes, seconds: None, decoded: true }, &run(6)).await?;
     let corrupt = Statement::Corrupt { objects: vec![manifest.toc.key.clone()] };
     let key = attest(&memory, manifest, corrupt, &run(7)).await?;
     let whole = memory.body(&key).context("the attestation")?;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use lifeboat_archive::codec::Codec;
+use lifeboat_archive::{
+    codec::Codec,
+    encryption::{Identities, Recipients},
+};
 use lifeboat_core::{
     ErrorKind,
     catalog::{self, MANIFEST_LIMIT},
@@ -11,6 +14,7 @@ use lifeboat_core::{
     dump::DumpRequest,
     manifest::{MANIFEST_NAME, Manifest},
     ports::{Removal, Store},
+    reading::BackupReader,
     verify::{check_object, checks},
 };
 use lifeboat_testkit::MemoryStore;
@@ -23,7 +27,7 @@ const SMALL: &str = "CREATE TABLE public.t (id int PRIMARY KEY, name text);
                      SELECT lo_from_bytea(0, 'a large object');";
 
 /// Every byte of every object but the manifest, with a bit that differs from byte to byte; how many there were.
-async fn flip_every_byte(store: &Arc<dyn Store>, manifest: &Manifest) -> Result<u64> {
+async fn flip_every_byte(store: &Arc<dyn Store>, manifest: &Manifest, identities: &Arc<Identities>) -> Result<u64> {
     let mut flipped = 0;
     for check in checks(manifest) {
         let record = check.record(manifest);
@@ -31,7 +35,7 @@ async fn flip_every_byte(store: &Arc<dyn Store>, manifest: &Manifest) -> Result<
             let bit = u8::try_from(at % 8)?;
             let key = format!("{}{}", manifest.folder(), record.key);
             let damaged = Damaged::new(Arc::clone(store), key, at, bit);
-            match check_object(&damaged, manifest, check).await {
+            match check_object(BackupReader::new(&damaged, manifest, identities), check).await {
                 Ok(_) => bail!("{}: bit {bit} of byte {at} of {} went unseen", manifest.compression, record.key),
                 Err(error) => {
                     ensure!(error.kind() == ErrorKind::Corrupt, "byte {at} of {}: {error}", record.key);
@@ -54,10 +58,29 @@ async fn every_flipped_byte_of_a_backup_is_found_and_its_object_named() -> Resul
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Removal::Delete));
         let request = DumpRequest { codec, ..dump_request("bytes")? };
         let manifest = cluster.dump("bytes", &store, &request, &run(10 + number as u64)).await?.manifest;
-        flipped += flip_every_byte(&store, &manifest).await?;
+        flipped += flip_every_byte(&store, &manifest, &Arc::default()).await?;
     }
     ensure!(flipped > 10_000, "only {flipped} bytes");
     eprintln!("{flipped} bytes of objects flipped, one at a time");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_flipped_byte_of_an_encrypted_backup_is_found_with_the_key_and_without() -> Result<()> {
+    let cluster = Cluster::start(15).await?;
+    cluster.create_database("sealed")?;
+    cluster.sql("sealed", SMALL)?;
+    let (identities, public, _) = Identities::generate();
+    let identities = Arc::new(identities);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Removal::Delete));
+    let encryption = Some(Arc::new(Recipients::parse([public.as_str()])?));
+    let request = DumpRequest { encryption, ..dump_request("sealed")? };
+    let manifest = cluster.dump("sealed", &store, &request, &run(16)).await?.manifest;
+    ensure!(manifest.encryption.is_some() && manifest.format_version == 2);
+    for keys in [&identities, &Arc::default()] {
+        let flipped = flip_every_byte(&store, &manifest, keys).await?;
+        ensure!(flipped > 10_000, "only {flipped} bytes");
+    }
     Ok(())
 }
 
@@ -101,7 +124,7 @@ async fn the_negative_control_rejects_damage_at_any_place_of_any_object() -> Res
             let (at, bit) = (scrambled(number) % record.size, u8::try_from(number % 8)?);
             let key = format!("{}{}", manifest.folder(), record.key);
             let damaged = Damaged::new(Arc::clone(&store), key, at, bit);
-            let error = check_object(&damaged, manifest, check).await.err();
+            let error = check_object(BackupReader::new(&damaged, manifest, &Arc::default()), check).await.err();
             let rejected = error.is_some_and(|e| e.kind() == ErrorKind::Corrupt && e.to_string().contains(&record.key));
             ensure!(rejected, "bit {bit} of byte {at} of {}", record.key);
         }

@@ -44,7 +44,7 @@ async fn every_damage_to_every_kind_of_object_is_corrupt_and_named() -> Result<(
                 }
                 continue;
             }
-            let outcome = verify::run(&store, &opened?, 2, &run(3)).await?;
+            let outcome = verify::run(&store, &opened?, &Arc::default(), 2, &run(3)).await?;
             let named = relative(&backups, &kind);
             ensure!(outcome.damage.iter().any(|d| d.object == named), "{place}: {:?}", outcome.damage);
             let expected =
@@ -80,7 +80,11 @@ async fn a_restore_of_a_damaged_backup_fails_before_the_target_is_touched_or_say
             let place = format!("{damage:?} of the {}", kind.name);
             let memory = backups.store();
             damage.apply(&memory, kind)?;
-            let ports = RestorePorts { store: Arc::new(memory), target: Arc::clone(&target) as Arc<dyn Target> };
+            let ports = RestorePorts {
+                store: Arc::new(memory),
+                identities: Arc::default(),
+                target: Arc::clone(&target) as Arc<dyn Target>,
+            };
             let error = restore::run(&ports, &manifest, &request, None, &run(4))
                 .await
                 .err()

@@ -22,6 +22,8 @@ pub(super) struct Backup {
     store: StoreUnderTest,
     folder: TempDir,
     tools: PathBuf,
+    /// The file of the secret key, where the backup is encrypted.
+    identity: Option<PathBuf>,
     /// `database/id`, as commands take it.
     pub(super) reference: String,
     /// What the dump answered.
@@ -36,9 +38,26 @@ impl Backup {
 
     /// The same of the database that the URL leads to, by these client tools.
     pub(super) fn of_url(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        Self::to(url, tools, store, options, false)
+    }
+
+    /// The same, encrypted to a key of its own, which all ways back are given.
+    pub(super) fn encrypted(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
+        Self::to(&source.url(database), &source.bin, store, options, true).with_context(|| format!("dump {database}"))
+    }
+
+    fn to(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str], encrypted: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("lifeboat.toml"), format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n"))?;
-        let mut backup = Self { store, folder, tools: tools.to_owned(), reference: String::new(), answer: Value::Null };
+        let mut config = format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n");
+        let identity = encrypted.then(|| folder.path().join("kept.key"));
+        if let Some(file) = &identity {
+            let made = Lifeboat::new(["keys", "new"]).args([file]).json()?;
+            let public = made["public_key"].as_str().context("no public key was printed")?;
+            config.push_str(&format!("encrypt_to = [\"{public}\"]\nrequire_encryption = true\n"));
+        }
+        fs::write(folder.path().join("lifeboat.toml"), config)?;
+        let (tools, reference) = (tools.to_owned(), String::new());
+        let mut backup = Self { store, folder, tools, identity, reference, answer: Value::Null };
         let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(url);
         backup.answer = call.json().with_context(|| format!("with {options:?}"))?;
         let id = backup.answer["backup_id"].as_str().context("the dump names no backup")?;
@@ -53,6 +72,11 @@ impl Backup {
             .lifeboat(arguments)
             .env("LIFEBOAT_CONFIG", self.folder.path().join("lifeboat.toml"))
             .env("LIFEBOAT_CLIENT_TOOLS", &self.tools)
+    }
+
+    /// What opens the backup, as commands take it.
+    pub(super) fn identity(&self) -> Vec<&str> {
+        self.identity.as_deref().and_then(Path::to_str).map_or_else(Vec::new, |file| vec!["--identity", file])
     }
 
     /// The way back by the program itself, as the superuser of `target`.
@@ -72,6 +96,7 @@ impl Backup {
         let url = format!("postgres://{role}@127.0.0.1:{}/{database}", target.port());
         self.lifeboat(["restore", &self.reference, "--to", &url])
             .args(options.iter().copied())
+            .args(self.identity())
             .env("PGPASSWORD", password)
             .env("LIFEBOAT_CLIENT_TOOLS", &target.bin)
     }
@@ -87,7 +112,7 @@ impl Backup {
         let archive = tempfile::tempdir()?;
         let folder = archive.path().join("archive");
         let path = folder.to_str().context("a path that is text")?;
-        self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).json()?;
+        self.lifeboat(["fetch", &self.reference, path]).args(options.iter().copied()).args(self.identity()).json()?;
         // As the runbook says: jobs that make indexes and constraints may deadlock.
         for (section, jobs) in [("pre-data", "-j1"), ("data", jobs), ("post-data", "-j1")] {
             let mut tool = target.tool("pg_restore", database);
@@ -109,7 +134,8 @@ impl Backup {
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", target.port().to_string())
             .env("PGUSER", "postgres")
-            .env("PGPASSWORD", PASSWORD);
+            .env("PGPASSWORD", PASSWORD)
+            .envs(self.identity.iter().map(|file| ("AGE_IDENTITY", file)));
         run(shell.arg(&script).current_dir(place.path())).context("follow RESTORE.md")?;
         no_command_was_injected(place.path())
     }
@@ -122,6 +148,12 @@ impl Backup {
             path.extension()?.to_str()?.parse::<u32>().ok()
         });
         Ok(numbers.filter(|number| *number > 1).count())
+    }
+
+    /// An object of the backup in a folder, by its key in the manifest.
+    pub(super) fn read_bytes(&self, key: &str) -> Result<Vec<u8>> {
+        let path = self.store.path().context("the store is a folder")?.join(&self.reference).join(key);
+        fs::read(&path).with_context(|| format!("read {}", path.display()))
     }
 
     /// A file of the store, by its key.

@@ -14,6 +14,7 @@ pub(super) fn expect_drill_to_pass(backup: &Backup, source: &Cluster) -> Result<
         .lifeboat(["drill", "kept", "--select", "latest", "--scratch", "local"])
         .env("LIFEBOAT_CLIENT_TOOLS", &source.bin)
         .args(["--output", "json"])
+        .args(backup.identity())
         .run()?;
     let answer: Value = serde_json::from_str(&answer.stdout).with_context(|| format!("drill: {answer:?}"))?;
     let read = |format: &str| backup.read(answer["report"][format].as_str().context("the answer names its report")?);
@@ -26,6 +27,9 @@ pub(super) fn expect_drill_to_pass(backup: &Backup, source: &Cluster) -> Result<
     let controls = report["proof"]["negative_controls"].as_array().context("negative controls")?;
     ensure!(!controls.is_empty() && controls.iter().all(|c| c["rejected"] == true), "{controls:#?}");
     ensure!(report["closure"]["torn_down"] == true, "{:#}", report["closure"]);
+    let encryption = &backup.manifest()?["encryption"];
+    ensure!(report["crypto"]["encryption"] == *encryption, "{:#}", report["crypto"]);
+    ensure!(encryption.is_null() || report["crypto"]["decrypted"]["value"] == true, "{:#}", report["crypto"]);
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const EXTENSION: &str = "extension";
 
 const EMPTY: &str = "TEMPLATE template0";
 
-fn every_kind(servers: &Servers) -> Result<Trip<'_>> {
+pub(super) fn every_kind(servers: &Servers) -> Result<Trip<'_>> {
     servers.source.create_every_kind(EVERY_KIND)?;
     servers.bring_roles()?;
     let trip = Trip::begin(servers, EVERY_KIND, EMPTY)?;

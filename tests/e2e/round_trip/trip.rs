@@ -74,7 +74,17 @@ impl<'a> Trip<'a> {
 
     /// A backup that is read by all three ways.
     pub(super) fn by_all_ways(&self, store: StoreUnderTest, codec: &str) -> Result<Backup> {
-        let backup = self.back_up(store, codec)?;
+        self.back_by_all_ways(self.back_up(store, codec)?, codec)
+    }
+
+    /// The same of one that is encrypted.
+    pub(super) fn encrypted_by_all_ways(&self, store: StoreUnderTest, codec: &str) -> Result<Backup> {
+        let options = ["--jobs", "3", "--compress", codec];
+        let backup = Backup::encrypted(&self.servers.source, self.database, store, &options)?;
+        self.back_by_all_ways(backup, codec)
+    }
+
+    fn back_by_all_ways(&self, backup: Backup, codec: &str) -> Result<Backup> {
         self.by_restore(&backup)?;
         self.by_fetch(&backup, codec)?;
         self.by_the_kit(&backup)?;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
 mod codecs;
+mod encryption;
 mod fixtures;
 mod harvest;
 mod libpgdump_oracle;

@@ -35,6 +35,9 @@ pub struct Summary {
     pub compression: String,
     /// Whether archive objects are encrypted.
     pub encrypted: bool,
+    /// Key ids of whom they are encrypted to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
     /// How many things the manifest names as omitted, role passwords aside, which no backup holds.
     pub omitted: u64,
     /// Sums.
@@ -51,6 +54,7 @@ impl From<&Manifest> for Summary {
             server_version: manifest.source.server_version.clone(),
             compression: manifest.compression.clone(),
             encrypted: manifest.encryption.is_some(),
+            recipients: manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default(),
             omitted: manifest.omitted.iter().filter(|o| o.kind != "role passwords").count() as u64,
             totals: manifest.totals.clone(),
         }

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use lifeboat_archive::encryption::Identities;
 
 use crate::{
     ErrorKind, Result,
     ids::RunId,
     manifest::{MANIFEST_NAME, Manifest},
     ports::{Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload},
+    reading::BackupReader,
     report::NegativeControl,
     verify::{Check, check_object, checks},
 };
@@ -129,7 +131,12 @@ fn kind(manifest: &Manifest, check: Check<'_>) -> &'static str {
 
 /// Damages one object of each kind in turn, a place chosen by `random`, and sees whether the same code that verifies and
 /// restores refuses it, naming the object.
-pub(super) async fn run(store: &Arc<dyn Store>, manifest: &Manifest, random: u64) -> Result<Vec<NegativeControl>> {
+pub(super) async fn run(
+    store: &Arc<dyn Store>,
+    manifest: &Manifest,
+    identities: &Arc<Identities>,
+    random: u64,
+) -> Result<Vec<NegativeControl>> {
     let mut by_kind: BTreeMap<&'static str, Vec<Check<'_>>> = BTreeMap::new();
     for check in checks(manifest).into_iter().filter(|c| c.record(manifest).size > 0) {
         by_kind.entry(kind(manifest, check)).or_default().push(check);
@@ -141,7 +148,7 @@ pub(super) async fn run(store: &Arc<dyn Store>, manifest: &Manifest, random: u64
         let record = check.record(manifest);
         let (at, bit) = (random % record.size, u8::try_from(random % 8).unwrap_or(0));
         let damaged = Damaged::new(Arc::clone(store), format!("{}{}", manifest.folder(), record.key), at, bit);
-        let outcome = check_object(&damaged, manifest, check).await.map(|_| ());
+        let outcome = check_object(BackupReader::new(&damaged, manifest, identities), check).await.map(|_| ());
         results.push(judge(object_kind, &record.key, at, bit, outcome)?);
     }
     Ok(results)

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use lifeboat_archive::encryption::Identities;
 
 use super::{
     DrillRequest, Origin, chain, cost,
@@ -48,6 +49,7 @@ pub struct DrillOutcome {
 /// The drill that a report is made of.
 pub(super) struct Drilled<'a> {
     pub(super) store: &'a Arc<dyn Store>,
+    pub(super) identities: &'a Arc<Identities>,
     pub(super) request: &'a DrillRequest,
     pub(super) backup: &'a Backup,
     /// Every backup of the database when the drill began.
@@ -60,6 +62,17 @@ pub(super) struct Drilled<'a> {
     pub(super) instance_seconds: Option<f64>,
 }
 
+/// A restore that came to its end opened every object that it read. Of another origin nothing of the backup was read.
+fn crypto(manifest: &Manifest, of_backup: bool, restored: bool) -> CryptoEvidence {
+    let encryption = manifest.encryption.clone().filter(|_| of_backup);
+    let decrypted = match &encryption {
+        None => Fact::unknown("the backup is not encrypted by Lifeboat"),
+        Some(_) if restored => Fact::known(true),
+        Some(_) => Fact::unknown("the restore did not come to its end"),
+    };
+    CryptoEvidence { encryption, decrypted }
+}
+
 impl Drilled<'_> {
     /// Judges, writes the report and attests what was proven. Where a report of this drill is there already, that is it.
     pub(super) async fn close(self, mut rehearsal: Rehearsal, context: &RunContext) -> Result<DrillOutcome> {
@@ -68,7 +81,7 @@ impl Drilled<'_> {
         let of_backup = rehearsal.origin.is_none();
         if cause == Some(ErrorKind::Corrupt) && of_backup {
             // What a drill stumbles over need not be the backup's fault: verify has the last word on its rung.
-            match verify::run(self.store, self.backup, self.request.jobs, context).await {
+            match verify::run(self.store, self.backup, self.identities, self.request.jobs, context).await {
                 Ok(found) => rehearsal.reasons.extend(found.damage.into_iter().map(|d| d.what)),
                 Err(error) => {
                     rehearsal.deviations.push(format!("the backup could not be verified afterwards: {error}"));
@@ -127,10 +140,7 @@ impl Drilled<'_> {
                 evidence.storage_class = known(rehearsal.storage_class, "this store does not tell");
                 evidence
             },
-            crypto: CryptoEvidence {
-                encryption: manifest.encryption.clone(),
-                decrypted: Fact::unknown("the backup is not encrypted by Lifeboat"),
-            },
+            crypto: crypto(manifest, origin.is_none(), rehearsal.restored),
             environment: {
                 let scratch = rehearsal.scratch;
                 let begun = "the restore was not begun";

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use lifeboat_archive::encryption::Identities;
+
 use super::{Assertion, compare::compare, control, rehearsal::Rehearsal};
 use crate::{
     Result,
     manifest::Manifest,
     ports::{RunContext, Store, Target},
+    reading::BackupReader,
     report::CheckResult,
     restore::{self, RestorePorts, RestoreRequest},
 };
@@ -14,6 +17,7 @@ use crate::{
 /// Restores the backup into the target. `making` comes first and is a part of the phase: it gives the target.
 pub(super) async fn restore(
     store: &Arc<dyn Store>,
+    identities: &Arc<Identities>,
     manifest: &Arc<Manifest>,
     making: impl Future<Output = Result<Arc<dyn Target>>>,
     jobs: u32,
@@ -23,7 +27,8 @@ pub(super) async fn restore(
     let work = Box::pin(async {
         let target = making.await?;
         let server_version = target.facts().await?.server_version;
-        let ports = RestorePorts { store: Arc::clone(store), target: Arc::clone(&target) };
+        let ports =
+            RestorePorts { store: Arc::clone(store), identities: Arc::clone(identities), target: Arc::clone(&target) };
         let request = RestoreRequest { jobs, no_compare: true, ..RestoreRequest::default() };
         let outcome = Box::pin(restore::run(&ports, manifest, &request, None, context)).await?;
         // Which pg_restore reads the archive is only known once it is staged.
@@ -46,6 +51,7 @@ pub(super) async fn restore(
 /// Compares what was restored with the manifest.
 pub(super) async fn comparison(
     store: &Arc<dyn Store>,
+    identities: &Arc<Identities>,
     manifest: &Arc<Manifest>,
     target: &Arc<dyn Target>,
     jobs: u32,
@@ -53,7 +59,7 @@ pub(super) async fn comparison(
     found: &mut Rehearsal,
 ) -> Result<()> {
     let comparing = async {
-        let toc = restore::read_toc(&**store, manifest).await?;
+        let toc = BackupReader::new(&**store, manifest, identities).toc().await?;
         compare(manifest, target, &toc, jobs, context).await
     };
     let (data, schema) = found.phase("compare", false, Some(manifest.totals.rows), context, comparing).await?;
@@ -89,11 +95,12 @@ pub(super) async fn checks(
 /// Gives damaged copies to the code that checks.
 pub(super) async fn negative_control(
     store: &Arc<dyn Store>,
+    identities: &Arc<Identities>,
     manifest: &Manifest,
     context: &RunContext,
     found: &mut Rehearsal,
 ) -> Result<()> {
-    let controlling = control::run(store, manifest, context.entropy.next());
+    let controlling = control::run(store, manifest, identities, context.entropy.next());
     found.negative_controls = found.phase("negative control", false, None, context, controlling).await?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{
     ids::DrillId,
     manifest::Manifest,
     ports::{Listed, RunContext, Scratch, ScratchWish, Target},
-    reading,
+    reading::BackupReader,
     report::PhaseTiming,
 };
 
@@ -36,10 +36,9 @@ pub(super) async fn rehearse(
         found.cause = Some(error.kind());
         return;
     }
+    let reader = BackupReader::new(&*ports.store, &manifest, &ports.identities);
     let provisioning = async {
-        let folder = manifest.folder();
-        let reading = reading::read_whole(&*ports.store, &folder, &manifest.globals);
-        let globals = context.cancel.race(reading).await?;
+        let globals = context.cancel.race(reader.whole(&manifest.globals)).await?;
         ports.scratch.provision(&ScratchWish::of_backup(drill, &manifest, &globals), context).await
     };
     // Who provisions looks at the switch, and takes away what is half made: it must not be cut off in doing so.
@@ -143,8 +142,9 @@ async fn in_scratch(
     found: &mut Rehearsal,
 ) -> Result<()> {
     let ready = async { Ok(target) };
-    let target = phases::restore(&ports.store, manifest, ready, request.jobs, context, found).await?;
-    phases::comparison(&ports.store, manifest, &target, request.jobs, context, found).await?;
+    let target =
+        phases::restore(&ports.store, &ports.identities, manifest, ready, request.jobs, context, found).await?;
+    phases::comparison(&ports.store, &ports.identities, manifest, &target, request.jobs, context, found).await?;
     phases::checks(&request.checks, &target, context, found).await?;
-    phases::negative_control(&ports.store, manifest, context, found).await
+    phases::negative_control(&ports.store, &ports.identities, manifest, context, found).await
 }

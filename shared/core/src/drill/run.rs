@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lifeboat_archive::encryption::Identities;
+
 use super::{
     DrillRequest,
     evidence::{DrillOutcome, Drilled},
@@ -22,6 +24,8 @@ use crate::{
 pub struct DrillPorts {
     /// Where the backups lie and the report goes.
     pub store: Arc<dyn Store>,
+    /// What opens them, where they are encrypted.
+    pub identities: Arc<Identities>,
     /// Makes the scratch target.
     pub scratch: Arc<dyn ScratchProvider>,
 }
@@ -55,6 +59,7 @@ pub async fn run(ports: &DrillPorts, request: &DrillRequest, context: &RunContex
     let instance_seconds = instance.then(|| seconds("provision")).flatten().map(|at| since(context, at));
     let drilled = Drilled {
         store: &ports.store,
+        identities: &ports.identities,
         request,
         backup: &backup,
         states: &states,

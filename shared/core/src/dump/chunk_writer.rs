@@ -1,25 +1,43 @@
-//! Turns blocks into one stored object: compressed, hashed and uploaded as they come.
+//! Turns blocks into one stored object: compressed, encrypted if asked, hashed and uploaded as they come.
+
+use std::io;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lifeboat_archive::codec::{Codec, Encoder};
+use lifeboat_archive::{
+    codec::Encoder,
+    encryption::{Recipients, Sealer},
+};
 use sha2::{Digest, Sha256};
 
+use super::run::Writing;
 use crate::{
     ErrorKind, Result, ResultExt,
-    ids::RunId,
     manifest::ObjectRecord,
-    ports::{BlockSink, Progress, Store, Upload},
+    ports::{BlockSink, Progress, Upload},
 };
 
 /// Compressed bytes are handed to the upload in pieces of about this size.
 const PIECE: usize = 256 * 1024;
+
+fn begin_sealing(recipients: &Recipients) -> Result<Sealer> {
+    Sealer::new(recipients).or_error(ErrorKind::Unexpected, "start encryption")
+}
+
+/// The last bytes of a sealed object.
+fn seal_last(mut sealer: Sealer, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut sealed = Vec::with_capacity(bytes.len() + (64 << 10));
+    sealer.write(bytes, &mut sealed)?;
+    sealer.finish(&mut sealed)?;
+    Ok(sealed)
+}
 
 /// One object being written below a backup's folder.
 pub(super) struct ChunkWriter<'a> {
     key: String,
     encoder: Encoder,
     buffer: Vec<u8>,
+    sealer: Option<Sealer>,
     hash: Sha256,
     content: Option<Sha256>,
     size: u64,
@@ -37,18 +55,14 @@ pub(super) struct Written {
 
 impl<'a> ChunkWriter<'a> {
     /// Begins the object `folder/key`; `hash_content` also hashes the bytes before compression.
-    pub(super) async fn begin(
-        store: &dyn Store,
-        folder: &str,
-        key: String,
-        codec: &Codec,
-        hash_content: bool,
-        run_id: &RunId,
-        progress: &'a dyn Progress,
-    ) -> Result<ChunkWriter<'a>> {
-        let upload = store.upload_new(&format!("{folder}{key}"), run_id).await?;
+    pub(super) async fn begin(writing: &'a Writing, key: String, hash_content: bool) -> Result<ChunkWriter<'a>> {
+        let encoder = Encoder::new(&writing.codec).or_error(ErrorKind::Unexpected, "start compression")?;
+        let sealer = writing.encryption.as_deref().map(begin_sealing).transpose()?;
+        let key = writing.sealed_key(key);
+        let upload = writing.store.upload_new(&format!("{}{key}", writing.folder), &writing.context.run_id).await?;
         Ok(Self {
-            encoder: Encoder::new(codec).or_error(ErrorKind::Unexpected, "start compression")?,
+            encoder,
+            sealer,
             key,
             buffer: Vec::with_capacity(PIECE + (64 << 10)),
             hash: Sha256::new(),
@@ -56,7 +70,7 @@ impl<'a> ChunkWriter<'a> {
             size: 0,
             raw: 0,
             upload,
-            progress,
+            progress: &*writing.context.progress,
         })
     }
 
@@ -64,7 +78,16 @@ impl<'a> ChunkWriter<'a> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let piece = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE + (64 << 10))));
+        let piece = match &mut self.sealer {
+            None => std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE + (64 << 10))),
+            Some(sealer) => {
+                let mut sealed = Vec::with_capacity(self.buffer.len() + (64 << 10));
+                sealer.write(&self.buffer, &mut sealed).or_error(ErrorKind::Unexpected, "encrypt")?;
+                self.buffer.clear();
+                sealed
+            }
+        };
+        let piece = Bytes::from(piece);
         self.hash.update(&piece);
         self.size += piece.len() as u64;
         self.upload.write(piece).await
@@ -79,12 +102,19 @@ impl<'a> ChunkWriter<'a> {
     /// Makes the object visible. On an error the upload is aborted, unless it may have come to its end unheard.
     pub(super) async fn finish(mut self) -> Result<Written> {
         let encoder = self.encoder;
-        let ended = encoder.finish(&mut self.buffer).or_error(ErrorKind::Unexpected, "compress");
-        let piece = Bytes::from(std::mem::take(&mut self.buffer));
-        self.hash.update(&piece);
-        self.size += piece.len() as u64;
-        let sent = match ended {
-            Ok(()) => self.upload.write(piece).await,
+        let sealer = self.sealer;
+        let mut last = std::mem::take(&mut self.buffer);
+        let ended = encoder.finish(&mut last).and_then(|()| match sealer {
+            None => Ok(last),
+            Some(sealer) => seal_last(sealer, &last),
+        });
+        let sent = match ended.or_error(ErrorKind::Unexpected, "end the object") {
+            Ok(last) => {
+                let piece = Bytes::from(last);
+                self.hash.update(&piece);
+                self.size += piece.len() as u64;
+                self.upload.write(piece).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = sent {

@@ -4,18 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
-use lifeboat_archive::codec::Codec;
+use lifeboat_archive::{
+    codec::Codec,
+    encryption::{Recipients, Sealer},
+};
 
 use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, ResultExt,
     cancel::{self, Cancel},
     catalog,
     ids::BackupId,
     kit::{self, KIT_NAME, KitInput},
     lease::{self, LeaseGuard, LeaseOptions},
     manifest::{
-        FORMAT_VERSION, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
+        self, Encryption, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
     },
     phases::Phases,
     ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store, in_brief},
@@ -56,19 +59,36 @@ pub(super) struct Writing {
     pub(super) store: Arc<dyn Store>,
     pub(super) folder: String,
     pub(super) codec: Codec,
+    pub(super) encryption: Option<Arc<Recipients>>,
     pub(super) context: RunContext,
     pub(super) cancel: Cancel,
 }
 
 impl Writing {
     pub(super) async fn begin(&self, key: String, hash_content: bool) -> Result<ChunkWriter<'_>> {
-        let (context, store) = (&self.context, &*self.store);
-        let progress = &*context.progress;
         self.cancel.check()?;
-        ChunkWriter::begin(store, &self.folder, key, &self.codec, hash_content, &context.run_id, progress).await
+        ChunkWriter::begin(self, key, hash_content).await
     }
 
+    /// The key of an object that is encrypted if the backup is.
+    pub(super) fn sealed_key(&self, key: String) -> String {
+        match &self.encryption {
+            Some(recipients) => key + recipients.kind().suffix(),
+            None => key,
+        }
+    }
+
+    /// Writes a small object, encrypted if the backup is.
     pub(super) async fn put(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
+        let content = match &self.encryption {
+            Some(recipients) => Sealer::seal(recipients, &content).or_error(ErrorKind::Unexpected, "encrypt")?,
+            None => content,
+        };
+        self.put_as_is(self.sealed_key(key), content).await
+    }
+
+    /// Writes what everybody may read who reads the store.
+    async fn put_as_is(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
         self.cancel.check()?;
         let (size, sha256) = (content.len() as u64, sha256_hex(&content));
         let full = format!("{}{key}", self.folder);
@@ -133,6 +153,7 @@ async fn attempts(
             store: Arc::clone(&ports.store),
             folder: backup_folder(&request.database, &backup_id),
             codec: request.codec,
+            encryption: request.encryption.clone(),
             context: attempt_context,
             cancel: cancel.clone(),
         };
@@ -252,6 +273,7 @@ async fn one_attempt(
     let globals = writing.cancel.race(ports.source.globals()).await?.to_vec();
     let globals = writing.put("globals.sql".to_owned(), globals).await?;
     let compression = request.codec.to_string();
+    let encryption = request.encryption.as_deref().map(Encryption::to);
     let version = env!("CARGO_PKG_VERSION");
     let kit = kit::render(&KitInput {
         database: &request.database,
@@ -264,10 +286,10 @@ async fn one_attempt(
         large_objects: &large.objects,
         omitted: snapshot.omitted(),
         compression: &compression,
-        encryption: None,
+        encryption: encryption.as_ref(),
         globals: true,
     })?;
-    let kit = writing.put(KIT_NAME.to_owned(), kit.into_bytes()).await?;
+    let kit = writing.put_as_is(KIT_NAME.to_owned(), kit.into_bytes()).await?;
     let (source, inventory, omitted) =
         (snapshot.facts().clone(), snapshot.inventory().clone(), snapshot.omitted().to_vec());
     // The coordinator's COMMIT is the last proof that locks and snapshot held until now.
@@ -276,7 +298,7 @@ async fn one_attempt(
     writing.cancel.race(snapshot.close()).await?;
     phases.next("manifest", None);
     let mut manifest = Manifest {
-        format_version: FORMAT_VERSION,
+        format_version: manifest::format_version(encryption.as_ref()),
         backup_id,
         database: request.database.clone(),
         run_id: context.run_id.clone(),
@@ -289,7 +311,7 @@ async fn one_attempt(
         source,
         omitted,
         compression,
-        encryption: None,
+        encryption,
         toc,
         globals,
         kit,

@@ -17,12 +17,13 @@ use crate::{
         words::{before, seconds_between},
     },
     ids::DatabaseSlug,
-    incidents, lease,
+    incidents,
+    lease::{self, RunClaim},
     manifest::{Manifest, Tier, backup_folder},
-    ports::{Outbox, RunContext, Store, Subscriptions},
+    ports::{Listed, Outbox, RunContext, Store, Subscriptions},
     report::DrillReport,
     retention::{self, LintInput, Step},
-    runner::{LONGEST_TASK, Runner},
+    runner::LONGEST_TASK,
     status::{self, LastDrill},
 };
 
@@ -41,11 +42,11 @@ const ALERTS: usize = 20;
 /// How long one part may take before it counts as not answering.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// After so long without a lease and without an answer, a scheduled run is dead: no function runs longer.
-const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(20);
+/// A run whose time was over so long ago has died: its clock and ours may differ.
+const LATE: SignedDuration = SignedDuration::from_mins(5);
 
-/// What a task may do without holding the database's lease, for as long as a task may run.
-const LEASELESS: [&str; 3] = ["verify", "verify-completed", "drill"];
+/// The most bytes that a claim may have.
+const CLAIM_LIMIT: u64 = 1 << 10;
 
 /// So far back dead runs are told of.
 const DEAD_RUNS: SignedDuration = SignedDuration::from_hours(26);
@@ -72,7 +73,6 @@ pub(super) struct About<'a> {
     pub(super) thresholds: &'a Thresholds,
     pub(super) retention: &'a RetentionConfig,
     pub(super) wanted: &'a Wanted,
-    pub(super) runner: Runner,
     pub(super) context: &'a RunContext,
     pub(super) now: Timestamp,
 }
@@ -320,29 +320,30 @@ pub(super) async fn control(
     Ok(facts)
 }
 
-/// How long a run may have been at work that holds no lease.
-fn longest(operation: &str, runner: Runner) -> SignedDuration {
-    if runner == Runner::Lambda || !LEASELESS.contains(&operation) {
-        return LONGEST_RUN;
-    }
-    SignedDuration::try_from(LONGEST_TASK).unwrap_or(SignedDuration::MAX)
-}
-
-/// Scheduled runs that were claimed, never answered, and cannot live any more.
+/// Runs that were claimed, never answered, and cannot live any more.
 async fn died(control: &dyn Store, held: bool, about: About<'_>) -> Result<Vec<(String, String)>> {
     let mut died = Vec::new();
     for operation in control.folders("runs/").await? {
         let folder = format!("runs/{operation}/{}/", about.database);
         let listed = control.list(&folder).await?;
-        let longest = longest(&operation, about.runner);
         // An empty claim was given back by a run that failed, and told so.
         for claim in listed.iter().filter(|o| o.size > 0 && o.key.strip_suffix(".json").is_none()) {
-            let age = about.now.duration_since(claim.modified);
             let answered = listed.iter().any(|o| o.key == lease::answer_key(&claim.key));
-            if !answered && age > longest && age < DEAD_RUNS && !(held && operation == "dump") {
+            let old = about.now.duration_since(claim.modified) >= DEAD_RUNS;
+            if answered || old || (held && operation == "dump") {
+                continue;
+            }
+            if about.now.duration_since(until(control, claim).await?) > LATE {
                 died.push((operation.clone(), claim.key.trim_start_matches(&folder).to_owned()));
             }
         }
     }
     Ok(died)
+}
+
+/// Until when the run of a claim may be at work. A state machine's claim does not say: its steps may be a task's.
+async fn until(control: &dyn Store, claim: &Listed) -> Result<Timestamp> {
+    let (bytes, _) = control.read(&claim.key, CLAIM_LIMIT).await?;
+    let longest = || claim.modified.saturating_add(LONGEST_TASK).unwrap_or(Timestamp::MAX);
+    Ok(RunClaim::from_json(&bytes).map_or_else(longest, |claim| claim.until))
 }

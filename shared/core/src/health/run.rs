@@ -20,7 +20,6 @@ use crate::{
         Certificate, ClientToolVersions, Counters, Outbox, RunContext, ScratchReaper, Store, Subscriptions, ToolFacts,
         WatchedServer,
     },
-    runner::Runner,
 };
 
 /// Counters that were read closer together than this make no rate.
@@ -57,8 +56,6 @@ pub struct HealthRequest {
     pub config: HealthConfig,
     /// Its retention.
     pub retention: RetentionConfig,
-    /// What runs its long operations: a task may be at work for much longer than a function.
-    pub runner: Runner,
 }
 
 /// What came of a look.
@@ -83,7 +80,6 @@ async fn look(ports: &HealthPorts, request: &HealthRequest, context: &RunContext
         thresholds: &request.config.thresholds,
         retention: &request.retention,
         wanted: &request.wanted,
-        runner: request.runner,
         context,
         now,
     };

@@ -5,15 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
+use lifeboat_archive::{checksum::TableChecksum, encryption::Identities, toc::Toc};
 
-use super::plan::RestorePlan;
+use super::{RestorePorts, plan::RestorePlan};
 use crate::{
     Error, ErrorKind, Result,
     cancel::Cancel,
     manifest::Manifest,
     ports::{LoadStatement, RunContext, Store, Target, TargetWorker},
-    reading::{self, CheckedReader, RowsReader},
+    reading::BackupReader,
     workers::{self, Queue},
 };
 
@@ -29,11 +29,18 @@ enum Piece {
 /// What every worker needs.
 struct Loading {
     store: Arc<dyn Store>,
+    identities: Arc<Identities>,
     target: Arc<dyn Target>,
     manifest: Arc<Manifest>,
     statements: HashMap<i32, LoadStatement>,
     role: Option<String>,
     context: RunContext,
+}
+
+impl Loading {
+    fn reader(&self) -> BackupReader<'_> {
+        BackupReader::new(&*self.store, &self.manifest, &self.identities)
+    }
 }
 
 /// The COPY statements of the tables that are loaded, by dump id.
@@ -63,7 +70,7 @@ pub(super) fn statements(
 /// sum over its chunks must be the manifest's.
 #[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
 pub(super) async fn load(
-    store: &Arc<dyn Store>,
+    ports: &RestorePorts,
     target: &Arc<dyn Target>,
     manifest: &Arc<Manifest>,
     toc: &Toc,
@@ -74,7 +81,8 @@ pub(super) async fn load(
     context: &RunContext,
 ) -> Result<()> {
     let loading = Arc::new(Loading {
-        store: Arc::clone(store),
+        store: Arc::clone(&ports.store),
+        identities: Arc::clone(&ports.identities),
         target: Arc::clone(target),
         manifest: Arc::clone(manifest),
         statements: statements(manifest, toc, disable_triggers)?,
@@ -171,7 +179,7 @@ async fn load_chunk(
         .statements
         .get(&record.dump_id)
         .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no COPY statement", record.qualified())))?;
-    let mut rows = RowsReader::open(&*loading.store, &loading.manifest, record, chunk).await?;
+    let mut rows = loading.reader().rows(record, chunk).await?;
     let loaded =
         worker.copy_in(statement, &mut rows).await.map_err(|e| e.context(format!("load {}", record.qualified())))?;
     let sum =
@@ -188,9 +196,7 @@ async fn load_chunk(
 
 async fn load_large_object(loading: &Loading, worker: &mut dyn TargetWorker, index: usize) -> Result<()> {
     let large = &loading.manifest.large_objects[index];
-    let codec = reading::codec_of(&loading.manifest)?;
-    let folder = loading.manifest.folder();
-    let mut reader = CheckedReader::open(&*loading.store, &folder, &large.object, Some(&codec)).await?;
+    let mut reader = loading.reader().open(&large.object, true).await?;
     let bytes = worker.load_large_object(large.oid, &mut reader).await?;
     if bytes != large.raw_bytes {
         return Err(Error::new(

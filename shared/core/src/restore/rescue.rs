@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use lifeboat_archive::toc::Toc;
+use lifeboat_archive::{encryption::Identities, toc::Toc};
 use serde::Serialize;
 
 use super::{
     RestorePlan, RestorePorts, RestoreRequest, TableName,
     beside::{self, Purpose},
-    plan, read_toc, run, selection,
+    plan, run, selection,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -16,6 +16,7 @@ use crate::{
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
     ports::{LiveDatabase, RescuedTable, RunContext, Store, TableDifference, Target, TargetFacts, ToolMessage},
+    reading::BackupReader,
 };
 
 /// What a rescue works with.
@@ -23,6 +24,8 @@ use crate::{
 pub struct RescuePorts {
     /// Where the backup lies.
     pub store: Arc<dyn Store>,
+    /// What opens it, where it is encrypted.
+    pub identities: Arc<Identities>,
     /// The live database.
     pub live: Arc<dyn LiveDatabase>,
     /// The same as a target: only its facts are read.
@@ -98,8 +101,9 @@ pub async fn plan_rescue(ports: &RescuePorts, manifest: &Manifest, request: &Res
         .with_hint("name one that is not there; an earlier rescue is dropped with DROP SCHEMA … CASCADE"));
     }
     let drops_left_over = beside::left_over(&live, &side_database)?;
-    let toc = read_toc(&*ports.store, manifest).await?;
-    super::run::check_presence(&*ports.store, manifest).await?;
+    let backup = BackupReader::new(&*ports.store, manifest, &ports.identities);
+    let toc = backup.toc().await?;
+    super::run::check_presence(backup).await?;
     let rescued = rescued(&toc, &request.tables)?;
     let shown = format!("database '{}' on {}, schema '{}'", target.database, target.server, request.schema);
     let empty = TargetFacts { database: side_database.clone(), contents: Vec::new(), ..target };
@@ -193,7 +197,7 @@ async fn copied(
     let remark = beside::remark(manifest);
     let making = ports.live.make_beside(&plan.side_database, &manifest.source, &remark, context);
     let target = cancel.race(making).await?;
-    let restore = RestorePorts { store: Arc::clone(&ports.store), target };
+    let restore = RestorePorts { store: Arc::clone(&ports.store), identities: Arc::clone(&ports.identities), target };
     let request_beside = restore_request(request);
     let outcome = Box::pin(run(&restore, manifest, &request_beside, None, context)).await?;
     drop(restore);

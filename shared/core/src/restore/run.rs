@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use lifeboat_archive::toc::{self, Toc};
+use lifeboat_archive::{encryption::Identities, toc::Toc};
 use serde::Serialize;
 
 use super::{
@@ -19,7 +19,8 @@ use crate::{
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
     ports::{RunContext, Store, Target, ToolMessage},
-    reading, verify,
+    reading::BackupReader,
+    verify,
 };
 
 /// How the target itself is backed up before anything in it is changed.
@@ -35,8 +36,16 @@ pub struct SafetyBackup {
 pub struct RestorePorts {
     /// Where the backup lies.
     pub store: Arc<dyn Store>,
+    /// What opens it, where it is encrypted.
+    pub identities: Arc<Identities>,
     /// What is written to.
     pub target: Arc<dyn Target>,
+}
+
+impl RestorePorts {
+    fn reader<'a>(&'a self, manifest: &'a Manifest) -> BackupReader<'a> {
+        BackupReader::new(&*self.store, manifest, &self.identities)
+    }
 }
 
 /// What a restore did.
@@ -66,14 +75,9 @@ pub struct RestoreOutcome {
     pub phases: Vec<PhaseDuration>,
 }
 
-/// Reads and checks the backup's table of contents.
-pub async fn read_toc(store: &dyn Store, manifest: &Manifest) -> Result<Toc> {
-    let bytes = reading::read_whole(store, &manifest.folder(), &manifest.toc).await?;
-    toc::read(&bytes).map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", manifest.toc.key)))
-}
-
 /// Every object must be there with its length, and small ones whole, before the target is touched.
-pub(super) async fn check_presence(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+pub(super) async fn check_presence(backup: BackupReader<'_>) -> Result<()> {
+    let (store, manifest) = (backup.store(), backup.manifest());
     let folder = manifest.folder();
     let sizes: HashMap<String, u64> =
         store.list(&folder).await?.into_iter().map(|listed| (listed.key, listed.size)).collect();
@@ -87,7 +91,7 @@ pub(super) async fn check_presence(store: &dyn Store, manifest: &Manifest) -> Re
         return Err(Error::new(ErrorKind::Corrupt, format!("{}: {what}", object.key)));
     }
     for record in [&manifest.globals, &manifest.kit].into_iter().chain(&manifest.large_object_lists) {
-        reading::read_whole(store, &folder, record).await?;
+        backup.whole(record).await?;
     }
     Ok(())
 }
@@ -99,8 +103,8 @@ pub async fn dry_run(
     request: &RestoreRequest,
     safety_backup: bool,
 ) -> Result<RestorePlan> {
-    let toc = read_toc(&*ports.store, manifest).await?;
-    check_presence(&*ports.store, manifest).await?;
+    let toc = ports.reader(manifest).toc().await?;
+    check_presence(ports.reader(manifest)).await?;
     let plan = plan(manifest, &toc, &ports.target.facts().await?, request, safety_backup)?;
     collisions::refuse(&*ports.target, &toc, &plan, request).await?;
     Ok(plan)
@@ -115,8 +119,8 @@ pub async fn run(
     context: &RunContext,
 ) -> Result<RestoreOutcome> {
     let mut phases = Phases::begin(context, "check", None);
-    let toc = read_toc(&*ports.store, manifest).await?;
-    context.cancel.race(check_presence(&*ports.store, manifest)).await?;
+    let toc = ports.reader(manifest).toc().await?;
+    context.cancel.race(check_presence(ports.reader(manifest))).await?;
     let facts = context.cancel.race(ports.target.facts()).await?;
     let plan = plan(manifest, &toc, &facts, request, safety.is_some())?;
     context.cancel.race(collisions::refuse(&*ports.target, &toc, &plan, request)).await?;
@@ -169,7 +173,8 @@ async fn safety_backup(safety: &SafetyBackup, context: &RunContext) -> Result<Ma
     let made = dump::run(&safety.ports, &safety.request, context).await?.manifest;
     let store = &safety.ports.store;
     let backup = catalog::open(&**store, &made.database, &made.backup_id).await?;
-    verify::run(store, &backup, safety.request.jobs, context).await?.into_result()?;
+    // Whoever restores need not have the keys to it: hashes tell that it is whole.
+    verify::run(store, &backup, &Arc::default(), safety.request.jobs, context).await?.into_result()?;
     Ok(made)
 }
 
@@ -237,7 +242,7 @@ async fn restore(
     steps.run("data definitions", &plan.data_definitions, 1, request.clean).await?;
     phases.next("data", Some(plan.stored_bytes));
     let role = request.role.as_deref();
-    data::load(&ports.store, target, manifest, toc, plan, request.jobs, disable_triggers, role, context).await?;
+    data::load(ports, target, manifest, toc, plan, request.jobs, disable_triggers, role, context).await?;
     phases.next("post-data", None);
     steps.run_in_parallel("post-data", toc, &plan.post_data, request.jobs).await?;
     let mut messages = steps.messages;

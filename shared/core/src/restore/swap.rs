@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use lifeboat_archive::toc::Toc;
+use lifeboat_archive::{encryption::Identities, toc::Toc};
 use serde::Serialize;
 
 use super::{
     RestoreOutcome, RestorePlan, RestorePorts, RestoreRequest,
     beside::{self, Purpose},
     hooked::hooked,
-    plan, read_toc, run,
+    plan, run,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -18,6 +18,7 @@ use crate::{
     manifest::Manifest,
     phases::Phases,
     ports::{Exchange, Exchanged, Hooks, LiveDatabase, LiveFacts, RunContext, Store, Target},
+    reading::BackupReader,
     report::CheckResult,
 };
 
@@ -26,6 +27,8 @@ use crate::{
 pub struct SwapPorts {
     /// Where the backup lies.
     pub store: Arc<dyn Store>,
+    /// What opens it, where it is encrypted.
+    pub identities: Arc<Identities>,
     /// The live database.
     pub live: Arc<dyn LiveDatabase>,
     /// The same as a target: only its facts are read.
@@ -116,8 +119,9 @@ async fn planned(ports: &SwapPorts, manifest: &Manifest, request: &SwapRequest) 
         )));
     }
     let drops_left_over = beside::left_over(&live, &restored_as)?;
-    let toc = read_toc(&*ports.store, manifest).await?;
-    super::run::check_presence(&*ports.store, manifest).await?;
+    let backup = BackupReader::new(&*ports.store, manifest, &ports.identities);
+    let toc = backup.toc().await?;
+    super::run::check_presence(backup).await?;
     // Said now: what cannot be set later must not end the exchange.
     beside::entries(&toc)?;
     let empty = crate::ports::TargetFacts { database: restored_as.clone(), contents: Vec::new(), ..target };
@@ -180,7 +184,11 @@ async fn beside_and_exchanged(
     let making = ports.live.make_beside(&plan.restored_as, &manifest.source, &remark, context);
     let target = cancel.race(making).await?;
     phases.end();
-    let restore = RestorePorts { store: Arc::clone(&ports.store), target: Arc::clone(&target) };
+    let restore = RestorePorts {
+        store: Arc::clone(&ports.store),
+        identities: Arc::clone(&ports.identities),
+        target: Arc::clone(&target),
+    };
     let untouched = |e: Error| {
         let hint = e.hint().to_owned();
         e.context(format!("swap of '{live}' (it was not touched)")).with_hint(hint)

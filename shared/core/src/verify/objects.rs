@@ -5,8 +5,7 @@ use lifeboat_archive::{checksum::TableChecksum, large_objects, toc};
 use crate::{
     Error, ErrorKind, Result,
     manifest::{Manifest, ObjectRecord},
-    ports::Store,
-    reading::{self, RowsReader},
+    reading::{self, BackupReader},
 };
 
 /// One object and what it must be.
@@ -55,32 +54,31 @@ fn corrupt(record: &ObjectRecord, what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Corrupt, format!("{}: {what}", record.key))
 }
 
-/// Checks one object; a chunk gives its rows and checksum.
-pub async fn check_object(store: &dyn Store, manifest: &Manifest, check: Check<'_>) -> Result<Option<TableChecksum>> {
-    let folder = manifest.folder();
+/// Checks one object; a chunk gives its rows and checksum. Where it is encrypted and there is no key, it is hashed as it is
+/// stored, and nothing more is known of it.
+pub async fn check_object(backup: BackupReader<'_>, check: Check<'_>) -> Result<Option<TableChecksum>> {
+    let manifest = backup.manifest();
+    if !backup.can_be_opened() {
+        return reading::drain(backup.stored(check.record(manifest)).await?).await.map(|_| None);
+    }
     match check {
-        Check::Plain(record) => reading::drain(store, &folder, record, None).await.map(|_| None),
+        Check::Plain(record) => reading::drain(backup.open(record, false).await?).await.map(|_| None),
         Check::Toc(record) => {
-            let bytes = reading::read_whole(store, &folder, record).await?;
-            let toc = toc::read(&bytes).map_err(|e| corrupt(record, e))?;
-            check_toc(manifest, &toc).map_err(|what| corrupt(record, what))?;
+            check_toc(manifest, &backup.toc().await?).map_err(|what| corrupt(record, what))?;
             Ok(None)
         }
         Check::LargeObjectList(record) => {
-            let bytes = reading::read_whole(store, &folder, record).await?;
+            let bytes = backup.whole(record).await?;
             let oids = large_objects::parse_blobs_toc(&bytes).map_err(|e| corrupt(record, e))?;
             match oids.iter().find(|oid| manifest.large_objects.binary_search_by_key(*oid, |l| l.oid).is_err()) {
                 Some(oid) => Err(corrupt(record, format!("lists large object {oid}, which the manifest does not"))),
                 None => Ok(None),
             }
         }
-        Check::Chunk { table, chunk } => {
-            RowsReader::open(store, manifest, &manifest.tables[table], chunk).await?.drain().await.map(Some)
-        }
+        Check::Chunk { table, chunk } => backup.rows(&manifest.tables[table], chunk).await?.drain().await.map(Some),
         Check::LargeObject(index) => {
             let large = &manifest.large_objects[index];
-            let codec = reading::codec_of(manifest)?;
-            let (size, sha256) = reading::drain(store, &folder, &large.object, Some(&codec)).await?;
+            let (size, sha256) = reading::drain(backup.open(&large.object, true).await?).await?;
             if size != large.raw_bytes || sha256 != large.content_sha256 {
                 return Err(corrupt(&large.object, "its content is not what was read from the database"));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lifeboat_archive::checksum::TableChecksum;
+use lifeboat_archive::{checksum::TableChecksum, encryption::Identities};
 use serde::Serialize;
 
 use super::objects::{Check, check_object, checks};
@@ -14,6 +14,7 @@ use crate::{
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
     ports::{RunContext, Store},
+    reading::BackupReader,
     workers,
 };
 
@@ -39,6 +40,8 @@ pub struct VerifyOutcome {
     pub bytes: u64,
     /// Rows counted.
     pub rows: u64,
+    /// Whether objects were opened and decoded too. Those of an encrypted backup are only hashed where no key is given.
+    pub decoded: bool,
     /// Empty: the backup is what its manifest says.
     pub damage: Vec<Damage>,
     /// Durations.
@@ -63,19 +66,29 @@ impl VerifyOutcome {
 }
 
 /// Reads the whole backup back in `jobs` tasks and writes what it found as an attestation. Damage is no `Err`: see
-/// [`VerifyOutcome::into_result`]; an `Err` means that the backup could not be read to the end.
-pub async fn run(store: &Arc<dyn Store>, backup: &Backup, jobs: u32, context: &RunContext) -> Result<VerifyOutcome> {
+/// [`VerifyOutcome::into_result`]; an `Err` means that the backup could not be read to the end. Without `identities` an
+/// encrypted backup is hashed as it is stored.
+pub async fn run(
+    store: &Arc<dyn Store>,
+    backup: &Backup,
+    identities: &Arc<Identities>,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<VerifyOutcome> {
     let manifest = Arc::new(backup.manifest.clone());
     let total = manifest.totals.stored_bytes;
     let mut phases = Phases::begin(context, "verify", Some(total));
     let began = context.clock.monotonic_seconds();
-    let (mut damage, sums) = read_all(store, &manifest, jobs, context).await?;
-    damage.extend(compare_sums(&manifest, &sums, &damage));
+    let decoded = BackupReader::new(&**store, &manifest, identities).can_be_opened();
+    let (mut damage, sums) = read_all(store, &manifest, identities, jobs, context).await?;
+    if decoded {
+        damage.extend(compare_sums(&manifest, &sums, &damage));
+    }
     damage.sort_by(|a, b| a.object.cmp(&b.object));
     let objects = manifest.totals.objects;
     let statement = if damage.is_empty() {
         let seconds = Some(context.clock.monotonic_seconds() - began);
-        Statement::Verified { objects, bytes: total, seconds }
+        Statement::Verified { objects, bytes: total, seconds, decoded }
     } else {
         Statement::Corrupt { objects: damage.iter().map(|d| d.object.clone()).collect() }
     };
@@ -87,6 +100,7 @@ pub async fn run(store: &Arc<dyn Store>, backup: &Backup, jobs: u32, context: &R
         objects,
         bytes: total,
         rows: sums.iter().map(|s| s.rows).sum(),
+        decoded,
         damage,
         phases: phases.so_far(),
     })
@@ -97,20 +111,24 @@ type Found = (Option<(usize, TableChecksum)>, Option<Damage>);
 async fn read_all(
     store: &Arc<dyn Store>,
     manifest: &Arc<Manifest>,
+    identities: &Arc<Identities>,
     jobs: u32,
     context: &RunContext,
 ) -> Result<(Vec<Damage>, Vec<TableChecksum>)> {
     let pieces: Vec<usize> = (0..checks(manifest).len()).collect();
     let (sharing_store, sharing, progress) = (Arc::clone(store), Arc::clone(manifest), Arc::clone(&context.progress));
+    let identities = Arc::clone(identities);
     let found = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {
         let (store, manifest, progress) = (Arc::clone(&sharing_store), Arc::clone(&sharing), Arc::clone(&progress));
+        let identities = Arc::clone(&identities);
         async move {
             let mut found: Vec<Found> = Vec::new();
             let all = checks(&manifest);
+            let backup = BackupReader::new(&*store, &manifest, &identities);
             while let Some(index) = queue.next().await {
                 let check = all[index];
                 let record = check.record(&manifest);
-                match cancel.race(check_object(&*store, &manifest, check)).await {
+                match cancel.race(check_object(backup, check)).await {
                     Ok(sum) => {
                         let table = if let Check::Chunk { table, .. } = check { Some(table) } else { None };
                         found.push((table.zip(sum), None));

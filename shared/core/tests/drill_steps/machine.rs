@@ -112,6 +112,7 @@ impl World {
 
     pub(crate) fn data(&self) -> DataPorts {
         DataPorts {
+            identities: Arc::default(),
             store: Arc::new(self.store.clone()),
             control: Arc::new(self.control.clone()),
             databases: Arc::new(OutOfReach),

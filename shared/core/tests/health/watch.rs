@@ -12,9 +12,8 @@ use lifeboat_core::{
     cancel,
     events::{Body, Failure, Severity},
     health::{self, ServerSeen, last_findings, not_looked},
-    lease::{Occasion, run_key},
+    lease::{Occasion, RunClaim, claim_run, run_key},
     ports::{LeftScratch, Store},
-    runner::Runner,
 };
 use lifeboat_testkit::{Action, BackupBuilder, Fault, Operation, attestation, context, store_attestation};
 
@@ -194,54 +193,55 @@ async fn a_topic_that_cannot_be_opened_is_found_and_told_until_it_can() {
     assert_eq!(told(&world.look().await), [("HealthRecovered", vec!["topic_unreachable".to_owned()])]);
 }
 
+/// Claims a run of an operation that may be at work for so many minutes.
+async fn claimed(world: &World, operation: &str, minutes: i64) -> String {
+    let run_id = lifeboat_core::ids::RunId::new(3);
+    let (occasion, database) = (Occasion::Scheduled(world.now()), &world.request.database);
+    let until = world.now().checked_add(SignedDuration::from_mins(minutes)).unwrap();
+    let claim = RunClaim { run_id, until };
+    assert!(claim_run(&world.control, operation, database, &occasion, &claim).await.unwrap());
+    run_key(operation, database, &occasion)
+}
+
 #[tokio::test]
 async fn a_run_that_died_without_a_word_is_found_for_a_day() {
     let world = World::new().await;
-    let run = lifeboat_core::ids::RunId::new(3);
-    let key = run_key("dump", &world.request.database, &Occasion::Scheduled(world.now()));
-    world.control.put_new(&key, "run".into(), &run).await.unwrap();
+    let key = claimed(&world, "dump", 15).await;
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
     world.pass(1);
     let outcome = world.look().await;
     assert_eq!(codes(&outcome), ["run_died"]);
     assert!(outcome.state.findings[0].message.contains("dump of 20261120T120000Z"));
     // Answered after all.
+    let run = lifeboat_core::ids::RunId::new(3);
     world.control.put_new(&format!("{key}.answer.json"), "{}".into(), &run).await.unwrap();
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
 }
 
 #[tokio::test]
 async fn what_a_task_may_be_at_work_at_for_hours_has_not_died_before() {
-    let mut world = World::new().await;
-    world.request.runner = Runner::Auto;
-    let run = lifeboat_core::ids::RunId::new(3);
-    let occasion = Occasion::Scheduled(world.now());
-    for operation in ["verify", "verify-completed", "drill"] {
-        let key = run_key(operation, &world.request.database, &occasion);
-        world.control.put_new(&key, "run".into(), &run).await.unwrap();
+    let world = World::new().await;
+    for operation in ["verify", "restore"] {
+        claimed(&world, operation, 12 * 60).await;
     }
+    // A state machine claims its drill by the name of its execution.
+    let occasion = Occasion::Scheduled(world.now());
+    let drill = run_key("drill", &world.request.database, &occasion);
+    world.control.put_new(&drill, "execution".into(), &lifeboat_core::ids::RunId::new(3)).await.unwrap();
     world.pass(11);
     assert_eq!(codes(&world.look().await), Vec::<&str>::new());
-    // A dump that lives holds the lease, and no task runs retention.
-    for operation in ["dump", "retention"] {
-        let key = run_key(operation, &world.request.database, &occasion);
-        world.control.put_new(&key, "run".into(), &run).await.unwrap();
-    }
+    claimed(&world, "retention", 15).await;
     let died = |outcome: &health::HealthOutcome| {
         let finding = outcome.state.findings.iter().find(|finding| finding.code == "run_died");
         let died = outcome.state.facts.control.as_ref().map(|control| control.died.clone()).unwrap_or_default();
         finding.map(|_| died.into_iter().map(|(operation, _)| operation).collect::<Vec<_>>()).unwrap_or_default()
     };
-    world.clock.advance(SignedDuration::from_mins(30));
-    assert_eq!(died(&world.look().await), ["dump", "retention"]);
+    world.clock.advance(SignedDuration::from_mins(19));
+    assert_eq!(died(&world.look().await), Vec::<String>::new());
+    world.clock.advance(SignedDuration::from_mins(2));
+    assert_eq!(died(&world.look().await), ["retention"]);
     world.pass(1);
-    assert_eq!(died(&world.look().await), ["drill", "dump", "retention", "verify-completed", "verify"]);
-    // Where a function does it, a quarter of an hour is all it has.
-    world.request.runner = Runner::Lambda;
-    let key = run_key("verify", &world.request.database, &Occasion::Scheduled(world.now()));
-    world.control.put_new(&key, "run".into(), &run).await.unwrap();
-    world.clock.advance(SignedDuration::from_mins(21));
-    assert_eq!(died(&world.look().await).iter().filter(|operation| *operation == "verify").count(), 2);
+    assert_eq!(died(&world.look().await), ["drill", "restore", "retention", "verify"]);
 }
 
 #[tokio::test]

@@ -18,7 +18,6 @@ use lifeboat_core::{
         Store, Subscriptions, ToolFacts, ToolSet, WatchedServer,
     },
     report::{DrillReport, OriginEvidence, Verdict},
-    runner::Runner,
 };
 use lifeboat_testkit::{BackupBuilder, ManualClock, MemoryStore, context};
 
@@ -152,7 +151,6 @@ impl World {
             wanted: Wanted { rpo_seconds: Some(26 * 3600), ..Wanted::default() },
             config: HealthConfig::default(),
             retention: RetentionConfig::default(),
-            runner: Runner::Lambda,
         };
         let server = Arc::new(Server { answer: Mutex::new(Ok(server_facts())), certificate: Mutex::new(Ok(None)) });
         Self { store, control, clock, server, reaper: Arc::default(), request }

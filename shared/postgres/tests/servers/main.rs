@@ -11,6 +11,7 @@ mod checks;
 mod cluster;
 mod credentials;
 mod encodings;
+mod encrypted;
 mod health;
 mod health_standby;
 mod inventory;

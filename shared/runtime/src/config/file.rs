@@ -42,6 +42,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     let top = Section::open(&source, document.get_ref(), String::new(), keys::TOP)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let restorer = top.number("restorer", 9, 99)?;
+    let require_encryption = super::alerts::flag(&top, "require_encryption")?;
     let mut config = Config { file: Some(path.to_owned()), ..super::nothing() };
     if let Some(store) = top.section("store", keys::STORE)? {
         config.store = store_url(&store)?;
@@ -81,6 +82,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
             let section = Section::open(&source, table, format!("databases.{slug}"), keys::DATABASE)?;
             let image = config.deploy.fargate_image.is_some();
             let mut database = database(&section, &folder, restorer.as_ref(), image)?;
+            database.encryption = super::encryption::read(&section, require_encryption.as_ref(), &folder)?;
             database.health = match section.section("health", keys::HEALTH)? {
                 Some(section) => health::read(&section, config.health.clone())?,
                 None => config.health.clone(),
@@ -89,6 +91,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
         }
     }
     config.restorer = restorer;
+    config.require_encryption = require_encryption;
     Ok(config)
 }
 

@@ -54,7 +54,7 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
         plan,
         restored,
     };
-    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None };
+    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None, identity: None };
     let prepared = match Box::pin(prepare_restore(setup, options, context)).await {
         // Another delivery may have begun meanwhile, and what refuses this one be its work.
         Err(error) => match as_it_stands(run.as_ref(), context).await? {

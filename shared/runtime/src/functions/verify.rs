@@ -123,7 +123,7 @@ impl Run<'_> {
                 answer.left += 1;
                 continue;
             }
-            match runs::verify(self.setup, &store, self.database, id, jobs, self.context).await {
+            match runs::verify(self.setup, &store, self.database, id, None, jobs, self.context).await {
                 Ok(outcome) => answer.backups.push(BackupVerdict::from(&outcome)),
                 Err(error) if error.kind() == ErrorKind::Corrupt => answer.backups.push(unreadable(id, &error)),
                 Err(error) => {
@@ -191,6 +191,7 @@ fn unreadable(backup_id: &BackupId, error: &Error) -> BackupVerdict {
         objects: 0,
         bytes: 0,
         rows: 0,
+        decoded: false,
         seconds: 0.0,
         damage: vec![error.to_string()],
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lifeboat_core::{
     dump::DumpOutcome,
     ids::{BackupId, DatabaseSlug, RunId},
-    manifest::{Omitted, PhaseDuration, Tier},
+    manifest::{Encryption, Omitted, PhaseDuration, Tier},
     ports::Finding,
 };
 use schemars::JsonSchema;
@@ -52,6 +52,9 @@ pub struct DumpAnswer {
     pub stored_bytes: u64,
     /// Codec.
     pub compression: String,
+    /// How it is encrypted; left out where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Seconds the dump took, verifying aside.
     pub seconds: f64,
     /// Seconds per phase.
@@ -83,6 +86,7 @@ impl DumpAnswer {
             raw_bytes: totals.raw_bytes,
             stored_bytes: totals.stored_bytes,
             compression: manifest.compression.clone(),
+            encryption: manifest.encryption.clone(),
             seconds: total(&manifest.phases),
             phases: manifest.phases.clone(),
             omitted: manifest.omitted.clone(),

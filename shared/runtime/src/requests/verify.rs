@@ -102,11 +102,14 @@ pub struct Verified {
     pub bytes: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Whether objects were opened and decoded too; those of an encrypted backup are hashed as they are stored.
+    pub decoded: bool,
 }
 
 impl From<&VerifyOutcome> for Verified {
     fn from(outcome: &VerifyOutcome) -> Self {
-        Self { objects: outcome.objects, bytes: outcome.bytes, seconds: total(&outcome.phases) }
+        let (objects, bytes, decoded) = (outcome.objects, outcome.bytes, outcome.decoded);
+        Self { objects, bytes, seconds: total(&outcome.phases), decoded }
     }
 }
 
@@ -141,6 +144,8 @@ pub struct BackupVerdict {
     pub bytes: u64,
     /// Rows counted.
     pub rows: u64,
+    /// Whether objects were opened and decoded too; those of an encrypted backup are hashed as they are stored.
+    pub decoded: bool,
     /// Seconds it took.
     pub seconds: f64,
     /// What is wrong, in sentences.
@@ -155,6 +160,7 @@ impl From<&VerifyOutcome> for BackupVerdict {
             objects: outcome.objects,
             bytes: outcome.bytes,
             rows: outcome.rows,
+            decoded: outcome.decoded,
             seconds: total(&outcome.phases),
             damage: outcome.damage.iter().map(|d| d.what.clone()).collect(),
         }

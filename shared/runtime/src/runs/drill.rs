@@ -1,5 +1,7 @@
 //! One drill, to its report.
 
+use std::path::PathBuf;
+
 use lifeboat_core::{
     Result,
     drill::{self, DrillOutcome, DrillPorts, Origin, Selection},
@@ -26,6 +28,8 @@ pub struct DrillOptions {
     pub scratch: Option<String>,
     /// Parallel sessions.
     pub jobs: Option<u32>,
+    /// The file of keys that opens the backup, instead of what is configured.
+    pub identity: Option<PathBuf>,
     /// `schedule`, `command line`, `request`.
     pub trigger: String,
     /// Who started it.
@@ -53,7 +57,8 @@ pub(crate) async fn drill_untold(
 ) -> Result<Told<DrillOutcome>> {
     let config = &selected.config;
     let scratch = setup.scratch(selected, options.scratch.as_deref()).await?;
-    let ports = DrillPorts { store: setup.open_store().await?, scratch };
+    let identities = setup.identities(config, options.identity.as_deref()).await?;
+    let ports = DrillPorts { store: setup.open_store().await?, identities, scratch };
     let request = request(selected, options);
     let outcome = drill::run(&ports, &request, context).await?;
     let events = vec![ended(&outcome, config.rto.as_ref().map(|s| s.value.0))];

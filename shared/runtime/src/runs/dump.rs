@@ -28,23 +28,26 @@ pub struct DumpOptions {
     pub jobs: Option<u32>,
     /// Codec.
     pub compress: Option<Codec>,
+    /// Public keys to encrypt to, instead of those that are configured.
+    pub encrypt_to: Vec<String>,
     /// Leave out the verify that follows.
     pub no_verify: bool,
     /// The time it was scheduled for.
     pub scheduled_at: Option<Timestamp>,
 }
 
-/// The core's request for a dump of a selected database.
-pub fn dump_request(selected: &Selected, options: &DumpOptions) -> dump::DumpRequest {
+/// The core's request for a dump of a selected database. `Refused` where it must be encrypted and would not be.
+fn dump_request(setup: &Setup, selected: &Selected, options: &DumpOptions) -> Result<dump::DumpRequest> {
     let config = &selected.config;
-    dump::DumpRequest {
+    Ok(dump::DumpRequest {
         jobs: options.jobs.unwrap_or(config.jobs.value),
         codec: options.compress.unwrap_or(config.compress.value),
         timezone: config.timezone.value.clone(),
         chunk_bytes: config.chunk_size.value.0,
         scheduled_at: options.scheduled_at,
+        encryption: setup.recipients(&selected.slug, config, &options.encrypt_to)?,
         ..dump::DumpRequest::new(selected.slug.clone())
-    }
+    })
 }
 
 /// A backup that exists, and what kept it from being verified, if anything did.
@@ -99,11 +102,11 @@ async fn run(
     context: &RunContext,
 ) -> Result<Told<Dumped>> {
     refuse_safety(&selected.slug)?;
+    let request = dump_request(setup, selected, options)?;
     let store = setup.open_store().await?;
     let control = setup.open_control().await?;
     let source = context.cancel.race(setup.open_source(connection)).await?;
     let ports = DumpPorts { source: Arc::new(source), store: Arc::clone(&store), control };
-    let request = dump_request(selected, options);
     let outcome = dump::run(&ports, &request, context).await?;
     drop(ports);
     let mut answer = DumpAnswer::new(&outcome, store.url());
@@ -113,7 +116,8 @@ async fn run(
     }
     let verifying = async {
         let backup = catalog::open(&*store, &answer.database, &answer.backup_id).await?;
-        verify::run(&store, &backup, request.jobs, context).await
+        // What makes backups cannot read them: of an encrypted one the hashes are checked.
+        verify::run(&store, &backup, &Arc::default(), request.jobs, context).await
     };
     let (told, result) = match verifying.await {
         Ok(outcome) => (Some(outcome_of(&outcome)), outcome.into_result()),

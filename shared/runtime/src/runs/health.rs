@@ -156,7 +156,6 @@ fn request(setup: &Setup, selected: &Selected) -> HealthRequest {
         },
         config: config.health.clone(),
         retention: config.retention.clone(),
-        runner: config.runner.value,
     }
 }
 

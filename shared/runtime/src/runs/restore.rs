@@ -3,7 +3,9 @@
 mod back;
 mod destination;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+
+use lifeboat_archive::encryption::{Identities, Recipients};
 
 use lifeboat_core::{
     Error, ErrorKind, Result,
@@ -65,6 +67,8 @@ pub struct RestoreOptions {
     pub how: How,
     /// Parallel sessions, instead of what is configured.
     pub jobs: Option<u32>,
+    /// The file of keys that opens the backup, instead of what is configured.
+    pub identity: Option<PathBuf>,
 }
 
 /// What a restore will do.
@@ -141,6 +145,7 @@ struct Work {
     jobs: u32,
     checks: Vec<Assertion>,
     store: Arc<dyn Store>,
+    identities: Arc<Identities>,
     target: Arc<dyn Target>,
 }
 
@@ -158,6 +163,7 @@ pub async fn prepare_restore(setup: &Setup, options: RestoreOptions, context: &R
 
 async fn prepare(setup: &Setup, mut options: RestoreOptions) -> Result<PreparedRestore> {
     let config = setup.database(&options.manifest.database);
+    let identities = setup.identities_for(&options.manifest, options.identity.as_deref()).await?;
     let target: Arc<dyn Target> = Arc::new(setup.open_target(options.destination.connection.clone()).await?);
     if let How::Into { request, replace: true, .. } = &mut options.how
         && !target.facts().await?.contents.is_empty()
@@ -168,6 +174,7 @@ async fn prepare(setup: &Setup, mut options: RestoreOptions) -> Result<PreparedR
         jobs: options.jobs.unwrap_or(config.jobs.value),
         checks: config.drill.checks.value,
         store: setup.open_store().await?,
+        identities,
         target,
         options,
     };
@@ -198,7 +205,11 @@ impl Work {
     }
 
     fn ports(&self) -> RestorePorts {
-        RestorePorts { store: Arc::clone(&self.store), target: Arc::clone(&self.target) }
+        RestorePorts {
+            store: Arc::clone(&self.store),
+            identities: Arc::clone(&self.identities),
+            target: Arc::clone(&self.target),
+        }
     }
 
     async fn live(&self, setup: &Setup) -> Result<Arc<PgLive>> {
@@ -211,7 +222,8 @@ impl Work {
 
     async fn rescue_ports(&self, setup: &Setup) -> Result<RescuePorts> {
         let live = self.live(setup).await?;
-        Ok(RescuePorts { store: Arc::clone(&self.store), live, target: Arc::clone(&self.target) })
+        let (store, identities) = (Arc::clone(&self.store), Arc::clone(&self.identities));
+        Ok(RescuePorts { store, identities, live, target: Arc::clone(&self.target) })
     }
 
     fn swap_request(&self) -> SwapRequest {
@@ -220,7 +232,22 @@ impl Work {
 
     async fn swap_ports(&self, setup: &Setup, hooks: Arc<dyn Hooks>) -> Result<SwapPorts> {
         let live = self.live(setup).await?;
-        Ok(SwapPorts { store: Arc::clone(&self.store), live, target: Arc::clone(&self.target), hooks })
+        let (store, identities) = (Arc::clone(&self.store), Arc::clone(&self.identities));
+        Ok(SwapPorts { store, identities, live, target: Arc::clone(&self.target), hooks })
+    }
+
+    /// Whom the backup of the target is encrypted to: as dumps of the database are that is restored, else as the backup is.
+    fn safety_recipients(&self, setup: &Setup, slug: &DatabaseSlug) -> Result<Option<Arc<Recipients>>> {
+        let manifest = &self.options.manifest;
+        let mut config = setup.database(slug);
+        let of_database = setup.database(&manifest.database).encryption;
+        if config.encryption.encrypt_to.value.is_empty() {
+            config.encryption.encrypt_to = of_database.encrypt_to;
+        }
+        config.encryption.required.value |= of_database.required.value;
+        let as_the_backup = manifest.encryption.as_ref().filter(|_| config.encryption.encrypt_to.value.is_empty());
+        let flags = as_the_backup.map(|e| e.recipients.clone()).unwrap_or_default();
+        setup.recipients(slug, &config, &flags)
     }
 
     /// The target as a source. Its backup has a history of its own: it must never be taken for one of the source.
@@ -240,6 +267,7 @@ impl Work {
                 codec: config.compress.value,
                 timezone: config.timezone.value,
                 chunk_bytes: config.chunk_size.value.0,
+                encryption: self.safety_recipients(setup, &slug)?,
                 ..DumpRequest::new(slug)
             },
         })

@@ -1,6 +1,6 @@
 //! One backup, read back.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
@@ -17,29 +17,34 @@ use crate::{
 };
 
 /// Reads one backup back and tells the bus what it found. Damage in its objects is no `Err`, but what the outcome says;
-/// `Corrupt` where the manifest itself is damaged; any other `Err` means that nothing is known of it.
+/// `Corrupt` where the manifest itself is damaged; any other `Err` means that nothing is known of it. `identity`: the file of
+/// keys that opens it.
 pub async fn verify(
     setup: &Setup,
     store: &Arc<dyn Store>,
     database: &DatabaseSlug,
     backup_id: &BackupId,
+    identity: Option<&Path>,
     jobs: u32,
     context: &RunContext,
 ) -> Result<VerifyOutcome> {
-    let work = Box::pin(verify_untold(store, database, backup_id, jobs, context));
+    let work = Box::pin(verify_untold(setup, store, database, backup_id, identity, jobs, context));
     tell(setup, context, database, |failure| could_not_of(failure, backup_id), work).await
 }
 
 /// The same, leaving it to the caller to tell of it.
 pub(crate) async fn verify_untold(
+    setup: &Setup,
     store: &Arc<dyn Store>,
     database: &DatabaseSlug,
     backup_id: &BackupId,
+    identity: Option<&Path>,
     jobs: u32,
     context: &RunContext,
 ) -> Result<Told<VerifyOutcome>> {
     let backup = context.cancel.race(catalog::open(&**store, database, backup_id)).await?;
-    let outcome = verify::run(store, &backup, jobs, context).await?;
+    let identities = setup.identities_to_verify(&backup.manifest, identity).await?;
+    let outcome = verify::run(store, &backup, &identities, jobs, context).await?;
     let events = vec![outcome_of(&outcome)];
     Ok(Told::new(outcome, events))
 }

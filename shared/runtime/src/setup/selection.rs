@@ -38,7 +38,12 @@ impl Setup {
 
     fn defaults(&self) -> DatabaseConfig {
         let restorer = self.config.restorer.as_ref().map(|r| r.value);
-        DatabaseConfig { health: self.config.health.clone(), ..DatabaseConfig::with_defaults(restorer) }
+        let mut config =
+            DatabaseConfig { health: self.config.health.clone(), ..DatabaseConfig::with_defaults(restorer) };
+        if let Some(required) = &self.config.require_encryption {
+            config.encryption.required = required.clone();
+        }
+        config
     }
 
     /// What is configured for a slug; defaults where the file does not know it.

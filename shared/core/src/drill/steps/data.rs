@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lifeboat_archive::encryption::Identities;
+
 use super::{
     records::Records,
     state::{DrillState, Step},
@@ -15,7 +17,7 @@ use crate::{
     },
     manifest::Manifest,
     ports::{InstanceAddress, InstanceDatabases, RunContext, Store, Target},
-    reading,
+    reading::BackupReader,
     report::PhaseOutcome,
 };
 
@@ -27,10 +29,18 @@ const THAW_LOOK_SECONDS: u64 = 900;
 pub struct DataPorts {
     /// Where the backups lie and the report goes.
     pub store: Arc<dyn Store>,
+    /// What opens the backups, where they are encrypted.
+    pub identities: Arc<Identities>,
     /// Where the records of the drill lie.
     pub control: Arc<dyn Store>,
     /// The databases of an instance.
     pub databases: Arc<dyn InstanceDatabases>,
+}
+
+impl DataPorts {
+    pub(super) fn reader<'a>(&'a self, manifest: &'a Manifest) -> BackupReader<'a> {
+        BackupReader::new(&*self.store, manifest, &self.identities)
+    }
 }
 
 /// One of them. Delivered again, it does nothing if it was done, and begins anew if not.
@@ -86,13 +96,15 @@ async fn in_instance(
         (Step::Restore, None) => restore(ports, request, address, &manifest, part, context).await,
         (Step::Compare, None) => {
             let target = open().await?;
-            phases::comparison(&ports.store, &manifest, &target, request.jobs, context, part).await
+            phases::comparison(&ports.store, &ports.identities, &manifest, &target, request.jobs, context, part).await
         }
         (Step::Checks, _) => {
             let target = open().await?;
             phases::checks(&request.checks, &target, context, part).await
         }
-        (Step::NegativeControl, None) => phases::negative_control(&ports.store, &manifest, context, part).await,
+        (Step::NegativeControl, None) => {
+            phases::negative_control(&ports.store, &ports.identities, &manifest, context, part).await
+        }
         (other, _) => Err(Error::new(ErrorKind::Usage, format!("step {other} is none of this function's"))),
     }
 }
@@ -108,13 +120,14 @@ async fn restore(
 ) -> Result<()> {
     let mut roles_missing = Vec::new();
     let making = async {
-        let globals = reading::read_whole(&*ports.store, &manifest.folder(), &manifest.globals).await?;
+        let globals = ports.reader(manifest).whole(&manifest.globals).await?;
         let messages = ports.databases.prepare(address, DATABASE, &manifest.source, &globals, context).await?;
         roles_missing.extend(messages.into_iter().filter(|m| m.classification.is_fatal()).map(|m| m.text));
         let target: Arc<dyn Target> = ports.databases.open(address, DATABASE).await?;
         Ok(target)
     };
-    let restored = phases::restore(&ports.store, manifest, making, request.jobs, context, part).await;
+    let restored =
+        phases::restore(&ports.store, &ports.identities, manifest, making, request.jobs, context, part).await;
     part.roles_missing = roles_missing;
     restored.map(drop)
 }

@@ -37,6 +37,7 @@ pub async fn report(
         });
         let drilled = Drilled {
             store: &ports.store,
+            identities: &ports.identities,
             request,
             backup: &backup,
             states: &states,

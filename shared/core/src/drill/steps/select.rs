@@ -123,6 +123,10 @@ async fn chosen(ports: &DataPorts, asked: &Asked, key: &str, context: &RunContex
         let states = catalog::list(&*ports.store, Some(&request.database)).await?;
         let (chosen, passed_over) = choose_readable(&ports.store, request, &states, context).await?;
         let backup = catalog::open(&*ports.store, &request.database, &chosen).await?;
+        if request.origin.is_none() {
+            // Said before an instance is made.
+            ports.reader(&backup.manifest).must_open()?;
+        }
         let (classes, frozen) = thaw::classes(&*ports.store, &backup.state).await?;
         // Of another origin, nothing of the backup is read but its manifest.
         let readable = request.origin.is_some() || thaw::unreadable(&*ports.store, &frozen).await?.is_none();

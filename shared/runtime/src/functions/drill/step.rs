@@ -1,5 +1,7 @@
 //! One step of a drill, as the state machine asks for it.
 
+use std::sync::Arc;
+
 use lifeboat_core::{
     Error, ErrorKind, Result,
     drill::{
@@ -34,7 +36,7 @@ pub(super) async fn step(setup: &Setup, asked: &DrillStep, context: &RunContext)
                 Box::pin(steps::control(step, &control_ports(setup, &selected).await?, state, context)).await?
             } else {
                 let request = request(&selected, &state)?;
-                Box::pin(steps::data(step, &data_ports(setup).await?, &request, state, context)).await?
+                Box::pin(steps::data(step, &data_ports(setup, &selected).await?, &request, state, context)).await?
             };
             encoded(&state)
         }
@@ -62,9 +64,15 @@ pub(super) async fn control_ports(setup: &Setup, selected: &Selected) -> Result<
     })
 }
 
-async fn data_ports(setup: &Setup) -> Result<DataPorts> {
+async fn data_ports(setup: &Setup, selected: &Selected) -> Result<DataPorts> {
+    Ok(DataPorts { identities: setup.identities(&selected.config, None).await?, ..ports_of_report(setup).await? })
+}
+
+/// Without the keys: a report is written whatever became of them.
+async fn ports_of_report(setup: &Setup) -> Result<DataPorts> {
     Ok(DataPorts {
         store: setup.open_store().await?,
+        identities: Arc::default(),
         control: setup.open_control().await?,
         databases: setup.instance_databases(),
     })
@@ -107,7 +115,7 @@ async fn select(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
         execution: execution.clone(),
         runner: selected.config.runner.value,
     };
-    match Box::pin(steps::select(&data_ports(setup).await?, &wanted, context)).await? {
+    match Box::pin(steps::select(&data_ports(setup, &selected).await?, &wanted, context)).await? {
         Some(state) => encoded(&state),
         None => Ok(json!({
             "already": true, "database": request.database, "scheduled_at": request.scheduled_at, "execution": execution,
@@ -123,7 +131,7 @@ async fn report(setup: &Setup, asked: &DrillStep, context: &RunContext) -> Resul
         (Err(why), None) => return Err(unreadable(Step::Report, &why)),
     };
     let selected = setup.one(Some(&state.database), None)?;
-    let ports = data_ports(setup).await?;
+    let ports = ports_of_report(setup).await?;
     let outcome = Box::pin(steps::report(&ports, &request(&selected, &state)?, &state, context)).await?;
     state.verdict = Some(outcome.report.verdict);
     state.found_wrong = outcome.report.found_wrong();

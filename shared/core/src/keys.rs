@@ -1,0 +1,87 @@
+//! Keys: whether the keys at hand open the backups that are kept, tried on one object of each.
+
+use std::sync::Arc;
+
+use lifeboat_archive::encryption::Identities;
+use serde::Serialize;
+
+use crate::{
+    Error, ErrorKind, Result,
+    catalog::{self, BackupState},
+    ids::{BackupId, DatabaseSlug},
+    ports::{RunContext, Store},
+    reading::BackupReader,
+};
+
+/// What came of the keys at hand with the backups that are encrypted to the same recipients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyCheck {
+    /// The database.
+    pub database: DatabaseSlug,
+    /// Whom they are encrypted to.
+    pub recipients: Vec<String>,
+    /// How many there are.
+    pub backups: u64,
+    /// The newest of them, whose roles were opened.
+    pub newest: BackupId,
+    /// Whether they were.
+    pub opened: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Opens `globals.sql` of the newest backup of every set of recipients; backups that are not encrypted, or whose manifest
+/// cannot be read, are left out. Reads, and changes nothing. An `Err` means that the store could not be read, not that a key
+/// does not fit.
+pub async fn check(
+    store: &dyn Store,
+    states: &[BackupState],
+    identities: &Arc<Identities>,
+    context: &RunContext,
+) -> Result<Vec<KeyCheck>> {
+    let mut found: Vec<KeyCheck> = Vec::new();
+    for state in states {
+        let Some(recipients) = state.summary.as_ref().map(|s| &s.recipients).filter(|r| !r.is_empty()) else {
+            continue;
+        };
+        let same = |check: &&mut KeyCheck| check.database == state.database && check.recipients == *recipients;
+        if let Some(check) = found.iter_mut().find(same) {
+            check.backups += 1;
+            continue;
+        }
+        let opened = context.cancel.race(open(store, state, identities)).await;
+        let why = match opened {
+            Ok(()) => None,
+            Err(error) if matches!(error.kind(), ErrorKind::Keys | ErrorKind::Corrupt) => Some(error.to_string()),
+            Err(error) => return Err(error.context(format!("try the keys on {}", state.qualified()))),
+        };
+        found.push(KeyCheck {
+            database: state.database.clone(),
+            recipients: recipients.clone(),
+            backups: 1,
+            newest: state.backup_id.clone(),
+            opened: why.is_none(),
+            why,
+        });
+    }
+    Ok(found)
+}
+
+async fn open(store: &dyn Store, state: &BackupState, identities: &Arc<Identities>) -> Result<()> {
+    let backup = catalog::open(store, &state.database, &state.backup_id).await?;
+    BackupReader::new(store, &backup.manifest, identities).whole(&backup.manifest.globals).await.map(drop)
+}
+
+/// `Keys` naming what was not opened, where something was not.
+pub fn judge(checks: &[KeyCheck]) -> Result<()> {
+    let closed: Vec<&KeyCheck> = checks.iter().filter(|check| !check.opened).collect();
+    let Some(first) = closed.first() else { return Ok(()) };
+    let backups: u64 = closed.iter().map(|check| check.backups).sum();
+    let why = first.why.as_deref().unwrap_or("no reason is known");
+    let message = format!("{backups} backups cannot be opened, {}/{} among them: {why}", first.database, first.newest);
+    Err(Error::new(ErrorKind::Keys, message).with_hint(format!(
+        "find the secret key of one of: {}; until then these backups are as good as lost",
+        first.recipients.join(", ")
+    )))
+}
