@@ -102,13 +102,13 @@ impl<'a> Handing<'a> {
             (None, Runner::Fargate) => "the configuration says that a task runs it".to_owned(),
             (None, _) => "the attempt before did not succeed".to_owned(),
         };
-        self.start(run, attempt, why).await.map(Some)
+        Box::pin(self.start(run, attempt, why)).await.map(Some)
     }
 
     /// After a run that nothing had foretold has come to the end of the function's time, and has cleaned up behind it.
     pub(crate) async fn after<T>(&self, run: Option<&OneRun<'_>>, context: &RunContext) -> Result<Answer<T>> {
         match standing(run, context).await? {
-            Ok(attempt) => self.start(run, attempt, "the function's time did not suffice".to_owned()).await,
+            Ok(attempt) => Box::pin(self.start(run, attempt, "the function's time did not suffice".to_owned())).await,
             Err(answer) => Ok(answer),
         }
     }

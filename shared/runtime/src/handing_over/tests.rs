@@ -188,7 +188,7 @@ async fn a_request_that_its_task_carries_out_or_has_carried_out_is_no_further_ta
         assert_eq!(deliver().await, Some(Answer::AlreadyRunning));
         Ok(crate::telling::Told::nothing(7))
     });
-    assert_eq!(carried_out.await.unwrap().answer, Answer::Done(7));
+    assert_eq!(Box::pin(carried_out).await.unwrap().answer, Answer::Done(7));
     stage.clock.advance(SignedDuration::from_hours(11));
     assert_eq!(deliver().await, Some(Answer::AlreadyDone { earlier: serde_json::json!(7) }));
     assert_eq!(stage.tasks.started(), []);
