@@ -89,6 +89,9 @@ pub struct SourceFacts {
     pub database_name: String,
     /// Host and port as a person wrote them.
     pub server: String,
+    /// The role that owns the database: by that alone it may own what lies in the schema `public`.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// The cluster's system identifier, where the role could read it: tells two servers apart.
     #[serde(default)]
     pub system_identifier: Option<String>,

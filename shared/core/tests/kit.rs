@@ -29,6 +29,7 @@ const HOSTILE: [&str; 9] = [
 
 fn facts(name: &str) -> SourceFacts {
     SourceFacts {
+        owner: None,
         system_identifier: None,
         database_name: name.to_owned(),
         server: "db.example.com:5432".to_owned(),

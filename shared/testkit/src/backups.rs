@@ -213,6 +213,7 @@ pub async fn store_attestation(store: &dyn Store, attestation: &Attestation) -> 
 
 fn source_facts(at: Timestamp) -> SourceFacts {
     SourceFacts {
+        owner: None,
         system_identifier: None,
         database_name: "shop".to_owned(),
         server: "localhost:5432".to_owned(),

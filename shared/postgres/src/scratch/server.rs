@@ -136,7 +136,23 @@ async fn make(
     let remark = remark(context.clock.now());
     let comment = format!("COMMENT ON DATABASE {} IS {}", quote::identifier(&made.database), quote::literal(&remark));
     session.batch_execute(&comment).await.map_err(|e| database_error("mark the scratch database", &e))?;
+    if let Some(owner) = source.owner.as_deref().filter(|owner| *owner != user) {
+        messages.extend(give(session, &made.database, owner).await?);
+    }
     Ok(messages)
+}
+
+/// Gives the database to the role that owned the source: whoever is no superuser can give what lies in `public` to that role
+/// only then. What the server refuses is a message: the comparison finds what came of it.
+async fn give(session: &Session, database: &str, owner: &str) -> Result<Option<ToolMessage>> {
+    let sql = format!("ALTER DATABASE {} OWNER TO {}", quote::identifier(database), quote::identifier(owner));
+    match session.batch_execute(&sql).await {
+        Ok(()) => Ok(None),
+        Err(error) => match error.as_db_error() {
+            Some(refused) => Ok(Some(refused_statement(refused.message(), &sql))),
+            None => Err(database_error("give the scratch database to its owner", &error)),
+        },
+    }
 }
 
 const REMARK: (&str, &str) = ("Scratch database of a Lifeboat drill, made ", "; it may be dropped");

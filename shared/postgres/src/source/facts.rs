@@ -32,6 +32,7 @@ pub(super) async fn read(
     Ok(SourceFacts {
         database_name: target.database().to_owned(),
         server: target.server_label(),
+        owner: row.some_text(9),
         system_identifier: row.some_text(8),
         server_version: text(&row, 0),
         server_version_num: row.number(1).map_err(failed)?,

@@ -42,7 +42,8 @@ SELECT pg_catalog.current_setting('server_version'),
        coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'),
        pg_catalog.current_setting('lc_monetary'),
        CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-            THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END
+            THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END,
+       pg_catalog.pg_get_userbyid(d.datdba)::text
 FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Extensions and their versions.

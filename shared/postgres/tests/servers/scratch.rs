@@ -26,6 +26,7 @@ CREATE TABLESPACE fast OWNER postgres LOCATION '/nowhere/at/all';
 
 fn facts(version: u32, encoding: &str, collate: &str) -> SourceFacts {
     SourceFacts {
+        owner: None,
         system_identifier: None,
         database_name: "orders".to_owned(),
         server: "db:5432".to_owned(),

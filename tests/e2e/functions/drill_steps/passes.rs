@@ -10,10 +10,19 @@ use crate::{
     stores::access::opened,
 };
 
+/// The role of an application owns the database, and what lies in `public`, as most have it.
+const APPLICATION: &str = "
+CREATE ROLE drill_steps_app;
+ALTER DATABASE drill_steps OWNER TO drill_steps_app;
+SET ROLE drill_steps_app;
+CREATE TABLE public.notes (id int PRIMARY KEY, note text);
+INSERT INTO public.notes VALUES (1, 'of the application');";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_by_steps_restores_into_an_instance_of_its_own_and_leaves_a_report_and_no_instance() -> Result<()> {
     let store = StoreUnderTest::minio()?;
     fifteen()?.create_shop("drill_steps", "0.01")?;
+    fifteen()?.sql("drill_steps", APPLICATION)?;
     let machine = Machine::start(&store, "stepped", "drill_steps", "ttl = \"2h\"")?;
     let backup = machine.dump("stepped")?;
     let state = machine.select("stepped", "rotate")?;
