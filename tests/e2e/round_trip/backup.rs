@@ -1,6 +1,7 @@
 //! One backup that the program made of a test's database, and the three ways back.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -53,7 +54,7 @@ impl Backup {
         if let Some(file) = &identity {
             let made = Lifeboat::new(["keys", "new"]).args([file]).json()?;
             let public = made["public_key"].as_str().context("no public key was printed")?;
-            config.push_str(&format!("encrypt_to = [\"{public}\"]\nrequire_encryption = true\n"));
+            writeln!(config, "encrypt_to = [\"{public}\"]\nrequire_encryption = true")?;
         }
         fs::write(folder.path().join("lifeboat.toml"), config)?;
         let (tools, reference) = (tools.to_owned(), String::new());

@@ -61,10 +61,10 @@ impl Sealer {
 
     /// Seals an object at once.
     pub fn seal(recipients: &Recipients, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut sealed = Vec::with_capacity(bytes.len() + 1024);
+        let mut out = Vec::with_capacity(bytes.len() + 1024);
         let mut sealer = Self::new(recipients)?;
-        sealer.write(bytes, &mut sealed)?;
-        sealer.finish(&mut sealed)?;
-        Ok(sealed)
+        sealer.write(bytes, &mut out)?;
+        sealer.finish(&mut out)?;
+        Ok(out)
     }
 }

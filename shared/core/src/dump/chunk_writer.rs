@@ -26,10 +26,10 @@ fn begin_sealing(recipients: &Recipients) -> Result<Sealer> {
 
 /// The last bytes of a sealed object.
 fn seal_last(mut sealer: Sealer, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut sealed = Vec::with_capacity(bytes.len() + (64 << 10));
-    sealer.write(bytes, &mut sealed)?;
-    sealer.finish(&mut sealed)?;
-    Ok(sealed)
+    let mut out = Vec::with_capacity(bytes.len() + (64 << 10));
+    sealer.write(bytes, &mut out)?;
+    sealer.finish(&mut out)?;
+    Ok(out)
 }
 
 /// One object being written below a backup's folder.
@@ -81,10 +81,10 @@ impl<'a> ChunkWriter<'a> {
         let piece = match &mut self.sealer {
             None => std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE + (64 << 10))),
             Some(sealer) => {
-                let mut sealed = Vec::with_capacity(self.buffer.len() + (64 << 10));
-                sealer.write(&self.buffer, &mut sealed).or_error(ErrorKind::Unexpected, "encrypt")?;
+                let mut out = Vec::with_capacity(self.buffer.len() + (64 << 10));
+                sealer.write(&self.buffer, &mut out).or_error(ErrorKind::Unexpected, "encrypt")?;
                 self.buffer.clear();
-                sealed
+                out
             }
         };
         let piece = Bytes::from(piece);

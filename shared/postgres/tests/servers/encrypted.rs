@@ -42,7 +42,7 @@ async fn an_encrypted_dump_comes_back_by_its_key_alone_and_by_the_stock_programs
     let context = context().build();
     let manifest = Arc::new(dump::run(&ports, &request, &context).await.unwrap().manifest);
     assert!(manifest.tables.iter().any(|t| t.chunks.len() > 1) && manifest.large_objects.len() > 3);
-    assert!(manifest.objects().all(|o| o.key.ends_with(".age") != (o.key == "RESTORE.md")));
+    assert!(manifest.objects().all(|o| o.key.strip_suffix(".age").is_some() != (o.key == "RESTORE.md")));
 
     let backup = catalog::open(&*store, &manifest.database, &manifest.backup_id).await.unwrap();
     let hashed = verify::run(&store, &backup, &Arc::default(), 2, &context).await.unwrap();
@@ -75,15 +75,15 @@ async fn an_encrypted_dump_comes_back_by_its_key_alone_and_by_the_stock_programs
     fs::create_dir(place.path().join("archive")).unwrap();
     for object in manifest.objects().filter(|o| o.key.starts_with("archive/")) {
         let (bytes, _) = store.read(&format!("{}{}", manifest.folder(), object.key), 1 << 30).await.unwrap();
-        let sealed = place.path().join(&object.key);
-        fs::write(&sealed, bytes).unwrap();
+        let file = place.path().join(&object.key);
+        fs::write(&file, bytes).unwrap();
         let mut age = Command::new(repository().join(".tools/bin/age"));
-        age.arg("-d").arg("-i").arg(&key).arg("-o").arg(sealed.with_extension("")).arg(&sealed);
+        age.arg("-d").arg("-i").arg(&key).arg("-o").arg(file.with_extension("")).arg(&file);
         run(age);
     }
     for table in manifest.tables.iter().filter(|t| t.chunks.len() > 1) {
-        let parts = table.chunks.iter().map(|c| place.path().join(c.key.strip_suffix(".age").unwrap()));
-        let joined: Vec<u8> = parts.flat_map(|part| fs::read(part).unwrap()).collect();
+        let pieces = table.chunks.iter().map(|c| place.path().join(c.key.strip_suffix(".age").unwrap()));
+        let joined: Vec<u8> = pieces.flat_map(|piece| fs::read(piece).unwrap()).collect();
         fs::write(place.path().join(format!("archive/{}.dat.gz", table.dump_id)), joined).unwrap();
     }
     let stock = create_database(&cluster, "stock", "").await;
