@@ -43,8 +43,9 @@ fn failed(phase: &str, kind: &str) -> Value {
 
 #[tokio::test]
 async fn differences_that_were_found_are_told_though_there_is_no_report() {
-    let (world, _) = unreported(&[("restore", json!({})), ("compare", differing()), ("checks", json!({}))]).await;
-    let ending = Box::pin(ending(&world, "FAILED")).await;
+    let (world, _) =
+        Box::pin(unreported(&[("restore", json!({})), ("compare", differing()), ("checks", json!({}))])).await;
+    let ending = ending(&world, "FAILED").await;
     assert_eq!((ending.verdict, ending.phase.as_deref()), (Some(Verdict::Failed), Some("compare")), "{ending:?}");
     let reasons = ending.reasons.join("; ");
     for told in
@@ -57,8 +58,8 @@ async fn differences_that_were_found_are_told_though_there_is_no_report() {
 #[tokio::test]
 async fn what_ended_with_nothing_found_was_broken_off_and_says_nothing_against_the_backup() {
     let alike = SchemaEvidence::compare(&Inventory::default(), &Inventory::default());
-    let (world, _) = unreported(&[("restore", json!({})), ("compare", json!({ "schema": alike }))]).await;
-    let ending = Box::pin(ending(&world, "FAILED")).await;
+    let (world, _) = Box::pin(unreported(&[("restore", json!({})), ("compare", json!({ "schema": alike }))])).await;
+    let ending = ending(&world, "FAILED").await;
     assert_eq!((ending.verdict, ending.phase.as_deref()), (None, Some("report")), "{ending:?}");
     assert_eq!(ending.reasons.len(), 1, "{ending:?}");
 }
@@ -71,8 +72,8 @@ async fn a_backup_that_could_not_be_restored_is_told_as_such_and_a_restore_that_
         ("interrupted", None),
         ("deadline", None),
     ] {
-        let (world, _) = unreported(&[("restore.failed", failed("restore", kind))]).await;
-        let ending = Box::pin(ending(&world, "FAILED")).await;
+        let (world, _) = Box::pin(unreported(&[("restore.failed", failed("restore", kind))])).await;
+        let ending = ending(&world, "FAILED").await;
         assert_eq!((ending.verdict, ending.phase.as_deref()), (verdict, Some("restore")), "{kind}: {ending:?}");
         assert_eq!(ending.reasons[0], "phase restore failed: it went wrong", "{kind}");
     }
@@ -80,9 +81,9 @@ async fn a_backup_that_could_not_be_restored_is_told_as_such_and_a_restore_that_
 
 #[tokio::test]
 async fn a_record_that_nobody_can_read_is_named_and_keeps_nothing_from_being_told() {
-    let (world, state) = unreported(&[("compare", differing())]).await;
+    let (world, state) = Box::pin(unreported(&[("compare", differing())])).await;
     world.record(&state, "checks", &json!({ "checks": 1 })).await;
-    let ending = Box::pin(ending(&world, "FAILED")).await;
+    let ending = ending(&world, "FAILED").await;
     let reasons = ending.reasons.join("; ");
     assert!(
         reasons.contains("2 instead of 3") && reasons.contains("checks.json of the drill cannot be read"),
