@@ -10,7 +10,7 @@ use lifeboat_core::ids::DatabaseSlug;
   lifeboat keys new orders.key
   lifeboat keys check orders --identity orders.key")]
 pub(crate) enum Keys {
-    /// Make a key: the secret half goes to a file that only you can read, the public half is printed
+    /// Make a key: the secret half into a file that only you can read, the public half printed
     #[command(after_help = "Example:
   lifeboat keys new orders.key
 

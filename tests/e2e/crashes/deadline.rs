@@ -15,7 +15,7 @@ use super::running::{AT_ONCE, Running, dumps, no_session_within, nothing_listed}
 const IN_MID_COPY: u64 = 4 << 20;
 
 /// Of such a short time half is for cleaning up.
-const DEADLINE: Duration = Duration::from_secs(40);
+const DEADLINE: Duration = Duration::from_secs(80);
 
 #[tokio::test]
 async fn a_dump_that_cannot_end_before_its_deadline_ends_with_10_and_leaves_nothing() -> Result<()> {
