@@ -166,7 +166,7 @@ async fn ciphertext_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_
         writable(&one, &first)?;
         writable(&other, &second)?;
         for key in [None, Some(&sealed.key)] {
-            let ended = sealed.call(&["verify"], key)?.run()?.expect(7).context(what)?;
+            let ended = sealed.call(&["verify", &sealed.reference], key)?.run()?.expect(7).context(what)?;
             ensure!(ended.stderr.contains(".age"), "{what}: {}", ended.stderr);
         }
         let target = format!("damaged_{number}");
@@ -182,7 +182,7 @@ async fn ciphertext_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_
     }
     writable(&one, &whole)?;
     writable(&other, &whole_other)?;
-    sealed.call(&["verify"], Some(&sealed.key))?.run()?.expect(0).map(drop)
+    sealed.call(&["verify", &sealed.reference], Some(&sealed.key))?.run()?.expect(0).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
