@@ -261,6 +261,7 @@ async fn all_kinds(major: u32) -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "a minute of what is seen on 18 in every run: run by `make soak`"]
 async fn whatever_ddl_strikes_at_whatever_step_a_backup_of_postgresql_15_is_one_state() -> Result<()> {
     all_kinds(15).await
 }
