@@ -116,7 +116,8 @@ fn a_file_of_identities_is_read_as_age_keygen_writes_it() {
     assert_eq!(wrong("# nothing\n"), ParseKeyError::Empty);
     assert_eq!(wrong(&format!("\n{one}\n")), ParseKeyError::RecipientForSecret { line: 2 });
     assert_eq!(wrong("age-encryption.org/v1\n"), ParseKeyError::Encrypted);
-    let mistyped = format!("{}X", &first[..first.len() - 1]);
+    let (begin, end) = first.split_at(first.len() - 1);
+    let mistyped = format!("{begin}{}", if end == "Q" { "P" } else { "Q" });
     let error = wrong(&mistyped);
     assert!(matches!(error, ParseKeyError::Identity { line: 1, .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains(&mistyped[20..]), "{error:?}");
