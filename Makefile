@@ -51,10 +51,12 @@ lint: ## Check format, code, dependencies, licences, spelling and shell scripts
 format: ## Format the code
 	cargo fmt --all
 
-bench: ## Measure dump and restore beside pg_dump and pg_restore [BENCH_OPTIONS="--scale 6 --rounds 3"]
-	@tests/stack/setup compiler postgres15 postgres17 minio
+BENCH_RECORD ?= target/bench
+
+bench: ## Measure our speed and memory beside stock tools [BENCH_OPTIONS="--scale 6 --rounds 3"] [BENCH_RECORD=docs/bench]
+	@tests/stack/setup compiler postgres15 postgres17 minio awscli
 	cargo build --release -p lifeboat-cli -p lifeboat-tests --bin lifeboat --bin bench
-	$(CARGO_TARGET_DIR)/release/bench $(BENCH_OPTIONS)
+	$(CARGO_TARGET_DIR)/release/bench --record $(BENCH_RECORD) --date $$(date -u +%F) $(BENCH_OPTIONS)
 
 FUNCTIONS = $(notdir $(patsubst %/main.rs,%,$(wildcard functions/*/main.rs)))
 

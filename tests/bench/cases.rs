@@ -1,212 +1,124 @@
 //! The cases: what stock tools and Lifeboat are asked to do, interleaved over the rounds.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::fs::{self, File};
 
 use anyhow::{Context, Result};
-use lifeboat_tests::{
-    Cluster, Lifeboat, StoreUnderTest,
-    cluster::{programs, run as run_tool},
-};
+use lifeboat_tests::StoreUnderTest;
 
 use crate::{
-    measure::{Measured, measure},
-    table::Results,
+    measure::Measured,
+    raw,
+    setting::{BIG, Bench, LONG, SHOP, size_of},
 };
 
-const DATABASE: &str = "shop";
+pub(crate) const STOCK: &str = "pg_dump -Fc";
+pub(crate) const STOCK_PIPED: &str = "pg_dump -Fc | aws s3 cp -, MinIO, TLS to the server";
+pub(crate) const STOCK_RESTORE: &str = "pg_restore -j2, local folder";
+pub(crate) const NEWEST: &str = "newest pg_dump -Fd -j2 -Z zstd:3";
+pub(crate) const NEWEST_BIG: &str = "newest pg_dump -Fd -j2 -Z zstd:3, one big table";
+pub(crate) const RAW: &str = "two raw COPY streams";
+pub(crate) const DUMP_1: &str = "lifeboat dump, folder, zstd:1, 2 jobs";
+pub(crate) const DUMP_AGE: &str = "lifeboat dump, folder, zstd:1, 2 jobs, encrypted";
+pub(crate) const DUMP_3: &str = "lifeboat dump, folder, zstd:3, 2 jobs";
+pub(crate) const DUMP_3_BIG: &str = "lifeboat dump, folder, zstd:3, 2 jobs, one big table";
+pub(crate) const DUMP_MINIO: &str = "lifeboat dump, MinIO, zstd:1, 2 jobs, TLS to the server";
+pub(crate) const VERIFY: &str = "lifeboat verify, folder, 2 jobs";
+pub(crate) const VERIFY_MINIO: &str = "lifeboat verify, MinIO, 2 jobs";
+pub(crate) const RESTORE_MINIO: &str = "lifeboat restore, MinIO, 2 jobs";
+pub(crate) const MEMORY: &str = "lifeboat dump, folder, zstd:1, 4 jobs";
+pub(crate) const MEMORY_MINIO: &str = "lifeboat dump, MinIO, zstd:1, 4 jobs";
+pub(crate) const MEMORY_LONG: &str = "lifeboat dump, folder, zstd:1, 4 jobs, rows of 500 MB";
+pub(crate) const MEMORY_LONG_MINIO: &str = "lifeboat dump, MinIO, zstd:1, 4 jobs, rows of 500 MB";
 
-/// Everything that a case needs.
-struct Bench {
-    cluster: Cluster,
-    postmaster: u32,
-    folder: tempfile::TempDir,
-    minio: StoreUnderTest,
-    /// pg_dump 17 or newer, built with zstd, if there is one.
-    newest: Option<PathBuf>,
-    targets: u32,
-}
+/// A case's name, and what it does.
+type Case = (&'static str, fn(&mut Bench) -> Result<Measured>);
 
-/// Runs every case `rounds` times and gives the medians.
-pub(crate) async fn run(scale: &str, rounds: usize) -> Result<Results> {
-    eprintln!("making the database (shop at scale {scale}) …");
-    let cluster = Cluster::start_with(15, &[("wal_level", "minimal"), ("shared_buffers", "512MB")]).await?;
-    cluster.create_shop(DATABASE, scale)?;
-    cluster.sql(DATABASE, "VACUUM ANALYZE")?;
-    let pid = fs::read_to_string(cluster.server.folder().join("data/postmaster.pid")).context("find the server")?;
-    let mut bench = Bench {
-        postmaster: pid.lines().next().unwrap_or_default().trim().parse().context("read the server's process id")?,
-        cluster,
-        folder: tempfile::tempdir()?,
-        minio: StoreUnderTest::minio()?,
-        newest: programs(17).ok(),
-        targets: 0,
-    };
-    let size = bench.cluster.sql(DATABASE, "SELECT pg_size_pretty(pg_database_size(current_database()))")?;
-    let server = bench.cluster.sql(DATABASE, "SELECT version()")?;
-    let mut all: Vec<(String, Vec<Measured>)> = Vec::new();
-    for round in 1..=rounds {
-        for (name, measured) in bench.round()? {
-            eprintln!("round {round}: {name}: {:.2} s", measured.wall);
-            match all.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, measurements)) => measurements.push(measured),
-                None => all.push((name, vec![measured])),
-            }
+/// In the order in which they are run: what is compared stands together.
+pub(crate) const CASES: [Case; 18] = [
+    (STOCK, |bench| {
+        let file = bench.folder.path().join("stock.dump");
+        let mut command = bench.tool("pg_dump", SHOP);
+        command.arg("-Fc").stdout(File::create(&file)?);
+        bench.measure(vec![command], || Ok(size_of(&file)))
+    }),
+    (RAW, |bench| bench.measure(vec![raw::command(&bench.cluster.url(SHOP), 2)?], || Ok(0))),
+    (DUMP_1, |bench| {
+        let store = StoreUnderTest::folder()?;
+        let measured = bench.dump(&store, SHOP, &["--compress", "zstd:1", "--jobs", "2"])?;
+        bench.kept = Some(store);
+        Ok(measured)
+    }),
+    (DUMP_AGE, |bench| {
+        let key = bench.key.clone();
+        bench.dump(&StoreUnderTest::folder()?, SHOP, &["--compress", "zstd:1", "--jobs", "2", "--encrypt-to", &key])
+    }),
+    (VERIFY, |bench| {
+        if bench.kept.is_none() {
+            let store = StoreUnderTest::folder()?;
+            bench.dump(&store, SHOP, &["--compress", "zstd:1", "--jobs", "2"])?;
+            bench.kept = Some(store);
         }
-    }
-    let newest = bench.newest.as_ref().map_or("none with zstd was found".to_owned(), |_| "17".to_owned());
-    Ok(Results {
-        setting: vec![
-            ("cores".to_owned(), std::thread::available_parallelism()?.to_string()),
-            ("server".to_owned(), server.trim().to_owned()),
-            ("database".to_owned(), size.trim().to_owned()),
-            ("newest pg_dump".to_owned(), newest),
-            ("rounds".to_owned(), format!("{rounds}, medians")),
-        ],
-        cases: all.into_iter().map(|(name, measurements)| (name, median(measurements))).collect(),
-    })
-}
+        let store = bench.kept.as_ref().context("no backup was kept")?;
+        bench.lifeboat(store.lifeboat(["verify", "--jobs", "2"]), &bench.cluster.url(SHOP), || Ok(0))
+    }),
+    (NEWEST, |bench| bench.newest(SHOP, 2)),
+    (DUMP_3, |bench| bench.dump(&StoreUnderTest::folder()?, SHOP, &["--compress", "zstd:3", "--jobs", "2"])),
+    (NEWEST_BIG, |bench| bench.newest(BIG, 2)),
+    (DUMP_3_BIG, |bench| bench.dump(&StoreUnderTest::folder()?, BIG, &["--compress", "zstd:3", "--jobs", "2"])),
+    (STOCK_PIPED, |bench| bench.measure(vec![bench.pg_dump_to_aws(SHOP)], || Ok(0))),
+    (DUMP_MINIO, |bench| {
+        let call = bench.minio.lifeboat(["dump", "--no-verify", "--compress", "zstd:1", "--jobs", "2"]);
+        bench.lifeboat(call, &bench.url_with_tls(SHOP), || Ok(0))
+    }),
+    (VERIFY_MINIO, |bench| {
+        bench.lifeboat(bench.minio.lifeboat(["verify", "--jobs", "2"]), &bench.cluster.url(SHOP), || Ok(0))
+    }),
+    (STOCK_RESTORE, |bench| {
+        let archive = bench.folder.path().join("stock.dir");
+        if !archive.exists() {
+            let mut command = bench.tool("pg_dump", SHOP);
+            command.args(["-Fd", "-j2", "-f"]).arg(&archive);
+            bench.measure(vec![command], || Ok(0))?;
+        }
+        let target = bench.target()?;
+        let mut command = bench.tool("pg_restore", &target);
+        command.args(["-j2", "-d", &target]).arg(&archive);
+        let measured = bench.measure(vec![command], || Ok(0))?;
+        bench.drop_database(&target)?;
+        Ok(measured)
+    }),
+    (RESTORE_MINIO, |bench| {
+        let target = bench.target()?;
+        let arguments = ["restore", "latest", "--to", "env:TARGET_URL", "--jobs", "2"];
+        let call = bench.minio.lifeboat(arguments).env("TARGET_URL", bench.cluster.url(&target));
+        let measured = bench.lifeboat(call, &bench.cluster.url(SHOP), || Ok(0))?;
+        bench.drop_database(&target)?;
+        Ok(measured)
+    }),
+    (MEMORY, |bench| bench.dump(&StoreUnderTest::folder()?, SHOP, &["--compress", "zstd:1", "--jobs", "4"])),
+    (MEMORY_MINIO, |bench| bench.dump(&StoreUnderTest::minio()?, SHOP, &["--compress", "zstd:1", "--jobs", "4"])),
+    (MEMORY_LONG, |bench| bench.dump(&StoreUnderTest::folder()?, LONG, &["--compress", "zstd:1", "--jobs", "4"])),
+    (MEMORY_LONG_MINIO, |bench| bench.dump(&StoreUnderTest::minio()?, LONG, &["--compress", "zstd:1", "--jobs", "4"])),
+];
 
-/// The measurement with the median wall time, with the largest memory of all.
-fn median(mut measurements: Vec<Measured>) -> Measured {
-    let peak = measurements.iter().map(|m| m.peak_mib).fold(0.0, f64::max);
-    measurements.sort_by(|a, b| a.wall.total_cmp(&b.wall));
-    Measured { peak_mib: peak, ..measurements[measurements.len() / 2] }
-}
-
-fn size_of(path: &Path) -> u64 {
-    if path.is_file() {
-        return path.metadata().map_or(0, |m| m.len());
-    }
-    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size_of(&entry.path())).sum()
-}
+/// Cases that need the rows of 500 MB: once a run is enough, for nothing but their memory is looked at.
+pub(crate) const ONCE: [&str; 4] = [MEMORY, MEMORY_MINIO, MEMORY_LONG, MEMORY_LONG_MINIO];
 
 impl Bench {
-    fn round(&mut self) -> Result<Vec<(String, Measured)>> {
-        let mut done = Vec::new();
-        let out = |name: &str| self.folder.path().join(name);
-        let (fc, fd, newest_fd) = (out("stock.dump"), out("stock.dir"), out("newest.dir"));
-        for folder in [&fd, &newest_fd] {
-            if folder.exists() {
-                fs::remove_dir_all(folder)?;
-            }
+    /// A dump of ours, not verified.
+    pub(crate) fn dump(&self, store: &StoreUnderTest, database: &str, options: &[&str]) -> Result<Measured> {
+        let call = store.lifeboat(["dump", "--no-verify"]).args(options);
+        self.lifeboat(call, &self.cluster.url(database), || Ok(store.path().map_or(0, |path| size_of(&path))))
+    }
+
+    /// The newest pg_dump, into a folder.
+    pub(crate) fn newest(&self, database: &str, jobs: u32) -> Result<Measured> {
+        let folder = self.folder.path().join("newest.dir");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
         }
-        let mut custom = self.cluster.tool("pg_dump", DATABASE);
-        custom.arg("-Fc").stdout(File::create(&fc)?);
-        done.push(("pg_dump -Fc".to_owned(), measure(vec![custom], self.postmaster, || Ok(size_of(&fc)))?));
-        let mut directory = self.cluster.tool("pg_dump", DATABASE);
-        directory.args(["-Fd", "-j2", "-f"]).arg(&fd);
-        done.push(("pg_dump -Fd -j2".to_owned(), measure(vec![directory], self.postmaster, || Ok(size_of(&fd)))?));
-        if let Some(bin) = &self.newest {
-            let mut command = self.cluster.tool("pg_dump", DATABASE);
-            let arguments = ["-Fd", "-j2", "-Z", "zstd:3", "-f"];
-            command = with_program(&command, &bin.join("pg_dump"));
-            command.args(arguments).arg(&newest_fd);
-            let measured = measure(vec![command], self.postmaster, || Ok(size_of(&newest_fd)))?;
-            done.push(("newest pg_dump -Fd -j2 -Z zstd:3".to_owned(), measured));
-        }
-        done.push(("two raw COPY streams".to_owned(), self.raw_copy()?));
-        done.extend(self.dumps()?);
-        let restored = self.restores(&fd)?;
-        done.extend(restored);
-        Ok(done)
+        let mut command = self.newest_pg_dump(database);
+        command.args(["-Fd", &format!("-j{jobs}"), "-Z", "zstd:3", "-f"]).arg(&folder);
+        self.measure(vec![command], || Ok(size_of(&folder)))
     }
-
-    /// Two psql sessions that copy all tables to nowhere, shared out by size: the most that the server gives two clients.
-    fn raw_copy(&self) -> Result<Measured> {
-        let sql = "SELECT format('COPY %I.%I TO STDOUT;', n.nspname, c.relname) \
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-                   ORDER BY pg_table_size(c.oid) DESC";
-        let statements = self.cluster.sql(DATABASE, sql)?;
-        let mut scripts = [String::new(), String::new()];
-        for (index, statement) in statements.lines().enumerate() {
-            // 0 1 1 0 0 1 1 0: the largest tables are shared out evenly.
-            scripts[usize::from(matches!(index % 4, 1 | 2))].push_str(statement);
-        }
-        let commands = scripts
-            .iter()
-            .map(|script| {
-                let mut command = self.cluster.tool("psql", DATABASE);
-                command.args(["-X", "-q", "-c", script]).stdout(Stdio::null());
-                command
-            })
-            .collect();
-        measure(commands, self.postmaster, || Ok(0))
-    }
-
-    fn dumps(&self) -> Result<Vec<(String, Measured)>> {
-        let mut done = Vec::new();
-        for (codec, jobs) in [("zstd:1", "2"), ("zstd:3", "2"), ("zstd:1", "4")] {
-            let store = StoreUnderTest::folder()?;
-            let call = store.lifeboat(["dump", "--no-verify", "--compress", codec, "--jobs", jobs]);
-            let measured = self.lifeboat(call, || Ok(store.path().map_or(0, |p| size_of(&p))))?;
-            done.push((format!("lifeboat dump, folder, {codec}, {jobs} jobs"), measured));
-            if (codec, jobs) == ("zstd:1", "2") {
-                let bytes = measured.bytes;
-                let verify = self.lifeboat(store.lifeboat(["verify"]), || Ok(bytes))?;
-                done.push(("lifeboat verify, folder".to_owned(), verify));
-            }
-        }
-        let call = self.minio.lifeboat(["dump", "--no-verify", "--compress", "zstd:1", "--jobs", "2"]);
-        done.push(("lifeboat dump, MinIO, zstd:1, 2 jobs".to_owned(), self.lifeboat(call, || Ok(0))?));
-        Ok(done)
-    }
-
-    fn lifeboat(&self, call: Lifeboat, bytes: impl FnOnce() -> Result<u64>) -> Result<Measured> {
-        let mut command = call.database(&self.cluster.url(DATABASE)).command()?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        measure(vec![command], self.postmaster, bytes)
-    }
-
-    fn restores(&mut self, archive: &Path) -> Result<Vec<(String, Measured)>> {
-        let mut done = Vec::new();
-        let target = self.target()?;
-        let mut stock = self.cluster.tool("pg_restore", &target);
-        stock.args(["-j2", "-d", &target]).arg(archive);
-        done.push(("pg_restore -j2".to_owned(), measure(vec![stock], self.postmaster, || Ok(0))?));
-        self.drop_target(&target)?;
-        let folder = StoreUnderTest::folder()?;
-        let dump = folder.lifeboat(["dump", "--no-verify", "--jobs", "2"]).database(&self.cluster.url(DATABASE));
-        dump.run()?.expect(0)?;
-        for (name, store) in [("folder", &folder), ("MinIO", &self.minio)] {
-            self.targets += 1;
-            let target = format!("target_{}", self.targets);
-            self.cluster.create_database_with(&target, "TEMPLATE template0")?;
-            let call = store
-                .lifeboat(["restore", "latest", "--to", "env:TARGET_URL", "--jobs", "2"])
-                .env("TARGET_URL", self.cluster.url(&target));
-            let measured = self.lifeboat(call, || Ok(0))?;
-            done.push((format!("lifeboat restore, {name}, 2 jobs"), measured));
-            self.drop_target(&target)?;
-        }
-        Ok(done)
-    }
-
-    fn target(&mut self) -> Result<String> {
-        self.targets += 1;
-        let name = format!("target_{}", self.targets);
-        self.cluster.create_database_with(&name, "TEMPLATE template0")?;
-        Ok(name)
-    }
-
-    fn drop_target(&self, name: &str) -> Result<()> {
-        run_tool(self.cluster.tool("dropdb", "postgres").arg(name)).map(drop)
-    }
-}
-
-/// The same command with another program.
-fn with_program(command: &Command, program: &Path) -> Command {
-    let mut other = Command::new(program);
-    other.stdin(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => other.env(name, value),
-            None => other.env_remove(name),
-        };
-    }
-    other
 }

@@ -1,9 +1,11 @@
 //! Dump: one backup of one database, from preflight to the manifest that makes it exist.
 
 mod chunk_writer;
+mod data;
 mod large_objects;
 mod plan;
 mod run;
+mod squeezing;
 mod tables;
 
 pub use plan::{DumpPlan, MAX_CHUNKS, plan};
@@ -27,7 +29,8 @@ pub struct DumpRequest {
     pub codec: Codec,
     /// IANA time zone that decides the tier.
     pub timezone: String,
-    /// Bytes of heap and TOAST that one chunk covers at least, where a table is split.
+    /// Bytes of heap and TOAST that one chunk covers at least, where a table is split; less in a small database, so that
+    /// all sessions work to the end.
     pub chunk_bytes: u64,
     /// The time it was scheduled for: one backup is made of each.
     pub scheduled_at: Option<Timestamp>,

@@ -1,11 +1,12 @@
-//! The streaming encoder: one frame or member per chunk.
+//! The streaming encoder: one frame or member per chunk, one encoder for many chunks.
 
 use std::io;
 
 use super::{Codec, gzip::GzipEncoder, zstandard::ZstdEncoder};
 
-/// Compresses one chunk: a single zstd frame (with a checksum, without a content size) or gzip member. Chunks one after
-/// another are again a valid file. Works in the calling thread, in memory bounded by the level.
+/// Compresses chunks, each to a single zstd frame (with a checksum, without a content size) or gzip member. Chunks one after
+/// another are again a valid file. Works in the calling thread, in memory bounded by the level, which is kept from chunk to
+/// chunk.
 pub struct Encoder(Kind);
 
 enum Kind {
@@ -15,7 +16,7 @@ enum Kind {
 }
 
 impl Encoder {
-    /// An encoder for one chunk.
+    /// An encoder that stands before a chunk.
     pub fn new(codec: &Codec) -> io::Result<Self> {
         Ok(Self(match *codec {
             Codec::Zstd { level } => Kind::Zstd(ZstdEncoder::new(level)?),
@@ -36,9 +37,10 @@ impl Encoder {
         }
     }
 
-    /// Ends the frame or member and appends the rest of it to `out`.
-    pub fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
-        match self.0 {
+    /// Ends the frame or member and appends the rest of it to `out`; what is written afterwards begins the next one. After an
+    /// error the encoder must not be used again.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        match &mut self.0 {
             Kind::Zstd(encoder) => encoder.finish(out),
             Kind::Gzip(encoder) => encoder.finish(out),
             Kind::None => Ok(()),

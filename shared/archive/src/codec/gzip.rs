@@ -39,11 +39,14 @@ impl GzipEncoder {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.begin(out);
         while self.step(&[], out, FlushCompress::Finish)?.1 != Status::StreamEnd {}
         out.extend_from_slice(&self.crc.sum().to_le_bytes());
         out.extend_from_slice(&self.crc.amount().to_le_bytes());
+        self.compress.reset();
+        self.crc.reset();
+        self.begun = false;
         Ok(())
     }
 

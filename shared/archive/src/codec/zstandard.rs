@@ -30,7 +30,7 @@ impl ZstdEncoder {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         while self.0.finish(&mut spare(out), true)? > 0 {}
         Ok(())
     }

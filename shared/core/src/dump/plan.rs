@@ -8,6 +8,12 @@ pub const MAX_CHUNKS: u64 = 10_000;
 /// Blocks, of 8 KiB, below which splitting a table costs more than it gains.
 const MIN_BLOCKS: u64 = 2;
 
+/// Bytes of a chunk that is not made smaller so that workers end at the same time.
+const LEAST: u64 = 8 << 20;
+
+/// Chunks, at least, that each worker has in a database that is large enough.
+const CHUNKS_EACH: u64 = 8;
+
 /// The units of a dump, largest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpPlan {
@@ -17,9 +23,15 @@ pub struct DumpPlan {
     pub total_bytes: u64,
 }
 
-/// Splits tables larger than `chunk_bytes` into ranges that cover every block exactly once: the first from block 0, the
-/// last open-ended, because rows may have been added since the size was read.
-pub fn plan(tables: &[SourceTable], chunk_bytes: u64) -> DumpPlan {
+/// Splits tables larger than a chunk into ranges that cover every block exactly once: the first from block 0, the
+/// last open-ended, because rows may have been added since the size was read. A chunk covers `chunk_bytes`, less where so many
+/// `jobs` would else not all be busy to the end.
+pub fn plan(tables: &[SourceTable], chunk_bytes: u64, jobs: u32) -> DumpPlan {
+    let total_bytes = tables.iter().map(|t| t.bytes).sum::<u64>();
+    let chunk_bytes = match jobs {
+        0 | 1 => chunk_bytes,
+        _ => (total_bytes / (CHUNKS_EACH * u64::from(jobs))).max(LEAST).min(chunk_bytes),
+    };
     let mut units = Vec::with_capacity(tables.len());
     for table in tables {
         let wanted = (table.bytes / chunk_bytes.max(1)).min(MAX_CHUNKS);
@@ -41,7 +53,7 @@ pub fn plan(tables: &[SourceTable], chunk_bytes: u64) -> DumpPlan {
         }
     }
     units.sort_by_key(|unit| std::cmp::Reverse(unit.bytes));
-    DumpPlan { units, total_bytes: tables.iter().map(|t| t.bytes).sum() }
+    DumpPlan { units, total_bytes }
 }
 
 #[cfg(test)]
@@ -68,7 +80,7 @@ mod tests {
         #[test]
         fn ranges_cover_every_block_once_and_the_last_is_open(blocks: u32, toast in 0u64..1 << 50, chunk in 1u64..1 << 32) {
             let bytes = u64::from(blocks) * 8192 + toast;
-            let plan = plan(&[table(blocks, bytes, true)], chunk);
+            let plan = plan(&[table(blocks, bytes, true)], chunk, 2);
             prop_assert!(plan.units.len() as u64 <= MAX_CHUNKS);
             let mut units = plan.units;
             units.sort_by_key(|u| u.chunk);
@@ -91,8 +103,17 @@ mod tests {
 
     #[test]
     fn a_table_that_cannot_be_split_is_one_unit() {
-        let plan = plan(&[table(1_000_000, 8 << 30, false)], 1 << 20);
+        let plan = plan(&[table(1_000_000, 8 << 30, false)], 1 << 20, 2);
         assert_eq!(plan.units.len(), 1);
         assert_eq!(plan.units[0].chunk, None);
+    }
+
+    #[test]
+    fn a_table_of_middling_size_is_split_so_far_that_all_workers_have_some_of_it() {
+        let chunks = |bytes: u64, jobs| plan(&[table(1 << 20, bytes, true)], 64 << 20, jobs).units.len();
+        assert_eq!(chunks(320 << 20, 2), 16);
+        assert_eq!(chunks(320 << 20, 1), 5, "one worker has nobody to wait for");
+        assert_eq!(chunks(320 << 20, 64), 40, "no smaller than 8 MiB");
+        assert_eq!(chunks(64 << 30, 2), 1024, "no larger than was asked for");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a dump: preflight, snapshot, data, large objects, catalog, and last the manifest.
+//! Runs a dump: preflight, snapshot, data, catalog, and last the manifest.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,14 @@ use lifeboat_archive::{
     encryption::{Recipients, Sealer},
 };
 
-use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
+use super::{
+    DumpRequest,
+    chunk_writer::{ChunkWriter, Landings},
+    data::{self, Copied},
+    large_objects,
+    plan::plan,
+    squeezing::Encoders,
+};
 use crate::{
     Error, ErrorKind, Result, ResultExt,
     cancel::{self, Cancel},
@@ -60,6 +67,8 @@ pub(super) struct Writing {
     pub(super) folder: String,
     pub(super) codec: Codec,
     pub(super) encryption: Option<Arc<Recipients>>,
+    pub(super) encoders: Encoders,
+    pub(super) landings: Landings,
     pub(super) context: RunContext,
     pub(super) cancel: Cancel,
 }
@@ -154,6 +163,8 @@ async fn attempts(
             folder: backup_folder(&request.database, &backup_id),
             codec: request.codec,
             encryption: request.encryption.clone(),
+            encoders: Encoders::new(request.codec),
+            landings: Landings::default(),
             context: attempt_context,
             cancel: cancel.clone(),
         };
@@ -262,12 +273,13 @@ async fn one_attempt(
 ) -> Result<Manifest> {
     let context = &writing.context;
     let snapshot = Arc::new(snapshot);
-    let plan = plan(snapshot.tables(), request.chunk_bytes);
+    let plan = plan(snapshot.tables(), request.chunk_bytes, request.jobs);
     phases.next("data", Some(plan.total_bytes));
-    let tables = tables::copy(&snapshot, plan, request.jobs, writing).await?;
-    phases.next("large objects", None);
-    let large = large_objects::copy(&snapshot, request.jobs, writing).await?;
+    let listed = large_objects::list(&**snapshot, writing).await?;
+    let Copied { tables, large_objects } =
+        data::copy(&snapshot, plan.units, &listed.objects, request.jobs, writing).await?;
     phases.next("catalog", None);
+    let large_object_lists = listed.put(writing).await?;
     let toc = snapshot.toc().to_directory(&request.codec).write();
     let toc = writing.put("archive/toc.dat".to_owned(), toc).await?;
     let globals = writing.cancel.race(ports.source.globals()).await?.to_vec();
@@ -283,7 +295,7 @@ async fn one_attempt(
         source: snapshot.facts(),
         tables: &tables,
         extension_data: &snapshot.toc().data_of_extensions(),
-        large_objects: &large.objects,
+        large_objects: &large_objects,
         omitted: snapshot.omitted(),
         compression: &compression,
         encryption: encryption.as_ref(),
@@ -315,8 +327,8 @@ async fn one_attempt(
         toc,
         globals,
         kit,
-        large_object_lists: large.lists,
-        large_objects: large.objects,
+        large_object_lists,
+        large_objects,
         tables,
         inventory,
         totals: Totals::default(),

@@ -1,78 +1,24 @@
-//! The data phase: workers take units, largest first, until none is left or one fails.
+//! The tables of a dump: what was written of them, put together from their units.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use lifeboat_archive::{checksum::TableChecksum, chunk, data_file};
+use lifeboat_archive::checksum::TableChecksum;
 
-use super::{
-    DumpPlan,
-    chunk_writer::{ChunkWriter, Written},
-    run::Writing,
-};
+use super::chunk_writer::Written;
 use crate::{
-    Result,
     manifest::TableRecord,
-    ports::{Snapshot, SnapshotWorker, SourceTable, Unit},
-    workers::{self, Queue},
+    ports::{SourceTable, Unit},
 };
 
-/// One unit done.
-struct Done {
-    unit: Unit,
-    checksum: TableChecksum,
-    written: Written,
+/// One unit that is in the store.
+pub(super) struct Done {
+    pub(super) unit: Unit,
+    pub(super) checksum: TableChecksum,
+    pub(super) written: Written,
 }
 
-/// Copies every unit; on the first failure the others stop at their next block and their uploads are aborted.
-pub(super) async fn copy(
-    snapshot: &Arc<Box<dyn Snapshot>>,
-    plan: DumpPlan,
-    jobs: u32,
-    writing: &Writing,
-) -> Result<Vec<TableRecord>> {
-    let (shared, writing) = (Arc::clone(snapshot), writing.clone());
-    let done = workers::run(plan.units, jobs, &writing.cancel.clone(), move |queue, cancel| {
-        let (snapshot, writing) = (Arc::clone(&shared), Writing { cancel, ..writing.clone() });
-        async move { work(&**snapshot, &queue, &writing).await }
-    })
-    .await?;
-    Ok(records(snapshot.tables(), done))
-}
-
-async fn work(snapshot: &dyn Snapshot, queue: &Queue<Unit>, writing: &Writing) -> Result<Vec<Done>> {
-    let mut done = Vec::new();
-    let mut session: Option<Box<dyn SnapshotWorker>> = None;
-    while let Some(unit) = queue.next().await {
-        let worker = match &mut session {
-            Some(worker) => worker,
-            none => none.insert(writing.cancel.race(snapshot.worker()).await?),
-        };
-        done.push(copy_unit(worker.as_mut(), unit, writing).await?);
-    }
-    Ok(done)
-}
-
-async fn copy_unit(worker: &mut dyn SnapshotWorker, unit: Unit, writing: &Writing) -> Result<Done> {
-    let key = format!("archive/{}", chunk::chunk_name(unit.dump_id, &writing.codec, unit.chunk));
-    let mut writer = writing.begin(key, false).await?;
-    match writing.cancel.race(fill(worker, &unit, &mut writer)).await {
-        Ok(checksum) => Ok(Done { unit, checksum, written: writer.finish().await? }),
-        Err(error) => {
-            writer.abort().await;
-            Err(error)
-        }
-    }
-}
-
-async fn fill(worker: &mut dyn SnapshotWorker, unit: &Unit, writer: &mut ChunkWriter<'_>) -> Result<TableChecksum> {
-    let checksum = worker.copy_out(unit, writer).await?;
-    if unit.last {
-        writer.end_marker(data_file::END).await?;
-    }
-    Ok(checksum)
-}
-
-fn records(tables: &[SourceTable], done: Vec<Done>) -> Vec<TableRecord> {
+/// The record of every table.
+pub(super) fn records(tables: &[SourceTable], done: Vec<Done>) -> Vec<TableRecord> {
     let mut by_table: HashMap<i32, Vec<Done>> = HashMap::new();
     for one in done {
         by_table.entry(one.unit.dump_id).or_default().push(one);

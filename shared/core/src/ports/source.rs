@@ -103,8 +103,9 @@ pub struct Unit {
 /// Takes blocks of COPY text, at least 64 KiB each but the last.
 #[async_trait]
 pub trait BlockSink: Send {
-    /// Takes one block; slow is fine, it is the back-pressure.
-    async fn block(&mut self, block: &[u8]) -> Result<()>;
+    /// Takes one block; slow is fine, it is the back-pressure. It may keep the buffer and leave another one, of whatever
+    /// content, in its place.
+    async fn block(&mut self, block: &mut Vec<u8>) -> Result<()>;
 }
 
 /// A source database.
@@ -146,8 +147,8 @@ pub trait SnapshotWorker: Send {
     /// Copies a unit's rows as COPY text (without the archive's end marker) into `sink`; returns rows and checksum.
     /// `SnapshotLost` where what was read is not what the TOC describes.
     async fn copy_out(&mut self, unit: &Unit, sink: &mut dyn BlockSink) -> Result<TableChecksum>;
-    /// The OIDs of all large objects in the snapshot, ascending.
-    async fn large_objects(&mut self) -> Result<Vec<u32>>;
+    /// The large objects in the snapshot, ascending by OID, each with its size in bytes, to a page.
+    async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>>;
     /// Copies one large object's bytes, holes filled with zeros; returns the size.
     async fn large_object(&mut self, oid: u32, sink: &mut dyn BlockSink) -> Result<u64>;
 }

@@ -39,7 +39,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Every object of a backup with its check; small ones first.
+/// Every object of a backup with its check.
 pub fn checks(manifest: &Manifest) -> Vec<Check<'_>> {
     let mut all = vec![Check::Toc(&manifest.toc), Check::Plain(&manifest.globals), Check::Plain(&manifest.kit)];
     all.extend(manifest.large_object_lists.iter().map(Check::LargeObjectList));

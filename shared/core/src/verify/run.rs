@@ -1,6 +1,6 @@
 //! Runs a verify: all objects, several at a time; then the tables' sums; then an attestation.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use lifeboat_archive::{checksum::TableChecksum, encryption::Identities};
 use serde::Serialize;
@@ -115,7 +115,10 @@ async fn read_all(
     jobs: u32,
     context: &RunContext,
 ) -> Result<(Vec<Damage>, Vec<TableChecksum>)> {
-    let pieces: Vec<usize> = (0..checks(manifest).len()).collect();
+    let sizes: Vec<u64> = checks(manifest).iter().map(|check| check.record(manifest).size).collect();
+    let mut pieces: Vec<usize> = (0..sizes.len()).collect();
+    // The largest first: what is left to one worker at the end is small.
+    pieces.sort_by_key(|piece| Reverse(sizes[*piece]));
     let (sharing_store, sharing, progress) = (Arc::clone(store), Arc::clone(manifest), Arc::clone(&context.progress));
     let identities = Arc::clone(identities);
     let found = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {

@@ -1,7 +1,5 @@
 //! Large objects, read from pg_largeobject at the snapshot: works for a role with pg_read_all_data, where lo_get does not.
 
-use std::collections::HashSet;
-
 use lifeboat_core::{Error, ErrorKind, Result, ports::BlockSink};
 
 use super::{locks, statements};
@@ -13,12 +11,12 @@ const PAGE: u64 = 2048;
 /// Bytes are handed on in blocks of this size.
 const BLOCK: usize = 256 << 10;
 
-/// OIDs, ascending.
-pub(super) async fn list(session: &mut WireSession) -> Result<Vec<u32>> {
-    let listed: HashSet<u32> = locks::oids(session, "list large objects", statements::LARGE_OBJECTS).await?;
-    let mut listed: Vec<u32> = listed.into_iter().collect();
-    listed.sort_unstable();
-    Ok(listed)
+/// OIDs, ascending, each with the bytes of its pages.
+pub(super) async fn list(session: &mut WireSession) -> Result<Vec<(u32, u64)>> {
+    let failure = |e: WireError| locks::failed("list large objects", &e);
+    let rows = session.query(statements::LARGE_OBJECTS).await.map_err(failure)?;
+    let listed = rows.iter().map(|row| Ok((row.number(0)?, row.number::<u64>(1)?.saturating_mul(PAGE))));
+    listed.collect::<std::result::Result<Vec<_>, _>>().map_err(failure)
 }
 
 /// One large object's bytes; pages that do not exist are zeros, as lo_read gives them.

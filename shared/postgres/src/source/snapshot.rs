@@ -263,7 +263,7 @@ impl SnapshotWorker for Worker {
         }
     }
 
-    async fn large_objects(&mut self) -> Result<Vec<u32>> {
+    async fn large_objects(&mut self) -> Result<Vec<(u32, u64)>> {
         self.begin().await?;
         let listed = large_objects::list(&mut self.session).await?;
         self.commit().await?;

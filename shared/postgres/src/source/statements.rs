@@ -80,8 +80,10 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attrelid, a.attnum";
 
-/// All large objects.
-pub(super) const LARGE_OBJECTS: &str = "SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY oid";
+/// All large objects, and of each how many pages it reaches across: one look into an index for each.
+pub(super) const LARGE_OBJECTS: &str = "
+SELECT m.oid, (SELECT coalesce(pg_catalog.max(l.pageno) + 1, 0)::int8 FROM pg_catalog.pg_largeobject l WHERE l.loid = m.oid)
+FROM pg_catalog.pg_largeobject_metadata m ORDER BY m.oid";
 
 /// The pages of one large object, in order.
 pub(super) fn large_object_pages(oid: u32) -> String {

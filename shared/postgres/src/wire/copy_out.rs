@@ -22,8 +22,9 @@ impl<'a> CopyOut<'a> {
     }
 
     /// The next bytes: 256 KiB, cut anywhere, and at the end what is left. `None` once the server has said that it was
-    /// all; then the session is ready for another statement. Bytes are lost if the future is dropped.
-    pub async fn next_block(&mut self) -> Result<Option<&[u8]>, WireError> {
+    /// all; then the session is ready for another statement. Bytes are lost if the future is dropped. Who keeps the block
+    /// leaves another buffer in its place.
+    pub async fn next_block(&mut self) -> Result<Option<&mut Vec<u8>>, WireError> {
         self.block.clear();
         if self.exchange.ended {
             return Ok(None);
@@ -37,7 +38,7 @@ impl<'a> CopyOut<'a> {
                 frames.take(part);
                 self.left -= part;
                 if self.block.len() == BLOCK {
-                    return Ok(Some(&self.block));
+                    return Ok(Some(&mut self.block));
                 }
                 if self.left > 0 {
                     frames.fill().await?;
@@ -54,7 +55,7 @@ impl<'a> CopyOut<'a> {
                     None => {}
                     Some(Message::CopyDone) => {
                         self.rows = Some(self.exchange.copied().await?);
-                        return Ok((!self.block.is_empty()).then_some(&self.block));
+                        return Ok((!self.block.is_empty()).then_some(&mut self.block));
                     }
                     Some(_) => return Err(WireError::unexpected()),
                 },

@@ -1,0 +1,103 @@
+//! The figures that Lifeboat is held to, each with its target and verdict.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{
+        DUMP_1, DUMP_3, DUMP_3_BIG, DUMP_AGE, DUMP_MINIO, MEMORY, MEMORY_LONG, MEMORY_LONG_MINIO, MEMORY_MINIO, NEWEST,
+        NEWEST_BIG, RAW, RESTORE_MINIO, STOCK, STOCK_PIPED, STOCK_RESTORE, VERIFY, VERIFY_MINIO,
+    },
+    results::Results,
+};
+
+/// One figure.
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) value: f64,
+    pub(crate) target: Target,
+}
+
+/// What a figure has to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Target {
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::AtLeast(least) => format!("at least {least}"),
+            Self::AtMost(most) => format!("at most {most}"),
+        }
+    }
+}
+
+impl Figure {
+    pub(crate) fn is_reached(&self) -> bool {
+        match self.target {
+            Target::AtLeast(least) => self.value >= least,
+            Target::AtMost(most) => self.value <= most,
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> &'static str {
+        if self.is_reached() { "reached" } else { "**not reached**" }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "figure": self.name,
+            "unit": self.unit,
+            "value": self.value,
+            "target": self.target.text(),
+            "reached": self.is_reached(),
+        })
+    }
+}
+
+/// Name, the case that takes longer, the case that takes shorter, target: how many times as fast the second one is.
+const SPEEDS: [(&str, &str, &str, Target); 7] = [
+    ("dump to a folder at zstd 1, × `pg_dump -Fc`", STOCK, DUMP_1, Target::AtLeast(6.0)),
+    ("dump to a folder at zstd 3, × `pg_dump -Fc`", STOCK, DUMP_3, Target::AtLeast(5.0)),
+    ("dump to a folder at zstd 3, × newest `pg_dump -Fd -j2 -Z zstd:3`", NEWEST, DUMP_3, Target::AtLeast(1.15)),
+    ("the same, one big table", NEWEST_BIG, DUMP_3_BIG, Target::AtLeast(1.5)),
+    (
+        "dump to MinIO, TLS to the server, × `pg_dump -Fc` piped to `aws s3 cp -`",
+        STOCK_PIPED,
+        DUMP_MINIO,
+        Target::AtLeast(4.0),
+    ),
+    ("restore from MinIO, × `pg_restore -j2` from local disk", STOCK_RESTORE, RESTORE_MINIO, Target::AtLeast(1.2)),
+    ("dump to a folder at zstd 1, share of the rate of two raw COPY streams", RAW, DUMP_1, Target::AtLeast(0.75)),
+];
+
+/// Name, the case whose time is looked at, the case whose time it is a share of, the most it may be.
+const SHARES: [(&str, &str, &str, f64); 3] = [
+    ("dump encrypted by age, × the same dump in the clear, wall time", DUMP_AGE, DUMP_1, 1.10),
+    ("verify in a folder, share of the dump's wall time", VERIFY, DUMP_1, 0.40),
+    ("verify in MinIO, share of the dump's wall time", VERIFY_MINIO, DUMP_MINIO, 0.40),
+];
+
+/// Name, case: the most memory that it may take, MiB, is [`MOST_MEMORY`].
+const MEMORIES: [(&str, &str); 4] = [
+    ("peak memory of a dump to a folder, 4 workers", MEMORY),
+    ("peak memory of a dump to MinIO, 4 workers", MEMORY_MINIO),
+    ("peak memory of a dump to a folder, 4 workers, rows of 500 MB among ordinary ones", MEMORY_LONG),
+    ("peak memory of a dump to MinIO, 4 workers, rows of 500 MB among ordinary ones", MEMORY_LONG_MINIO),
+];
+
+const MOST_MEMORY: f64 = 100.0;
+
+/// Every figure whose cases were measured.
+pub(crate) fn figures(results: &Results) -> Vec<Figure> {
+    let figure = |name, unit, value: Option<f64>, target| value.map(|value| Figure { name, unit, value, target });
+    let speeds = SPEEDS.iter().map(|&(name, slow, fast, target)| figure(name, "×", results.ratio(slow, fast), target));
+    let shares = SHARES
+        .iter()
+        .map(|&(name, part, whole, most)| figure(name, "×", results.ratio(part, whole), Target::AtMost(most)));
+    let memories =
+        MEMORIES.iter().map(|&(name, case)| figure(name, "MiB", results.peak(case), Target::AtMost(MOST_MEMORY)));
+    speeds.chain(shares).chain(memories).flatten().collect()
+}
