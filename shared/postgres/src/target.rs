@@ -104,8 +104,10 @@ impl PgTarget {
 impl Target for PgTarget {
     async fn facts(&self) -> Result<TargetFacts> {
         let session = self.session().await?;
-        let row =
-            session.query_one(&contents::facts(), &[]).await.map_err(|e| database_error("read the target's facts", &e))?;
+        let row = session
+            .query_one(&contents::facts(), &[])
+            .await
+            .map_err(|e| database_error("read the target's facts", &e))?;
         let server_version_num = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         let tools = self.tools(server_version_num).await?;
         Ok(TargetFacts {
@@ -223,12 +225,7 @@ impl TargetWorker for Worker {
         load::copy_in(&mut self.session, self.role.as_deref(), statement, rows, entry).await
     }
 
-    async fn load_large_object(
-        &mut self,
-        oid: u32,
-        content: &mut dyn BlockSource,
-        entry: Option<&str>,
-    ) -> Result<u64> {
+    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource, entry: Option<&str>) -> Result<u64> {
         large_objects::load(self.for_large_objects().await?, oid, content, entry).await
     }
 

@@ -49,7 +49,11 @@ impl Place {
         ensure!(restore.ended(AT_ONCE)? == 137, "it was not killed: {}", restore.log());
         // Whoever does not say that it shall be resumed is told that it could be.
         let refused = self.restore(&[]).run()?.expect(9)?;
-        ensure!(refused.stderr.contains("unfinished restore") && refused.stderr.contains("--resume"), "{}", refused.stderr);
+        ensure!(
+            refused.stderr.contains("unfinished restore") && refused.stderr.contains("--resume"),
+            "{}",
+            refused.stderr
+        );
         Ok(())
     }
 
@@ -142,7 +146,8 @@ async fn a_restore_killed_in_each_of_its_phases_goes_on_to_the_same_end_on_older
 async fn what_no_longer_fits_is_not_resumed() -> Result<()> {
     let cluster = Cluster::start(15).await?;
     cluster.create_database("source")?;
-    let tables = "CREATE TABLE public.a AS SELECT g AS id, repeat(md5(g::text), 20) AS text FROM generate_series(1, 20000) g;
+    let tables =
+        "CREATE TABLE public.a AS SELECT g AS id, repeat(md5(g::text), 20) AS text FROM generate_series(1, 20000) g;
                   CREATE TABLE public.b AS SELECT 1 AS id";
     cluster.sql("source", tables)?;
     cluster.create_database_with(TARGET, "TEMPLATE template0")?;

@@ -4,7 +4,9 @@ use lifeboat_core::{
     manifest::Manifest,
     ports::{Exchanged, RowDifference, TableDifference},
     report::words::{bytes, count, counted, duration},
-    restore::{RescueOutcome, RescuePlan, Resumed, RestoreOutcome, RestorePlan, SwapBackOutcome, SwapOutcome, SwapPlan},
+    restore::{
+        RescueOutcome, RescuePlan, RestoreOutcome, RestorePlan, Resumed, SwapBackOutcome, SwapOutcome, SwapPlan,
+    },
 };
 use lifeboat_runtime::{
     requests::total,

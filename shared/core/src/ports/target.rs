@@ -200,12 +200,7 @@ pub trait TargetWorker: Send {
         entry: Option<&str>,
     ) -> Result<u64>;
     /// Fills one large object, which the pre-data step has created, in one transaction; returns its bytes. `entry` as above.
-    async fn load_large_object(
-        &mut self,
-        oid: u32,
-        content: &mut dyn BlockSource,
-        entry: Option<&str>,
-    ) -> Result<u64>;
+    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource, entry: Option<&str>) -> Result<u64>;
     /// Rows and checksum of what a COPY statement's target now holds, with the statement's columns (sorted by name
     /// if `sort_columns`), in the archive's encoding; including children only where it is a partition root.
     async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum>;

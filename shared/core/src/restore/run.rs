@@ -174,7 +174,8 @@ pub async fn run(
     let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &kept, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {
         let saved = safety_backup.as_ref().map(|b| format!(" (what it held before is backup {b})")).unwrap_or_default();
-        let incomplete = format!("restore of {}/{} is incomplete, do not use the target{saved}", plan.database, plan.backup_id);
+        let incomplete =
+            format!("restore of {}/{} is incomplete, do not use the target{saved}", plan.database, plan.backup_id);
         kept.explain(e).context(incomplete)
     })?;
     context.cancel.race(kept.end()).await?;
@@ -273,7 +274,11 @@ async fn define(
             steps.stage(manifest, toc).await?;
         }
         phases.next("pre-data", None);
-        steps.run("pre-data", &plan.pre_data, 1, false).await?;
+        if !plan.schemas.is_empty() {
+            steps.run("schemas", &plan.schemas, 1, false).await?;
+        }
+        let others: Vec<i32> = plan.pre_data.iter().copied().filter(|id| !plan.schemas.contains(id)).collect();
+        steps.run("pre-data", &others, 1, false).await?;
         context.cancel.race(kept.note(PRE_DATA)).await?;
     }
     if !kept.is_done(DATA_DEFINITIONS) {

@@ -3,11 +3,7 @@
 use lifeboat_archive::names;
 use lifeboat_core::{Result, lock_space::LockSpace};
 
-use crate::{
-    failure::database_error,
-    lock_space,
-    session::Session,
-};
+use crate::{failure::database_error, lock_space, session::Session};
 
 /// Version, version number, encoding, superuser, and the two numbers of the room for locks.
 pub(super) fn facts() -> String {

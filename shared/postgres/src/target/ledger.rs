@@ -31,7 +31,8 @@ const REMOVE: &str = "DROP SCHEMA IF EXISTS lifeboat_restore CASCADE";
 const REMOVE_UNNOTICED: &str =
     "BEGIN; SET LOCAL session_replication_role = replica; DROP SCHEMA IF EXISTS lifeboat_restore CASCADE; COMMIT";
 
-const THERE: &str = "SELECT count(*) = 3 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+const THERE: &str =
+    "SELECT count(*) = 3 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = 'lifeboat_restore' AND c.relname IN ('begun', 'run', 'done') AND c.relkind = 'r'";
 
 const HEAD: &str = "SELECT backup, manifest_sha256, request,

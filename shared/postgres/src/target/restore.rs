@@ -57,7 +57,8 @@ async fn call(with: &With<'_>, step: &PgRestoreStep, context: &RunContext) -> Re
         .prefix("list-")
         .tempfile_in(stage.path())
         .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
-    fs::write(list.path(), list_of(stage, &step.dump_ids)).or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
+    fs::write(list.path(), list_of(stage, &step.dump_ids))
+        .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
     let mut command = tools.command("pg_restore");
     for (name, value) in target.tool_environment(&format!("lifeboat {}", context.run_id)).await? {
         let value = if name == "PGOPTIONS" { format!("{value} {options}") } else { value };
