@@ -66,3 +66,31 @@ pub(super) fn left_undone(toc: &Toc, dump_ids: &[i32], there: &Toc) -> Unmade {
     unmade.missing = dump_ids.iter().copied().filter(|id| missing.contains(id) || again.contains(id)).collect();
     unmade
 }
+
+#[cfg(test)]
+mod tests {
+    use lifeboat_archive::toc::Section;
+
+    use super::*;
+    use crate::restore::plan::tests::{entry, toc};
+
+    #[test]
+    fn what_was_interrupted_is_made_where_it_is_missing_given_away_again_and_said_once_more() {
+        let owned = |owner: &[u8], ids: &[i32]| {
+            let all = [
+                entry(1, "INDEX", "by_id", Section::PostData),
+                entry(2, "INDEX", "by_name", Section::PostData),
+                entry(3, "STATISTICS", "together", Section::PostData),
+                entry(4, "ACL", "TABLE t", Section::None),
+                entry(5, "COMMENT", "INDEX by_id", Section::None),
+            ];
+            let kept = all.into_iter().filter(|e| ids.contains(&e.dump_id));
+            toc(kept.map(|e| Entry { owner: Some(owner.to_vec()), ..e }).collect())
+        };
+        let (archive, there) = (owned(b"shop", &[1, 2, 3, 4, 5]), owned(b"postgres", &[1, 3, 4]));
+        let left = left_undone(&archive, &[1, 2, 3, 4, 5], &there);
+        assert_eq!(left, Unmade { missing: vec![2, 4, 5], others: vec![3] });
+        assert_eq!(missing(&archive, &[1, 2, 3], &there, true), None);
+        assert_eq!(missing(&archive, &[1, 2, 3], &there, false), Some(vec![2]));
+    }
+}

@@ -237,12 +237,12 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
 
     use super::*;
 
-    fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
+    pub(in crate::restore) fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
         Entry {
             dump_id,
             had_dumper: false,
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    fn toc(entries: Vec<Entry>) -> Toc {
+    pub(in crate::restore) fn toc(entries: Vec<Entry>) -> Toc {
         let header = Header {
             version: (1, 16, 0),
             int_size: 4,

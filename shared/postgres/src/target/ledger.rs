@@ -139,17 +139,13 @@ impl Ledger for PgLedger {
 
     async fn begin(&self, head: &LedgerHead, role: Option<&str>) -> Result<bool> {
         let failed = |e| database_error("begin the restore's ledger", &e);
-        let mut make = format!("{REMOVE}; {MAKE}");
-        if let Some(role) = role {
-            let role = quote::identifier(role);
-            make += &format!(
-                "; GRANT USAGE ON SCHEMA {LEDGER_SCHEMA} TO {role}; GRANT INSERT, SELECT ON {LEDGER_SCHEMA}.done TO {role}"
-            );
-        }
+        let granted = role.map(quote::identifier).map_or_else(String::new, |role| {
+            format!("; GRANT USAGE ON SCHEMA {LEDGER_SCHEMA} TO {role}; GRANT INSERT, SELECT ON {LEDGER_SCHEMA}.done TO {role}")
+        });
         // One message is one transaction.
-        match self.session.batch_execute(&make).await {
+        match self.session.batch_execute(&format!("{REMOVE}; {MAKE}{granted}")).await {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => return Ok(false),
-            made => made.map_err(failed)?,
+            begun => begun.map_err(failed)?,
         }
         let LedgerHead { backup, manifest_sha256, request, run } = head;
         self.note_run(run).await?;
