@@ -4,4 +4,4 @@ mod cut_off;
 mod deadline;
 mod interrupted;
 mod killed;
-mod running;
+pub(crate) mod running;

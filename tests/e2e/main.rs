@@ -2,6 +2,7 @@
 
 mod alerts;
 mod arrows;
+mod catalogs;
 mod client_tools;
 mod concurrent_ddl;
 mod crashes;

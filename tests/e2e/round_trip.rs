@@ -8,5 +8,7 @@ mod encrypted;
 mod every_kind;
 mod newer;
 mod parts;
+mod resumed;
 mod standby;
 mod trip;
+mod under_load;

@@ -75,6 +75,12 @@ pub(crate) struct Restore {
     /// The secret keys that open an encrypted backup [default: as configured]
     #[arg(long, value_name = "FILE", conflicts_with = "swap_back")]
     pub(crate) identity: Option<PathBuf>,
+    /// Go on with a restore that was interrupted: only what is missing is loaded
+    #[arg(long, conflicts_with_all = ["swap", "swap_back", "into_schema", "data_only", "clean", "force"])]
+    pub(crate) resume: bool,
+    /// Load faster into a target that may be lost: its server may crash before all is on disk, and gives more memory to indexes
+    #[arg(long, conflicts_with_all = ["swap", "swap_back", "into_schema", "force"])]
+    pub(crate) fast_scratch: bool,
     /// Print what would be done and how long it will take, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -36,6 +36,7 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
         how: how(arguments),
         jobs: arguments.jobs,
         identity: arguments.identity.clone(),
+        fast_scratch: arguments.fast_scratch,
     };
     let prepared = prepare_restore(&app.setup, options, &app.context).await?;
     if arguments.dry_run {
@@ -93,6 +94,8 @@ fn how(arguments: &Restore) -> How {
         no_acl: arguments.no_acl,
         role: arguments.role.clone(),
         force: arguments.force,
+        keep_ledger: true,
+        resume: arguments.resume,
         ..RestoreRequest::default()
     };
     // Data go into a target that is not empty by their nature; a safety backup is what --force asks for.

@@ -19,6 +19,7 @@ pub mod incidents;
 pub mod keys;
 pub mod kit;
 pub mod lease;
+pub mod lock_space;
 pub mod maintenance;
 pub mod manifest;
 mod markdown;

@@ -10,6 +10,7 @@ use crate::{Error, ErrorKind, Result, cancel::Cancel, ids::RunId};
 mod bus;
 mod caretaker;
 mod instances;
+mod ledger;
 mod live;
 mod people;
 mod restore_tests;
@@ -25,6 +26,7 @@ pub use caretaker::{CareEnd, CareSession, Caretaker, InvalidIndex};
 pub use instances::{
     Deletion, Instance, InstanceAddress, InstanceContent, InstanceDatabases, InstanceSnapshot, InstanceWish, Instances,
 };
+pub use ledger::{LEDGER_SCHEMA, Ledger, LedgerFound, LedgerHead};
 pub use live::{
     Beside, DatabaseEntries, Exchange, Exchanged, Hooks, LiveDatabase, LiveFacts, MergeStatement, RescuedTable,
     RowDifference, TableDifference,

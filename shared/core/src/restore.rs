@@ -1,6 +1,7 @@
 //! Restore: a backup, or part of it, into a database; pre-data, rows, large objects, post-data, ANALYZE, comparison.
 
 mod again;
+mod ahead;
 pub mod beside;
 mod collisions;
 mod compare;
@@ -9,6 +10,7 @@ mod hooked;
 mod plan;
 mod predict;
 mod rescue;
+mod resume;
 mod run;
 mod selection;
 mod steps;
@@ -19,6 +21,7 @@ pub use hooked::{NoHooks, hooked};
 pub use plan::{RestorePlan, plan};
 pub use predict::{Expected, predict};
 pub use rescue::{RescueOutcome, RescuePlan, RescuePorts, RescueRequest, plan_rescue, rescue};
+pub use resume::Resumed;
 pub use run::{RestoreOutcome, RestorePorts, SafetyBackup, dry_run, run};
 pub use selection::TableName;
 pub use swap::{
@@ -40,6 +43,7 @@ pub enum Part {
 
 /// What a restore is asked for. `no_owner`, `no_acl`, `role` and `clean` mean what `pg_restore` means.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RestoreRequest {
     /// Parallel sessions, at least 1.
     pub jobs: u32,
@@ -59,6 +63,10 @@ pub struct RestoreRequest {
     pub force: bool,
     /// Leave out what acts on rows: foreign keys, triggers, rules, policies.
     pub bare: bool,
+    /// Keep a ledger in the target while the restore lasts, so that it can be resumed.
+    pub keep_ledger: bool,
+    /// Go on with the restore that was interrupted in the target; an empty one is restored from the start.
+    pub resume: bool,
     /// Leave the comparison with the manifest to the caller (a drill times it apart).
     pub no_compare: bool,
 }

@@ -8,6 +8,7 @@ mod failure;
 pub mod health;
 mod inventory;
 mod live;
+mod lock_space;
 pub mod maintenance;
 pub mod quote;
 pub mod scratch;

@@ -4,9 +4,11 @@ mod analyze;
 mod assert;
 mod checksum;
 mod contents;
+mod fast;
 mod foreign_keys;
 mod indexes;
 mod large_objects;
+mod ledger;
 mod load;
 mod money;
 mod restore;
@@ -23,7 +25,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     cancel::Cancel,
     ports::{
-        BlockSource, Inventory, LoadStatement, PgRestoreStep, RunContext, Target, TargetFacts, TargetWorker,
+        BlockSource, Inventory, Ledger, LoadStatement, PgRestoreStep, RunContext, Target, TargetFacts, TargetWorker,
         ToolMessage,
     },
 };
@@ -38,6 +40,7 @@ use crate::{
     tools::{ClientTools, ToolSearch},
     wire::WireSession,
 };
+use ledger::PgLedger;
 use stage::Stage;
 
 /// How Lifeboat's sessions are called on the server.
@@ -56,12 +59,19 @@ pub struct PgTarget {
     search: ToolSearch,
     work_folder: PathBuf,
     staged: RwLock<Option<Arc<Stage>>>,
+    fast: bool,
 }
 
 impl PgTarget {
     /// A target; the host is resolved here, once. `work_folder` takes a few small files while a restore runs.
     pub async fn new(target: ConnectionTarget, search: ToolSearch, work_folder: PathBuf) -> Result<Self> {
-        Ok(Self { target: target.pin().await?, search, work_folder, staged: RwLock::default() })
+        Ok(Self { target: target.pin().await?, search, work_folder, staged: RwLock::default(), fast: false })
+    }
+
+    /// The same, loaded with settings that are for scratch targets: what a crash of the server would lose is made again.
+    #[must_use]
+    pub fn fast_scratch(self, fast: bool) -> Self {
+        Self { fast, ..self }
     }
 
     /// Where it connects to.
@@ -94,8 +104,10 @@ impl PgTarget {
 impl Target for PgTarget {
     async fn facts(&self) -> Result<TargetFacts> {
         let session = self.session().await?;
-        let row =
-            session.query_one(contents::FACTS, &[]).await.map_err(|e| database_error("read the target's facts", &e))?;
+        let row = session
+            .query_one(&contents::facts(), &[])
+            .await
+            .map_err(|e| database_error("read the target's facts", &e))?;
         let server_version_num = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         let tools = self.tools(server_version_num).await?;
         Ok(TargetFacts {
@@ -106,6 +118,7 @@ impl Target for PgTarget {
             encoding: row.get(2),
             server: self.target.server_label(),
             superuser: row.get(3),
+            lock_space: contents::room_for_locks(&row),
             may_disable_triggers: contents::may_disable_triggers(&session, server_version_num, row.get(3)).await?,
             contents: contents::contents(&session).await?,
         })
@@ -125,16 +138,25 @@ impl Target for PgTarget {
             stage.ok_or_else(|| Error::new(ErrorKind::Unexpected, "pg_restore before the archive was staged"))?;
         let session = self.session().await?;
         let version = session.server_version_num().await?;
+        let options = if self.fast { fast::options(&session, step.jobs).await? } else { String::new() };
         drop(session);
         let tools = self.tools(version).await?;
-        restore::run(&self.target, &tools, &stage, step, context).await
+        let with = restore::With { target: &self.target, tools: &tools, stage: &stage, options: &options };
+        restore::run(&with, step, context).await
     }
 
     async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>> {
         let mut session = self.target.connect_wire(APPLICATION).await?;
+        if self.fast {
+            fast::load(&mut session).await?;
+        }
         role::set_wire(&mut session, role).await?;
         let (target, role) = (self.target.clone(), role.map(str::to_owned));
         Ok(Box::new(Worker { session, target, role, for_large_objects: None }))
+    }
+
+    async fn ledger(&self) -> Result<Arc<dyn Ledger>> {
+        Ok(Arc::new(PgLedger::open(&self.target).await?))
     }
 
     async fn analyze(&self, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>> {
@@ -194,12 +216,17 @@ impl Worker {
 
 #[async_trait]
 impl TargetWorker for Worker {
-    async fn copy_in(&mut self, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64> {
-        load::copy_in(&mut self.session, self.role.as_deref(), statement, rows).await
+    async fn copy_in(
+        &mut self,
+        statement: &LoadStatement,
+        rows: &mut dyn BlockSource,
+        entry: Option<&str>,
+    ) -> Result<u64> {
+        load::copy_in(&mut self.session, self.role.as_deref(), statement, rows, entry).await
     }
 
-    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource) -> Result<u64> {
-        large_objects::load(self.for_large_objects().await?, oid, content).await
+    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource, entry: Option<&str>) -> Result<u64> {
+        large_objects::load(self.for_large_objects().await?, oid, content, entry).await
     }
 
     async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum> {

@@ -51,6 +51,6 @@ impl InstanceDatabases for RdsDatabases {
 
     async fn open(&self, address: &InstanceAddress, database: &str) -> Result<Arc<dyn Target>> {
         let target = self.connection(address, database).await?;
-        Ok(Arc::new(self.setup.open_target(target).await?))
+        Ok(Arc::new(self.setup.open_target(target).await?.fast_scratch(true)))
     }
 }

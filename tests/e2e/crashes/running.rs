@@ -13,10 +13,10 @@ use lifeboat_tests::{Cluster, Lifeboat, StoreUnderTest, program::wait_until};
 use serde_json::Value;
 
 /// How long what should happen at once may take on a busy machine.
-pub(super) const AT_ONCE: Duration = Duration::from_secs(25);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(25);
 
 /// A call of the program that has not ended, in a process group of its own.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Running {
 
 /// Whom a signal is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum To {
+pub(crate) enum To {
     /// The program alone.
     Program,
     /// The program and the client tools that it has started.
@@ -33,7 +33,7 @@ pub(super) enum To {
 
 impl Running {
     /// Starts a call with a log of every step.
-    pub(super) fn start(call: Lifeboat) -> Result<Self> {
+    pub(crate) fn start(call: Lifeboat) -> Result<Self> {
         let mut command = call.args(["-v", "-v"]).command()?;
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().context("start lifeboat")?;
@@ -48,7 +48,7 @@ impl Running {
     }
 
     /// Reads its log until a line contains `place`, for the `nth` time.
-    pub(super) fn until(&mut self, place: &str, nth: usize) -> Result<()> {
+    pub(crate) fn until(&mut self, place: &str, nth: usize) -> Result<()> {
         let give_up = Instant::now() + AT_ONCE;
         let mut left = nth;
         loop {
@@ -67,7 +67,7 @@ impl Running {
     }
 
     /// Sends a signal by its name.
-    pub(super) fn signal(&self, name: &str, to: To) -> Result<()> {
+    pub(crate) fn signal(&self, name: &str, to: To) -> Result<()> {
         let sign = if to == To::Group { "-" } else { "" };
         let whom = format!("{sign}{}", self.child.id());
         let status = Command::new("kill").args(["-s", name, "--", &whom]).stderr(Stdio::null()).status()?;
@@ -76,7 +76,7 @@ impl Running {
     }
 
     /// Waits until it has ended; its exit code, 128 + signal where one ended it.
-    pub(super) fn ended(&mut self, within: Duration) -> Result<i32> {
+    pub(crate) fn ended(&mut self, within: Duration) -> Result<i32> {
         let mut code = None;
         wait_until("lifeboat has ended", within, || {
             code = self.child.try_wait()?.map(|s| s.code().unwrap_or_else(|| 128 + s.signal().unwrap_or(0)));
@@ -87,7 +87,7 @@ impl Running {
     }
 
     /// What it has logged so far.
-    pub(super) fn log(&mut self) -> String {
+    pub(crate) fn log(&mut self) -> String {
         self.seen.extend(self.lines.try_iter());
         self.seen.join("\n")
     }
@@ -102,7 +102,7 @@ impl Drop for Running {
 }
 
 /// Waits until the server knows no session of ours.
-pub(super) fn no_session_within(cluster: &Cluster, patience: Duration) -> Result<Duration> {
+pub(crate) fn no_session_within(cluster: &Cluster, patience: Duration) -> Result<Duration> {
     let began = Instant::now();
     wait_until("no session of Lifeboat is left on the server", patience, || {
         Ok(cluster.lifeboat_sessions()?.is_empty())
@@ -112,7 +112,7 @@ pub(super) fn no_session_within(cluster: &Cluster, patience: Duration) -> Result
 }
 
 /// The backups that `lifeboat list` knows.
-pub(super) fn listed(store: &StoreUnderTest) -> Result<Vec<Value>> {
+pub(crate) fn listed(store: &StoreUnderTest) -> Result<Vec<Value>> {
     if store.path().is_some_and(|folder| !folder.exists()) {
         return Ok(Vec::new());
     }
@@ -121,13 +121,13 @@ pub(super) fn listed(store: &StoreUnderTest) -> Result<Vec<Value>> {
 }
 
 /// Fails if `lifeboat list` knows a backup.
-pub(super) fn nothing_listed(store: &StoreUnderTest) -> Result<()> {
+pub(crate) fn nothing_listed(store: &StoreUnderTest) -> Result<()> {
     let backups = listed(store)?;
     ensure!(backups.is_empty(), "{backups:?} are listed");
     Ok(())
 }
 
 /// A dump that must succeed and be verified.
-pub(super) fn dumps(store: &StoreUnderTest, url: &str) -> Result<()> {
+pub(crate) fn dumps(store: &StoreUnderTest, url: &str) -> Result<()> {
     store.lifeboat(["dump"]).database(url).run()?.expect(0).map(drop)
 }

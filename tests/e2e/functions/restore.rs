@@ -72,6 +72,9 @@ fn each_sample_request_is_answered_and_only_what_the_target_allows_is_done() -> 
     let unknown = r#"{"database":"orders","target":"postgres://db/orders"}"#;
     let error = functions.invoke_made_up("restore", unknown)?.error("config")?;
     ensure!(error.contains("is not configured"), "{error}");
+    // What nobody has begun to restore cannot be resumed; into an empty database a resumed restore begins.
+    let refused = functions.invoke("restore", "resume.json")?.error("refused")?;
+    ensure!(refused.contains("holds no restore that could be resumed"), "{refused}");
     cluster.sql("postgres", "DROP DATABASE function_restore_copy")?;
     cluster.create_database_with("function_restore_copy", "TEMPLATE template0")?;
     let whole = functions.invoke("restore", "whole.json")?.answer()?;

@@ -4,7 +4,9 @@ use lifeboat_core::{
     manifest::Manifest,
     ports::{Exchanged, RowDifference, TableDifference},
     report::words::{bytes, count, counted, duration},
-    restore::{RescueOutcome, RescuePlan, RestoreOutcome, RestorePlan, SwapBackOutcome, SwapOutcome, SwapPlan},
+    restore::{
+        RescueOutcome, RescuePlan, RestoreOutcome, RestorePlan, Resumed, SwapBackOutcome, SwapOutcome, SwapPlan,
+    },
 };
 use lifeboat_runtime::{
     requests::total,
@@ -53,11 +55,23 @@ fn into(plan: &RestorePlan) -> String {
         ("it holds", contents),
         ("safety backup", if plan.safety_backup { "yes, first" } else { "no" }.to_owned()),
     ];
-    let mut text = facts(rows.into_iter().chain(steps(plan)));
+    let resumed = plan.resumed.as_ref().map(|resumed| ("resumes", found_done(resumed)));
+    let mut text = facts(rows.into_iter().chain(resumed).chain(steps(plan)));
     for left_out in &plan.left_out {
         text.add(format_args!("left out: {left_out}\n"));
     }
     text
+}
+
+/// What an interrupted restore had done.
+fn found_done(resumed: &Resumed) -> String {
+    let steps = if resumed.steps.is_empty() { "no step".to_owned() } else { resumed.steps.join(", ") };
+    format!(
+        "the restore begun {}: done are {steps}, and {} of data ({})",
+        resumed.begun_at,
+        counted(resumed.objects, "object"),
+        bytes(resumed.stored_bytes)
+    )
 }
 
 fn left_over(name: &str, drops: bool) -> String {
@@ -141,6 +155,7 @@ fn done(outcome: &RestoreOutcome) -> String {
         ("restored", format!("{}/{}", outcome.database, outcome.backup_id)),
         ("into", outcome.target.clone()),
         ("rows", count(outcome.rows)),
+        ("resumed", outcome.resumed.as_ref().map_or_else(|| "no".to_owned(), found_done)),
         ("compared", compared),
         ("took", format!("{} ({} rows/s)", duration(seconds), count(per_second(outcome.rows, seconds)))),
         (

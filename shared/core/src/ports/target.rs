@@ -1,5 +1,7 @@
 //! The target port: a database that an archive is restored into, and scratch targets that drills make and remove.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use lifeboat_archive::{checksum::TableChecksum, toc::Toc};
@@ -8,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Result,
     ids::{DatabaseSlug, DrillId},
+    lock_space::LockSpace,
     manifest::{Manifest, SourceFacts},
-    ports::{BlockSource, RunContext},
+    ports::{BlockSource, Ledger, RunContext},
 };
 
 /// What a target is and holds.
@@ -31,6 +34,8 @@ pub struct TargetFacts {
     pub superuser: bool,
     /// Whether the role may set `session_replication_role`.
     pub may_disable_triggers: bool,
+    /// How many relations its transactions may hold locks on.
+    pub lock_space: LockSpace,
     /// User objects found, at most twenty, such as `table public.orders`; empty means the target is empty.
     pub contents: Vec<String>,
 }
@@ -157,6 +162,9 @@ pub trait Target: Send + Sync {
     /// A new session for loading and comparing, which acts as `role` if there is one (`SET ROLE`, as `pg_restore --role`).
     async fn worker(&self, role: Option<&str>) -> Result<Box<dyn TargetWorker>>;
 
+    /// The ledger of a restore into this target, over a new session.
+    async fn ledger(&self) -> Result<Arc<dyn Ledger>>;
+
     /// ANALYZE of the whole database, in `jobs` sessions that act as `role`; returns a message per table that the server refuses to analyze.
     /// An `Err` means that the server could not be asked.
     async fn analyze(&self, jobs: u32, role: Option<&str>) -> Result<Vec<ToolMessage>>;
@@ -183,10 +191,16 @@ pub trait Target: Send + Sync {
 /// One session of a target.
 #[async_trait]
 pub trait TargetWorker: Send {
-    /// Loads rows in one transaction: committed only if `rows` ends without an error. Returns the rows loaded.
-    async fn copy_in(&mut self, statement: &LoadStatement, rows: &mut dyn BlockSource) -> Result<u64>;
-    /// Fills one large object, which the pre-data step has created, in one transaction; returns its bytes.
-    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource) -> Result<u64>;
+    /// Loads rows in one transaction: committed only if `rows` ends without an error. `entry`: what the ledger is told in the
+    /// same transaction, where there is one. Returns the rows loaded.
+    async fn copy_in(
+        &mut self,
+        statement: &LoadStatement,
+        rows: &mut dyn BlockSource,
+        entry: Option<&str>,
+    ) -> Result<u64>;
+    /// Fills one large object, which the pre-data step has created, in one transaction; returns its bytes. `entry` as above.
+    async fn load_large_object(&mut self, oid: u32, content: &mut dyn BlockSource, entry: Option<&str>) -> Result<u64>;
     /// Rows and checksum of what a COPY statement's target now holds, with the statement's columns (sorted by name
     /// if `sort_columns`), in the archive's encoding; including children only where it is a partition root.
     async fn checksum(&mut self, statement: &LoadStatement, sort_columns: bool) -> Result<TableChecksum>;
@@ -252,7 +266,7 @@ pub trait ScratchProvider: Send + Sync {
 #[async_trait]
 pub trait Scratch: Send + Sync {
     /// The database in it.
-    fn target(&self) -> std::sync::Arc<dyn Target>;
+    fn target(&self) -> Arc<dyn Target>;
     /// What was made, for the report; no secret.
     fn describe(&self) -> String;
     /// The same with what else there is to say of it.

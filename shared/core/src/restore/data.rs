@@ -1,21 +1,25 @@
 //! The data phase of a restore: chunks and large objects streamed from the store into the target, several at a time.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use lifeboat_archive::{checksum::TableChecksum, encryption::Identities, toc::Toc};
 
-use super::{RestorePorts, plan::RestorePlan};
+use super::{RestorePorts, ahead::Ahead, plan::RestorePlan, resume::Kept};
 use crate::{
     Error, ErrorKind, Result,
     cancel::Cancel,
-    manifest::Manifest,
-    ports::{LoadStatement, RunContext, Store, Target, TargetWorker},
-    reading::BackupReader,
+    manifest::{Manifest, ObjectRecord},
+    ports::{BlockSource, LoadStatement, RunContext, Store, Target, TargetWorker},
+    reading::{BackupReader, CheckedReader, RowsReader},
     workers::{self, Queue},
 };
+
+/// Pieces whose objects have at most so many bytes are read ahead, so many of them by each worker.
+const SMALL: u64 = 256 << 10;
+const AHEAD: usize = 4;
 
 /// One piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,7 @@ struct Loading {
     manifest: Arc<Manifest>,
     statements: HashMap<i32, LoadStatement>,
     role: Option<String>,
+    kept: Arc<Kept>,
     context: RunContext,
 }
 
@@ -78,6 +83,7 @@ pub(super) async fn load(
     jobs: u32,
     disable_triggers: bool,
     role: Option<&str>,
+    kept: &Arc<Kept>,
     context: &RunContext,
 ) -> Result<()> {
     let loading = Arc::new(Loading {
@@ -87,9 +93,11 @@ pub(super) async fn load(
         manifest: Arc::clone(manifest),
         statements: statements(manifest, toc, disable_triggers)?,
         role: role.map(str::to_owned),
+        kept: Arc::clone(kept),
         context: context.clone(),
     });
-    let loaded = workers::run(pieces(manifest, toc, plan), jobs, &context.cancel, move |queue, cancel| {
+    let pieces = pieces(manifest, toc, plan, kept);
+    let loaded = workers::run(pieces, jobs, &context.cancel, move |queue, cancel| {
         let loading = Arc::clone(&loading);
         async move { work(&loading, &queue, &cancel).await }
     })
@@ -100,6 +108,10 @@ pub(super) async fn load(
     }
     for &index in &plan.tables {
         let table = &manifest.tables[index];
+        // What another run has loaded, the comparison sees.
+        if table.chunks.iter().any(|chunk| kept.is_done(&chunk.key)) {
+            continue;
+        }
         let sum = sums.get(&index).copied().unwrap_or_default();
         if sum.rows != table.rows || sum.sum_hex() != table.checksum {
             return Err(Error::new(
@@ -111,13 +123,15 @@ pub(super) async fn load(
     Ok(())
 }
 
-/// Everything the plan names, largest first. Pieces that must not overtake each other are together.
-fn pieces(manifest: &Manifest, toc: &Toc, plan: &RestorePlan) -> Vec<Vec<Piece>> {
+/// Everything the plan names and nobody has loaded yet, largest first. Pieces that must not overtake each other are together.
+fn pieces(manifest: &Manifest, toc: &Toc, plan: &RestorePlan, kept: &Kept) -> Vec<Vec<Piece>> {
     let of_extensions: HashSet<i32> = toc.data_of_extensions().into_iter().collect();
     let mut queue = Vec::new();
     let mut in_order = Vec::new();
     for &table in &plan.tables {
-        let chunks = (0..manifest.tables[table].chunks.len()).map(|chunk| Piece::Chunk { table, chunk });
+        let chunks = (0..manifest.tables[table].chunks.len())
+            .map(|chunk| Piece::Chunk { table, chunk })
+            .filter(|piece| !kept.is_done(key(manifest, *piece)));
         if of_extensions.contains(&manifest.tables[table].dump_id) {
             in_order.extend(chunks);
         } else {
@@ -125,7 +139,7 @@ fn pieces(manifest: &Manifest, toc: &Toc, plan: &RestorePlan) -> Vec<Vec<Piece>>
         }
     }
     for (index, large) in manifest.large_objects.iter().enumerate() {
-        if plan.large_objects.binary_search(&large.oid).is_ok() {
+        if plan.large_objects.binary_search(&large.oid).is_ok() && !kept.is_done(&large.object.key) {
             queue.push(vec![Piece::LargeObject(index)]);
         }
     }
@@ -136,36 +150,114 @@ fn pieces(manifest: &Manifest, toc: &Toc, plan: &RestorePlan) -> Vec<Vec<Piece>>
     queue
 }
 
-fn size(manifest: &Manifest, piece: Piece) -> u64 {
+fn object(manifest: &Manifest, piece: Piece) -> &ObjectRecord {
     match piece {
-        Piece::Chunk { table, chunk } => manifest.tables[table].chunks[chunk].size,
-        Piece::LargeObject(index) => manifest.large_objects[index].object.size,
+        Piece::Chunk { table, chunk } => &manifest.tables[table].chunks[chunk],
+        Piece::LargeObject(index) => &manifest.large_objects[index].object,
+    }
+}
+
+fn size(manifest: &Manifest, piece: Piece) -> u64 {
+    object(manifest, piece).size
+}
+
+/// By which the ledger knows it.
+fn key(manifest: &Manifest, piece: Piece) -> &str {
+    &object(manifest, piece).key
+}
+
+/// A piece whose object is being read.
+struct Begun {
+    piece: Piece,
+    read: Ahead,
+}
+
+impl Begun {
+    fn of(loading: &Arc<Loading>, piece: Piece) -> Self {
+        let of = Arc::clone(loading);
+        let read = match piece {
+            Piece::Chunk { table, chunk } => Ahead::begin(
+                async move { of.reader().rows(&of.manifest.tables[table], chunk).await },
+                RowsReader::checksum,
+            ),
+            Piece::LargeObject(index) => Ahead::begin(
+                async move { of.reader().open(&of.manifest.large_objects[index].object, true).await },
+                |_: &CheckedReader| None,
+            ),
+        };
+        Self { piece, read }
+    }
+}
+
+/// What one worker has taken from the queue.
+struct Taken<'a> {
+    loading: &'a Arc<Loading>,
+    queue: &'a Queue<Vec<Piece>>,
+    waiting: VecDeque<Piece>,
+    begun: VecDeque<Begun>,
+}
+
+impl Taken<'_> {
+    /// The next piece, in order. Small ones behind it are begun to be read as well: each costs a question to the store.
+    async fn next(&mut self) -> Option<Begun> {
+        let small = |piece: &Piece| size(&self.loading.manifest, *piece) <= SMALL;
+        while self.begun.len() <= AHEAD && self.begun.iter().all(|begun| small(&begun.piece)) {
+            if self.waiting.is_empty() {
+                self.waiting.extend(self.queue.next().await.into_iter().flatten());
+            }
+            let Some(piece) = self.waiting.pop_front() else { break };
+            self.begun.push_back(Begun::of(self.loading, piece));
+        }
+        self.begun.pop_front()
     }
 }
 
 /// The pieces of one entry of the queue are worked in order.
-async fn work(loading: &Loading, queue: &Queue<Vec<Piece>>, cancel: &Cancel) -> Result<Vec<(usize, TableChecksum)>> {
+async fn work(
+    loading: &Arc<Loading>,
+    queue: &Queue<Vec<Piece>>,
+    cancel: &Cancel,
+) -> Result<Vec<(usize, TableChecksum)>> {
     let mut done = Vec::new();
     let mut session: Option<Box<dyn TargetWorker>> = None;
-    while let Some(pieces) = queue.next().await {
-        let worker = match &mut session {
-            Some(worker) => worker,
-            none => none.insert(cancel.race(loading.target.worker(loading.role.as_deref())).await?),
-        };
-        for piece in pieces {
-            match piece {
-                Piece::Chunk { table, chunk } => {
-                    let sum = cancel.race(load_chunk(loading, worker.as_mut(), table, chunk)).await?;
-                    done.push((table, sum));
-                }
-                Piece::LargeObject(index) => {
-                    cancel.race(load_large_object(loading, worker.as_mut(), index)).await?;
-                }
+    let mut taken = Taken { loading, queue, waiting: VecDeque::new(), begun: VecDeque::new() };
+    while let Some(Begun { piece, mut read }) = taken.next().await {
+        match piece {
+            // Nothing is to be loaded, but all that was stored is to be right: a huge catalog has thousands of these.
+            Piece::Chunk { table, .. } if loading.manifest.tables[table].rows == 0 => {
+                while cancel.race(read.next_block()).await?.is_some() {}
+                done.push((table, summed(&read)?));
             }
-            loading.context.progress.advance(size(&loading.manifest, piece));
+            Piece::Chunk { table, chunk } => {
+                let worker = worker(loading, &mut session, cancel).await?;
+                done.push((table, cancel.race(load_chunk(loading, worker, table, chunk, &mut read)).await?));
+            }
+            Piece::LargeObject(index) => {
+                let worker = worker(loading, &mut session, cancel).await?;
+                cancel.race(load_large_object(loading, worker, index, &mut read)).await?;
+            }
         }
+        tracing::debug!(key = key(&loading.manifest, piece), "loaded");
+        loading.context.progress.advance(size(&loading.manifest, piece));
     }
     Ok(done)
+}
+
+fn summed(read: &Ahead) -> Result<TableChecksum> {
+    read.checksum().ok_or_else(|| Error::new(ErrorKind::Unexpected, "the load ended before the chunk did"))
+}
+
+/// The worker's session, opened when it is first needed.
+async fn worker<'a>(
+    loading: &Loading,
+    session: &'a mut Option<Box<dyn TargetWorker>>,
+    cancel: &Cancel,
+) -> Result<&'a mut dyn TargetWorker> {
+    let worker = match session {
+        Some(worker) => worker,
+        none => none.insert(cancel.race(loading.target.worker(loading.role.as_deref())).await?),
+    };
+    Ok(worker.as_mut())
 }
 
 async fn load_chunk(
@@ -173,17 +265,17 @@ async fn load_chunk(
     worker: &mut dyn TargetWorker,
     table: usize,
     chunk: usize,
+    rows: &mut Ahead,
 ) -> Result<TableChecksum> {
     let record = &loading.manifest.tables[table];
     let statement = loading
         .statements
         .get(&record.dump_id)
         .ok_or_else(|| Error::new(ErrorKind::Unexpected, format!("{} has no COPY statement", record.qualified())))?;
-    let mut rows = loading.reader().rows(record, chunk).await?;
-    let loaded =
-        worker.copy_in(statement, &mut rows).await.map_err(|e| e.context(format!("load {}", record.qualified())))?;
-    let sum =
-        rows.checksum().ok_or_else(|| Error::new(ErrorKind::Unexpected, "the load ended before the chunk did"))?;
+    let entry = loading.kept.entry(&record.chunks[chunk].key);
+    let loading_it = worker.copy_in(statement, rows, entry);
+    let loaded = loading_it.await.map_err(|e| e.context(format!("load {}", record.qualified())))?;
+    let sum = summed(rows)?;
     // A trigger or rule that drops rows has no place in a restore; better to know.
     if loaded != sum.rows {
         return Err(Error::new(
@@ -194,10 +286,14 @@ async fn load_chunk(
     Ok(sum)
 }
 
-async fn load_large_object(loading: &Loading, worker: &mut dyn TargetWorker, index: usize) -> Result<()> {
+async fn load_large_object(
+    loading: &Loading,
+    worker: &mut dyn TargetWorker,
+    index: usize,
+    content: &mut Ahead,
+) -> Result<()> {
     let large = &loading.manifest.large_objects[index];
-    let mut reader = loading.reader().open(&large.object, true).await?;
-    let bytes = worker.load_large_object(large.oid, &mut reader).await?;
+    let bytes = worker.load_large_object(large.oid, content, loading.kept.entry(&large.object.key)).await?;
     if bytes != large.raw_bytes {
         return Err(Error::new(
             ErrorKind::Corrupt,

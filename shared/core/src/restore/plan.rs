@@ -1,11 +1,11 @@
 //! Plans a restore: which entries go into which step, which rows are loaded, and why it may be refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use lifeboat_archive::toc::{Entry, Section, Toc};
 use serde::Serialize;
 
-use super::{Part, RestoreRequest, selection::select};
+use super::{Part, RestoreRequest, resume::Resumed, selection::select};
 use crate::{
     Error, ErrorKind, Result,
     ids::{BackupId, DatabaseSlug},
@@ -45,6 +45,9 @@ pub struct RestorePlan {
     pub stored_bytes: u64,
     /// What is left out although it hangs on what is restored.
     pub left_out: Vec<String>,
+    /// What an interrupted restore has done of this; only the rest is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
 }
 
 /// Makes the plan, or refuses. `safety_backup`: whether one can and shall be taken.
@@ -56,8 +59,9 @@ pub fn plan(
     safety_backup: bool,
 ) -> Result<RestorePlan> {
     check_versions(manifest, target)?;
+    check_room_for_locks(manifest, toc, target, request)?;
     let empty = target.contents.is_empty();
-    if !empty && !request.force && request.part != Part::Data {
+    if !empty && !request.force && !request.resume && request.part != Part::Data {
         let some = target.contents.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         return Err(Error::new(
             ErrorKind::Refused,
@@ -90,7 +94,7 @@ pub fn plan(
         backup_id: manifest.backup_id.clone(),
         target: format!("database '{}' on {}", target.database, target.server),
         target_contents: target.contents.clone(),
-        safety_backup: !empty && safety_backup,
+        safety_backup: !empty && safety_backup && !request.resume,
         schemas: if target.superuser { Vec::new() } else { schemas(toc, &steps) },
         pre_data: steps.pre_data,
         data_definitions: steps.data_definitions,
@@ -100,6 +104,7 @@ pub fn plan(
         post_data: steps.post_data,
         stored_bytes,
         left_out: left_out(toc, &selected, request),
+        resumed: None,
     })
 }
 
@@ -186,6 +191,38 @@ fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
     Ok(())
 }
 
+/// A restore takes few locks at a time, but for two things: to drop what is there in one transaction, and to read a partition
+/// root, whose partitions are locked together.
+fn check_room_for_locks(manifest: &Manifest, toc: &Toc, target: &TargetFacts, request: &RestoreRequest) -> Result<()> {
+    let (doing, locks) = if request.clean && !request.resume {
+        // A table goes with its TOAST table and that one's index.
+        let dropped = |entry: &Entry| match entry.desc.as_slice() {
+            b"TABLE" => 3,
+            b"INDEX" | b"CONSTRAINT" | b"SEQUENCE" | b"VIEW" | b"MATERIALIZED VIEW" => 1,
+            _ => 0,
+        };
+        ("to drop what is there, in one transaction,", toc.entries.iter().map(dropped).sum())
+    } else {
+        let mut below: HashMap<&str, u64> = HashMap::new();
+        for root in manifest.tables.iter().filter_map(|table| table.loads_into.as_deref()) {
+            *below.entry(root).or_default() += 1;
+        }
+        ("to compare a partitioned table", below.into_values().max().unwrap_or(0))
+    };
+    let room = target.lock_space;
+    if locks <= room.most() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        format!("{doing} takes about {locks} locks at once; {} has room for {}", target.server, room.promised()),
+    )
+    .with_hint(format!(
+        "set max_locks_per_transaction = {} (ALTER SYSTEM, or a parameter group) and restart the server",
+        room.wanted(locks)
+    )))
+}
+
 /// Foreign keys of the selected tables to tables that were not asked for.
 fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Vec<String> {
     if request.tables.is_empty() || request.bare || request.part == Part::Data {
@@ -200,12 +237,12 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
 
     use super::*;
 
-    fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
+    pub(in crate::restore) fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
         Entry {
             dump_id,
             had_dumper: false,
@@ -228,7 +265,7 @@ mod tests {
         }
     }
 
-    fn toc(entries: Vec<Entry>) -> Toc {
+    pub(in crate::restore) fn toc(entries: Vec<Entry>) -> Toc {
         let header = Header {
             version: (1, 16, 0),
             int_size: 4,

@@ -10,6 +10,7 @@ use super::{
     compare::{TableComparison, compare_tables},
     data,
     plan::{RestorePlan, plan},
+    resume::{self, DATA, DATA_DEFINITIONS, Kept, POST_DATA, PRE_DATA, Resumed},
     steps::Steps,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     ids::{BackupId, DatabaseSlug},
     manifest::{Manifest, PhaseDuration},
     phases::Phases,
-    ports::{RunContext, Store, Target, ToolMessage},
+    ports::{LedgerFound, RunContext, Store, Target, TargetFacts, ToolMessage},
     reading::BackupReader,
     verify,
 };
@@ -61,8 +62,11 @@ pub struct RestoreOutcome {
     pub safety_backup: Option<String>,
     /// Rows loaded.
     pub rows: u64,
-    /// Bytes read from the store.
+    /// Bytes of the data as stored.
     pub stored_bytes: u64,
+    /// What an interrupted restore had done of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// Tables and large objects compared with the manifest.
     pub compared: Vec<TableComparison>,
     /// Why some were not compared; empty where all were.
@@ -105,9 +109,32 @@ pub async fn dry_run(
 ) -> Result<RestorePlan> {
     let toc = ports.reader(manifest).toc().await?;
     check_presence(ports.reader(manifest)).await?;
-    let plan = plan(manifest, &toc, &ports.target.facts().await?, request, safety_backup)?;
-    collisions::refuse(&*ports.target, &toc, &plan, request).await?;
-    Ok(plan)
+    planned(&*ports.target, manifest, &toc, request, safety_backup).await.map(|planned| planned.plan)
+}
+
+/// The plan, with what decided it.
+struct Planned {
+    plan: RestorePlan,
+    facts: TargetFacts,
+    found: Option<LedgerFound>,
+}
+
+/// Looks at the target, and makes the plan or refuses.
+async fn planned(
+    target: &dyn Target,
+    manifest: &Manifest,
+    toc: &Toc,
+    request: &RestoreRequest,
+    safety_backup: bool,
+) -> Result<Planned> {
+    let facts = target.facts().await?;
+    let found = resume::earlier(target, &facts, manifest, request).await?;
+    let mut plan = plan(manifest, toc, &facts, request, safety_backup)?;
+    match &found {
+        Some(found) => plan.resumed = Some(resume::told(manifest, &plan, found)),
+        None => collisions::refuse(target, toc, &plan, request).await?,
+    }
+    Ok(Planned { plan, facts, found })
 }
 
 /// Restores. On any error the target must not be used: the error says so.
@@ -121,9 +148,8 @@ pub async fn run(
     let mut phases = Phases::begin(context, "check", None);
     let toc = ports.reader(manifest).toc().await?;
     context.cancel.race(check_presence(ports.reader(manifest))).await?;
-    let facts = context.cancel.race(ports.target.facts()).await?;
-    let plan = plan(manifest, &toc, &facts, request, safety.is_some())?;
-    context.cancel.race(collisions::refuse(&*ports.target, &toc, &plan, request)).await?;
+    let planning = planned(&*ports.target, manifest, &toc, request, safety.is_some());
+    let Planned { plan, facts, found } = context.cancel.race(planning).await?;
     // A superuser sees every row; the role that owns a table may be kept from some by a policy of its own.
     let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
     let disable_triggers =
@@ -139,15 +165,20 @@ pub async fn run(
         _ => None,
     };
     let mut steps = Steps { target: &ports.target, request, context, messages: Vec::new() };
-    if request.clean {
+    if request.clean && found.is_none() {
         phases.next("drop", None);
-        steps.drop_what_is_restored(&toc, &plan).await?;
+        steps.drop_what_is_restored(&toc, &plan, true).await?;
     }
-    let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &mut phases);
+    let beginning = Kept::begin(&*ports.target, &toc, manifest, request, &plan, found, context);
+    let kept = Arc::new(context.cancel.race(beginning).await?);
+    let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &kept, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {
-        let kept = safety_backup.as_ref().map(|b| format!(" (what it held before is backup {b})")).unwrap_or_default();
-        e.context(format!("restore of {}/{} is incomplete, do not use the target{kept}", plan.database, plan.backup_id))
+        let saved = safety_backup.as_ref().map(|b| format!(" (what it held before is backup {b})")).unwrap_or_default();
+        let incomplete =
+            format!("restore of {}/{} is incomplete, do not use the target{saved}", plan.database, plan.backup_id);
+        kept.explain(e).context(incomplete)
     })?;
+    context.cancel.race(kept.end()).await?;
     phases.end();
     Ok(RestoreOutcome {
         database: plan.database,
@@ -156,6 +187,7 @@ pub async fn run(
         safety_backup,
         rows: plan.rows,
         stored_bytes: plan.stored_bytes,
+        resumed: plan.resumed,
         not_compared: match (request.part, request.no_compare) {
             (Part::Schema, _) => Some("definitions only: there are no rows to compare".to_owned()),
             (_, true) => Some("left to the caller".to_owned()),
@@ -222,6 +254,42 @@ async fn data_only_precautions(
 
 type Done = (Vec<(String, ToolMessage)>, Vec<TableComparison>);
 
+/// The steps before the data. What an interrupted restore has begun to define is dropped first: no row is in it.
+async fn define(
+    steps: &mut Steps<'_>,
+    manifest: &Manifest,
+    toc: &Toc,
+    plan: &RestorePlan,
+    kept: &Kept,
+    phases: &mut Phases,
+) -> Result<()> {
+    let (context, request) = (steps.context, steps.request);
+    if kept.is_done(PRE_DATA) {
+        let there = context.cancel.race(steps.target.toc()).await.map_err(|e| e.context("look at the target"))?;
+        resume::refuse_what_is_gone(toc, plan, &there)?;
+    } else {
+        if kept.resumes {
+            phases.next("drop", None);
+            steps.drop_what_is_restored(toc, plan, false).await?;
+            steps.stage(manifest, toc).await?;
+        }
+        phases.next("pre-data", None);
+        if !plan.schemas.is_empty() {
+            steps.run("schemas", &plan.schemas, 1, false).await?;
+        }
+        let others: Vec<i32> = plan.pre_data.iter().copied().filter(|id| !plan.schemas.contains(id)).collect();
+        steps.run("pre-data", &others, 1, false).await?;
+        context.cancel.race(kept.note(PRE_DATA)).await?;
+    }
+    if !kept.is_done(DATA_DEFINITIONS) {
+        phases.next("data definitions", None);
+        // What can be dropped here are large objects, which one step drops and makes.
+        steps.run("data definitions", &plan.data_definitions, 1, request.clean || kept.resumes).await?;
+        context.cancel.race(kept.note(DATA_DEFINITIONS)).await?;
+    }
+    Ok(())
+}
+
 #[allow(clippy::too_many_arguments, reason = "the steps share everything that run() has prepared")]
 async fn restore(
     ports: &RestorePorts,
@@ -231,24 +299,29 @@ async fn restore(
     mut steps: Steps<'_>,
     disable_triggers: bool,
     reads_as: Option<&str>,
+    kept: &Arc<Kept>,
     phases: &mut Phases,
 ) -> Result<Done> {
     let Steps { target, request, context, .. } = steps;
     steps.stage(manifest, toc).await?;
-    phases.next("pre-data", None);
-    if !plan.schemas.is_empty() {
-        steps.run("schemas", &plan.schemas, 1, false).await?;
+    define(&mut steps, manifest, toc, plan, kept, phases).await?;
+    if !kept.is_done(DATA) {
+        let left = plan.stored_bytes - plan.resumed.as_ref().map_or(0, |resumed| resumed.stored_bytes);
+        phases.next("data", Some(left));
+        let role = request.role.as_deref();
+        data::load(ports, target, manifest, toc, plan, request.jobs, disable_triggers, role, kept, context).await?;
+        context.cancel.race(kept.note(DATA)).await?;
     }
-    let others: Vec<i32> = plan.pre_data.iter().copied().filter(|id| !plan.schemas.contains(id)).collect();
-    steps.run("pre-data", &others, 1, false).await?;
-    phases.next("data definitions", None);
-    // What can be dropped here are large objects, which one step drops and makes.
-    steps.run("data definitions", &plan.data_definitions, 1, request.clean).await?;
-    phases.next("data", Some(plan.stored_bytes));
-    let role = request.role.as_deref();
-    data::load(ports, target, manifest, toc, plan, request.jobs, disable_triggers, role, context).await?;
-    phases.next("post-data", None);
-    steps.run_in_parallel("post-data", toc, &plan.post_data, request.jobs).await?;
+    if !kept.is_done(POST_DATA) {
+        phases.next("post-data", None);
+        // An interrupted restore has begun with these only where all of its data are in.
+        if kept.is_done(DATA) {
+            steps.run_what_is_left("post-data", toc, &plan.post_data, request.jobs).await?;
+        } else {
+            steps.run_in_parallel("post-data", toc, &plan.post_data, request.jobs).await?;
+        }
+        context.cancel.race(kept.note(POST_DATA)).await?;
+    }
     let mut messages = steps.messages;
     if request.part != Part::Schema {
         phases.next("analyze", None);

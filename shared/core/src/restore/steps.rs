@@ -66,7 +66,10 @@ impl Steps<'_> {
     ///
     /// Each step of the restore makes only some of the objects, and with `--clean` would drop only these, though others
     /// hang on them. So pg_restore is given everything at once, without what it would make.
-    pub(super) async fn drop_what_is_restored(&mut self, toc: &Toc, plan: &RestorePlan) -> Result<()> {
+    ///
+    /// What an interrupted restore has made holds no rows yet, and no other database may have locks to spare for all of it at
+    /// once: that is dropped one by one.
+    pub(super) async fn drop_what_is_restored(&mut self, toc: &Toc, plan: &RestorePlan, at_once: bool) -> Result<()> {
         let restored: HashSet<i32> = plan.pre_data.iter().chain(&plan.post_data).copied().collect();
         let inherited = inherited(toc);
         let goes =
@@ -84,9 +87,10 @@ impl Steps<'_> {
             no_acl: true,
             role: self.request.role.clone(),
             clean: true,
-            single_transaction: true,
+            single_transaction: at_once,
         };
-        self.take(step).await.map_err(|e| e.context("drop what will be restored (nothing was changed)"))
+        let changed = if at_once { "nothing was changed" } else { "some of it may be gone" };
+        self.take(step).await.map_err(|e| e.context(format!("drop what will be restored ({changed})")))
     }
 
     /// One call of pg_restore; fatal messages are the step's error, all but harmless ones are kept.
@@ -139,6 +143,17 @@ impl Steps<'_> {
             }
         }
         Err(failure)
+    }
+
+    /// Goes on where another run was interrupted: makes what is not there, and what that one had not given its owner yet.
+    pub(super) async fn run_what_is_left(&mut self, name: &str, toc: &Toc, dump_ids: &[i32], jobs: u32) -> Result<()> {
+        let looking = self.context.cancel.race(self.target.toc());
+        let there = looking.await.map_err(|e| e.context("see what the interrupted restore has made"))?;
+        let again::Unmade { missing, others } = again::left_undone(toc, dump_ids, &there);
+        if !self.request.no_owner {
+            self.run(name, &others, 1, true).await?;
+        }
+        self.run_in_parallel(name, toc, &missing, jobs).await
     }
 
     async fn take(&mut self, step: PgRestoreStep) -> Result<()> {

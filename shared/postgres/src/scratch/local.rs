@@ -59,7 +59,8 @@ impl ScratchProvider for LocalScratch {
         let mut messages = globals::load(&session, wish.globals, SUPERUSER).await?;
         messages.extend(database::create(&session, DATABASE, wish.source).await?);
         let target = cluster.target(DATABASE);
-        let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
+        let target = PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?;
+        let target = Arc::new(target.fast_scratch(true));
         Ok(Box::new(LocalDatabase { cluster, target, messages }))
     }
 }

@@ -83,7 +83,8 @@ impl ScratchProvider for ServerScratch {
         let mut made = Made { server: server.clone(), database, roles: Vec::new(), removed: false };
         let messages = make(&session, &mut made, source, wish.globals, context).await?;
         let target = server.with_database(&made.database);
-        let target = Arc::new(PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?);
+        let target = PgTarget::new(target, self.search.clone(), self.work_folder.clone()).await?;
+        let target = Arc::new(target.fast_scratch(true));
         Ok(Box::new(Database { made, target, messages }))
     }
 }

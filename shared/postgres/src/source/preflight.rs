@@ -10,6 +10,7 @@ use super::{server_version_num, statements};
 use crate::{
     connect::ConnectionTarget,
     failure::database_error,
+    lock_space,
     tools::ToolSearch,
     wire::{WireError, WireSession},
 };
@@ -45,7 +46,7 @@ pub(super) async fn run(target: &ConnectionTarget, search: &ToolSearch) -> Resul
     row_security(session, &mut findings).await?;
     privileges(session, &mut findings).await?;
     large_objects(session, &mut findings).await?;
-    lock_space(session, &mut findings).await?;
+    room_for_locks(session, &mut findings).await?;
     let omitted = omitted(session).await?;
     for missing in omitted.iter().filter(|o| o.kind != "role passwords") {
         findings.push(finding(
@@ -198,29 +199,34 @@ async fn large_objects(session: &mut WireSession, findings: &mut Vec<Finding>) -
     Ok(())
 }
 
-/// The lock table must hold a lock per table and partition, several times over.
-async fn lock_space(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
+/// The server's table of locks must hold one for each table and partition, and for the sequences that pg_dump reads, all at
+/// once; coordinator and pg_dump share them.
+async fn room_for_locks(session: &mut WireSession, findings: &mut Vec<Finding>) -> Result<()> {
     let failed = |e: WireError| database_error("count tables", &e);
-    let row = session
-        .query_one(format!(
-                "SELECT (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                         WHERE {USER_SCHEMAS} AND c.relkind IN ('r', 'p'))::int8,
-                        pg_catalog.current_setting('max_locks_per_transaction')::int8
-                        * (pg_catalog.current_setting('max_connections')::int8
-                           + pg_catalog.current_setting('max_prepared_transactions')::int8)"
-        ))
-        .await
-        .map_err(failed)?;
-    let (tables, slots): (i64, i64) = (row.number(0).map_err(failed)?, row.number(1).map_err(failed)?);
-    // The coordinator and pg_dump each hold a lock per table; pg_dump also locks while it looks at indexes.
-    if tables * 2 > slots {
-        findings.push(finding(
-            "lock_space",
-            Severity::Warning,
-            format!("{tables} tables want about {} locks at once; the server has room for about {slots}", tables * 2),
-            "raise max_locks_per_transaction (needs a restart of the server)",
-        ));
+    let count = |kinds: &str| {
+        format!(
+            "(SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE {USER_SCHEMAS} AND c.relkind IN ({kinds}) AND c.relpersistence <> 't')::int8"
+        )
+    };
+    let sql = format!("SELECT {}, {}, {}", count("'r', 'p'"), count("'S'"), lock_space::SETTINGS);
+    let row = session.query_one(sql).await.map_err(failed)?;
+    let (tables, sequences): (u64, u64) = (row.number(0).map_err(failed)?, row.number(1).map_err(failed)?);
+    let room = lock_space::of(&row, 2).map_err(failed)?;
+    let all = tables + sequences;
+    if all <= room.promised() {
+        return Ok(());
     }
+    let severity = if tables > room.most() { Severity::Error } else { Severity::Warning };
+    findings.push(finding(
+        "lock_space",
+        severity,
+        format!(
+            "a dump locks {tables} tables and {sequences} sequences at once; the server has room for {} locks of all sessions",
+            room.promised()
+        ),
+        format!("set max_locks_per_transaction = {} (ALTER SYSTEM, or a parameter group) and restart the server", room.wanted(all)),
+    ));
     Ok(())
 }
 

@@ -1,15 +1,25 @@
 //! What a target is, and whether it is empty.
 
 use lifeboat_archive::names;
-use lifeboat_core::Result;
+use lifeboat_core::{Result, lock_space::LockSpace};
 
-use crate::{failure::database_error, session::Session};
+use crate::{failure::database_error, lock_space, session::Session};
 
-/// Version, version number, encoding, superuser.
-pub(super) const FACTS: &str = "
-SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('server_version_num')::int4,
-       pg_catalog.current_setting('server_encoding'), r.rolsuper
-FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
+/// Version, version number, encoding, superuser, and the two numbers of the room for locks.
+pub(super) fn facts() -> String {
+    format!(
+        "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('server_version_num')::int4,
+       pg_catalog.current_setting('server_encoding'), r.rolsuper, {}
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+        lock_space::SETTINGS
+    )
+}
+
+/// Of a row of [`facts`].
+pub(super) fn room_for_locks(row: &tokio_postgres::Row) -> LockSpace {
+    let number = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    LockSpace::new(number(4), number(5))
+}
 
 /// User objects, gravest first, at most twenty; as bytes, because a database without encoding may hold any. Members of
 /// extensions come with them and are not named again; objects that initdb made have OIDs below 16384.

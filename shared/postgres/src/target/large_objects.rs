@@ -3,6 +3,7 @@
 use lifeboat_core::{Error, ErrorKind, Result, ports::BlockSource};
 use sha2::{Digest, Sha256};
 
+use super::ledger;
 use crate::{failure::database_error, session::Session};
 
 /// Bytes per call of the server.
@@ -15,12 +16,18 @@ const PIECE_ASKED: i32 = 1 << 20;
 const WRITE: i32 = 0x0002_0000;
 
 /// Fills the object in one transaction.
-pub(super) async fn load(session: &Session, oid: u32, content: &mut dyn BlockSource) -> Result<u64> {
+pub(super) async fn load(
+    session: &Session,
+    oid: u32,
+    content: &mut dyn BlockSource,
+    entry: Option<&str>,
+) -> Result<u64> {
     session.batch_execute("BEGIN").await.map_err(|e| database_error("begin a load", &e))?;
     match fill(session, oid, content).await {
         Ok(bytes) => {
+            let commit = entry.map_or_else(|| "COMMIT".to_owned(), |what| format!("{}; COMMIT", ledger::entry(what)));
             session
-                .batch_execute("COMMIT")
+                .batch_execute(&commit)
                 .await
                 .map_err(|e| database_error(&format!("commit large object {oid}"), &e))?;
             Ok(bytes)

@@ -9,9 +9,9 @@ use lifeboat_core::{
     ports::{BlockSource, LoadStatement},
 };
 
-use super::{money, role};
+use super::{ledger, money, role};
 use crate::{
-    failure::database_error,
+    failure::{Failure, database_error},
     quote,
     wire::{WireError, WireSession},
 };
@@ -68,6 +68,7 @@ pub(super) async fn copy_in(
     role: Option<&str>,
     statement: &LoadStatement,
     rows: &mut dyn BlockSource,
+    entry: Option<&str>,
 ) -> Result<u64> {
     money::set(session, &statement.lc_monetary).await?;
     let written = parse(session, statement).await?;
@@ -77,11 +78,15 @@ pub(super) async fn copy_in(
     session.execute(begin).await.map_err(|e| database_error("begin a load", &e))?;
     match stream(session, &sql, &written.shown(), rows).await {
         Ok(count) => {
-            session.execute("COMMIT").await.map_err(|e| {
-                database_error(&format!("commit {}", written.shown()), &e)
-                    .with_hint("it is not known whether the rows were committed: restore into a new database")
-            })?;
-            Ok(count)
+            let commit = entry.map_or_else(|| "COMMIT".to_owned(), |what| format!("{}; COMMIT", ledger::entry(what)));
+            let Err(error) = session.execute(commit).await else { return Ok(count) };
+            let refused = error.sql_state().is_some();
+            let error = database_error(&format!("commit {}", written.shown()), &error);
+            if refused {
+                drop(session.execute("ROLLBACK").await);
+                return Err(error);
+            }
+            Err(error.with_hint("it is not known whether the rows were committed: restore into a new database"))
         }
         Err(error) => {
             // The session may be gone, and the transaction with it.

@@ -18,38 +18,37 @@ const NO_CONNECTION: [&str; 4] = [
     "SSL connection has been closed unexpectedly",
 ];
 
+/// What a step is run with.
+pub(super) struct With<'a> {
+    pub(super) target: &'a ConnectionTarget,
+    pub(super) tools: &'a ClientTools,
+    pub(super) stage: &'a Stage,
+    /// Settings of its sessions, as `PGOPTIONS`.
+    pub(super) options: &'a str,
+}
+
 /// Runs the step and returns its messages; that fatal ones are among them is the caller's to see.
 ///
 /// Indexes of partitions are attached by one job, after all indexes are made and before all else. The server takes a
 /// partitioned index for valid once it sees every partition's index attached; two jobs that attach at the same time do
 /// not see each other's, and stock `pg_restore -j` leaves the index invalid for ever, with exit code 0.
-pub(super) async fn run(
-    target: &ConnectionTarget,
-    tools: &ClientTools,
-    stage: &Stage,
-    step: &PgRestoreStep,
-    context: &RunContext,
-) -> Result<Vec<ToolMessage>> {
+pub(super) async fn run(with: &With<'_>, step: &PgRestoreStep, context: &RunContext) -> Result<Vec<ToolMessage>> {
+    let stage = with.stage;
     if step.jobs < 2 || step.single_transaction || !step.dump_ids.iter().any(|id| stage.attaches_index(*id)) {
-        return call(target, tools, stage, step, context).await;
+        return call(with, step, context).await;
     }
     let (indexes, others): (Vec<i32>, Vec<i32>) = step.dump_ids.iter().partition(|id| stage.makes_index(**id));
     let (attachments, rest): (Vec<i32>, Vec<i32>) = others.iter().partition(|id| stage.attaches_index(**id));
     let mut messages = Vec::new();
     for (dump_ids, jobs) in [(indexes, step.jobs), (attachments, 1), (rest, step.jobs)] {
         let part = PgRestoreStep { dump_ids, jobs, ..step.clone() };
-        messages.extend(call(target, tools, stage, &part, context).await?);
+        messages.extend(call(with, &part, context).await?);
     }
     Ok(messages)
 }
 
-async fn call(
-    target: &ConnectionTarget,
-    tools: &ClientTools,
-    stage: &Stage,
-    step: &PgRestoreStep,
-    context: &RunContext,
-) -> Result<Vec<ToolMessage>> {
+async fn call(with: &With<'_>, step: &PgRestoreStep, context: &RunContext) -> Result<Vec<ToolMessage>> {
+    let With { target, tools, stage, options } = with;
     if step.dump_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -58,9 +57,13 @@ async fn call(
         .prefix("list-")
         .tempfile_in(stage.path())
         .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
-    fs::write(list.path(), list_of(&step.dump_ids)).or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
+    fs::write(list.path(), list_of(stage, &step.dump_ids))
+        .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
     let mut command = tools.command("pg_restore");
-    command.envs(target.tool_environment(&format!("lifeboat {}", context.run_id)).await?);
+    for (name, value) in target.tool_environment(&format!("lifeboat {}", context.run_id)).await? {
+        let value = if name == "PGOPTIONS" { format!("{value} {options}") } else { value };
+        command.env(name, value);
+    }
     // Without a name the database, like all else of the connection, comes from the environment.
     command.args(["--dbname=", "--format=d"]).arg("--use-list").arg(list.path());
     if step.jobs > 1 {
@@ -87,9 +90,9 @@ async fn call(
 }
 
 /// Lines as `pg_restore --list` prints them, of which only the number counts.
-fn list_of(dump_ids: &[i32]) -> String {
+fn list_of(stage: &Stage, dump_ids: &[i32]) -> String {
     dump_ids.iter().fold(String::new(), |mut list, id| {
-        let _ = writeln!(list, "{id};");
+        let _ = writeln!(list, "{};", stage.number(*id));
         list
     })
 }

@@ -1,8 +1,12 @@
 //! The folder that pg_restore believes to be an archive: the real TOC, and data files that have nothing but a size.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
-use lifeboat_archive::toc;
+use lifeboat_archive::toc::{self, Toc};
 use lifeboat_core::{Error, ErrorKind, Result, ResultExt};
 use tempfile::TempDir;
 
@@ -12,19 +16,19 @@ pub(super) struct Stage {
     client_major: u32,
     indexes: HashSet<i32>,
     attachments: HashSet<i32>,
+    renumbered: HashMap<i32, i32>,
 }
 
 impl Stage {
-    /// `data_files` are names and sizes: `pg_restore -j` reads nothing else of them, to begin with the biggest table.
+    /// `data_files` are names and sizes; the files are there because `pg_restore` looks whether they are.
     pub(super) fn new(work_folder: &Path, toc_dat: &[u8], data_files: &[(String, u64)]) -> Result<Self> {
-        let parsed = toc::read(toc_dat)
+        let mut parsed = toc::read(toc_dat)
             .map_err(|e| Error::new(ErrorKind::Corrupt, format!("read toc.dat: {e}")).with_source(e))?;
         let doing = || format!("stage the archive in {}", work_folder.display());
         let folder = tempfile::Builder::new()
             .prefix("lifeboat-restore-")
             .tempdir_in(work_folder)
             .or_error(ErrorKind::Config, doing())?;
-        fs::write(folder.path().join("toc.dat"), toc_dat).or_error(ErrorKind::Config, doing())?;
         for (name, size) in data_files {
             if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_')) || name.starts_with('.') {
                 return Err(Error::new(ErrorKind::Corrupt, format!("toc.dat names a data file {name:?}")));
@@ -37,12 +41,16 @@ impl Stage {
             let entries = parsed.entries.iter().filter(|e| kinds.contains(&e.desc_str().as_ref()));
             entries.map(|e| e.dump_id).collect()
         };
-        Ok(Self {
-            folder,
-            client_major: major(parsed.dump_version.as_deref().unwrap_or_default()),
-            indexes: of_kinds(&["INDEX", "CONSTRAINT"]),
-            attachments: of_kinds(&["INDEX ATTACH"]),
-        })
+        let (indexes, attachments) = (of_kinds(&["INDEX", "CONSTRAINT"]), of_kinds(&["INDEX ATTACH"]));
+        let renumbered = biggest_first(&mut parsed, data_files);
+        fs::write(folder.path().join("toc.dat"), parsed.write()).or_error(ErrorKind::Config, doing())?;
+        let client_major = major(parsed.dump_version.as_deref().unwrap_or_default());
+        Ok(Self { folder, client_major, indexes, attachments, renumbered })
+    }
+
+    /// The number that an entry has in the staged archive.
+    pub(super) fn number(&self, dump_id: i32) -> i32 {
+        self.renumbered.get(&dump_id).copied().unwrap_or(dump_id)
     }
 
     /// The folder.
@@ -66,6 +74,38 @@ impl Stage {
     }
 }
 
+/// Exchanges the numbers of what is made of tables after their data, so that the biggest table's has the lowest; gives the
+/// numbers that changed.
+///
+/// `pg_restore -j` begins with the biggest table where it loads the data itself. Where it does not, all are of the same size
+/// to it, and it goes by number.
+fn biggest_first(toc: &mut Toc, data_files: &[(String, u64)]) -> HashMap<i32, i32> {
+    let sizes: HashMap<&[u8], u64> = data_files.iter().map(|(name, size)| (name.as_bytes(), *size)).collect();
+    let mut tables: HashMap<i32, u64> = HashMap::new();
+    for data in toc.entries.iter().filter(|e| e.is_table_data()) {
+        let size = data.file().and_then(|file| sizes.get(file)).copied().unwrap_or(0);
+        for table in &data.dependencies {
+            *tables.entry(*table).or_default() += size;
+        }
+    }
+    let made = |desc: &[u8]| matches!(desc, b"INDEX" | b"CONSTRAINT" | b"FK CONSTRAINT");
+    let mut by_size: Vec<(u64, i32)> = toc
+        .entries
+        .iter()
+        .filter(|e| made(&e.desc))
+        .map(|e| (e.dependencies.iter().filter_map(|id| tables.get(id)).copied().max().unwrap_or(0), e.dump_id))
+        .collect();
+    let mut numbers: Vec<i32> = by_size.iter().map(|(_, id)| *id).collect();
+    numbers.sort_unstable();
+    by_size.sort_by(|(a, first), (b, second)| b.cmp(a).then(first.cmp(second)));
+    let renumbered: HashMap<i32, i32> =
+        by_size.into_iter().map(|(_, id)| id).zip(numbers).filter(|(from, to)| from != to).collect();
+    for id in toc.entries.iter_mut().flat_map(|e| std::iter::once(&mut e.dump_id).chain(&mut e.dependencies)) {
+        *id = renumbered.get(id).copied().unwrap_or(*id);
+    }
+    renumbered
+}
+
 /// `15.18 (Debian …)` → 15.
 fn major(version: &[u8]) -> u32 {
     version.iter().take_while(|b| b.is_ascii_digit()).fold(0_u32, |n, b| n.saturating_mul(10) + u32::from(b - b'0'))
@@ -86,6 +126,38 @@ mod tests {
         let folder = stage.path().to_owned();
         drop(stage);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_is_made_of_the_biggest_table_has_the_lowest_number_and_all_else_stays_as_it_was() {
+        let before = toc::read(TOC).unwrap();
+        let data = |toc: &Toc, n: usize| toc.entries.iter().filter(|e| e.is_table_data()).nth(n).unwrap().clone();
+        let made_of = |toc: &Toc, table: i32| -> Vec<(i32, Vec<u8>)> {
+            let made = |e: &&toc::Entry| e.desc == b"CONSTRAINT" && e.dependencies.contains(&table);
+            toc.entries.iter().filter(made).map(|e| (e.dump_id, e.tag.clone())).collect()
+        };
+        let all: Vec<toc::Entry> = before.entries.iter().filter(|e| e.is_table_data()).cloned().collect();
+        let last = all.iter().rfind(|d| !made_of(&before, d.dependencies[0]).is_empty()).unwrap();
+        let files: Vec<(String, u64)> = all
+            .iter()
+            .map(|d| (String::from_utf8(d.file().unwrap().to_vec()).unwrap(), if d == last { 1 << 30 } else { 100 }))
+            .collect();
+        let mut after = before.clone();
+        let renumbered = biggest_first(&mut after, &files);
+        assert_eq!(data(&before, 0), data(&after, 0));
+        let table = last.dependencies[0];
+        let (old, new) = (made_of(&before, table), made_of(&after, table));
+        let tags = |made: &[(i32, Vec<u8>)]| made.iter().map(|(_, tag)| tag.clone()).collect::<Vec<_>>();
+        assert_eq!(tags(&old), tags(&new));
+        let kinds: [&[u8]; 3] = [b"INDEX", b"CONSTRAINT", b"FK CONSTRAINT"];
+        let lowest = after.entries.iter().filter(|e| kinds.contains(&e.desc.as_slice())).map(|e| e.dump_id).min();
+        assert!(new.iter().any(|(id, _)| Some(*id) == lowest), "{new:?}, {lowest:?}");
+        for (one, other) in before.entries.iter().zip(&after.entries) {
+            let number = |id: &i32| renumbered.get(id).copied().unwrap_or(*id);
+            assert_eq!(number(&one.dump_id), other.dump_id);
+            assert_eq!(one.dependencies.iter().map(number).collect::<Vec<_>>(), other.dependencies);
+            assert_eq!((&one.defn, &one.tag, &one.owner), (&other.defn, &other.tag, &other.owner));
+        }
     }
 
     #[test]

@@ -52,9 +52,9 @@ async fn tables_whose_names_are_no_text_are_loaded_whole_or_not_at_all() {
     let mut worker = target(&source).await.worker(None).await.unwrap();
     let before = worker.checksum(&statement, false).await.unwrap();
     let failure = Error::new(ErrorKind::Corrupt, "the chunk's hash is wrong");
-    let error = worker.copy_in(&statement, &mut Blocks::then_fail(&rows, failure)).await.unwrap_err();
+    let error = worker.copy_in(&statement, &mut Blocks::then_fail(&rows, failure), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    let error = worker.copy_in(&statement, &mut Blocks::of(b"one\ttwo\tthree\tfour\n")).await.unwrap_err();
+    let error = worker.copy_in(&statement, &mut Blocks::of(b"one\ttwo\tthree\tfour\n"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database);
     assert_eq!(worker.checksum(&statement, false).await.unwrap(), before);
     // As a role that may neither read nor write them.
@@ -63,7 +63,7 @@ async fn tables_whose_names_are_no_text_are_loaded_whole_or_not_at_all() {
     let mut stranger = target(&source).await.worker(Some("stranger")).await.unwrap();
     for refused in [
         stranger.checksum(&statement, false).await.map(|_| ()),
-        stranger.copy_in(&statement, &mut Blocks::of(&rows)).await.map(|_| ()),
+        stranger.copy_in(&statement, &mut Blocks::of(&rows), None).await.map(|_| ()),
     ] {
         assert!(refused.unwrap_err().to_string().contains("permission denied"));
     }

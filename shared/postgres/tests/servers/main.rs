@@ -15,6 +15,7 @@ mod encrypted;
 mod health;
 mod health_standby;
 mod inventory;
+mod ledger;
 mod maintenance;
 mod preflight;
 mod restore;

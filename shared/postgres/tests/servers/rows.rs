@@ -48,11 +48,11 @@ async fn a_source_that_fails_commits_nothing_and_its_error_comes_back() {
     let mut s = setting("CREATE TABLE public.t (i int)").await;
     let copy = statement("COPY public.t (i) FROM stdin;\n");
     let failure = Error::new(ErrorKind::Corrupt, "the chunk's hash is wrong");
-    let error = s.worker.copy_in(&copy, &mut Blocks::then_fail(&numbers(0..100_000), failure)).await.unwrap_err();
+    let error = s.worker.copy_in(&copy, &mut Blocks::then_fail(&numbers(0..100_000), failure), None).await.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Corrupt, "the chunk's hash is wrong"));
     assert_eq!(s.count("public.t").await, 0);
     // The session goes on.
-    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(&numbers(0..50_000))).await.unwrap(), 50_000);
+    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(&numbers(0..50_000)), None).await.unwrap(), 50_000);
     assert_eq!(s.count("public.t").await, 50_000);
 }
 
@@ -61,13 +61,13 @@ async fn rows_that_the_server_refuses_are_told_with_its_reason() {
     let mut s = setting("CREATE TABLE public.t (i int PRIMARY KEY)").await;
     let copy = statement("COPY public.t (i) FROM stdin;\n");
     for (rows, state) in [(b"1\n1\n".as_slice(), "23505"), (b"x\n", "22P02"), (b"\\N\n", "23502")] {
-        let error = s.worker.copy_in(&copy, &mut Blocks::of(rows)).await.unwrap_err();
+        let error = s.worker.copy_in(&copy, &mut Blocks::of(rows), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Database);
         assert!(error.to_string().contains(state), "{error}");
     }
     assert_eq!(s.count("public.t").await, 0);
     let missing = statement("COPY public.gone (i) FROM stdin;\n");
-    let error = s.worker.copy_in(&missing, &mut Blocks::of(b"")).await.unwrap_err();
+    let error = s.worker.copy_in(&missing, &mut Blocks::of(b""), None).await.unwrap_err();
     assert!(error.to_string().contains("42P01"), "{error}");
 }
 
@@ -79,11 +79,11 @@ async fn triggers_act_unless_they_are_disabled_for_the_load() {
     )
     .await;
     let mut copy = statement("COPY public.t (i) FROM stdin;\n");
-    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap(), 0);
+    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n"), None).await.unwrap(), 0);
     copy.disable_triggers = true;
-    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n2\n")).await.unwrap(), 2);
+    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n2\n"), None).await.unwrap(), 2);
     copy.disable_triggers = false;
-    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"3\n")).await.unwrap(), 0);
+    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"3\n"), None).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -98,13 +98,13 @@ async fn a_worker_acts_as_the_role_that_it_is_given_in_all_it_does() {
     let agent = ConnectionTarget::local("127.0.0.1", s.cluster.port(), "agent", password, "d");
     let (target, copy) = (target(&agent).await, statement("COPY public.t (i) FROM stdin;\n"));
     let mut alone = target.worker(None).await.unwrap();
-    let error = alone.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap_err();
+    let error = alone.copy_in(&copy, &mut Blocks::of(b"1\n"), None).await.unwrap_err();
     assert!(error.to_string().contains("42501"), "{error}");
 
     let mut worker = target.worker(Some("the owner")).await.unwrap();
-    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n2\n")).await.unwrap(), 2);
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n2\n"), None).await.unwrap(), 2);
     assert_eq!(worker.checksum(&copy, false).await.unwrap().rows, 2);
-    assert_eq!(worker.load_large_object(77, &mut Blocks::of(b"content")).await.unwrap(), 7);
+    assert_eq!(worker.load_large_object(77, &mut Blocks::of(b"content"), None).await.unwrap(), 7);
     assert_eq!(worker.large_object_digest(77).await.unwrap().unwrap().0, 7);
     let analyzed = "SELECT count(*) FROM pg_stats WHERE tablename = 't'";
     target.analyze(2, None).await.unwrap();
@@ -127,11 +127,11 @@ async fn triggers_are_disabled_by_the_role_that_logged_in_and_the_rows_loaded_by
     let mut worker = target(&s.connection).await.worker(Some("owner")).await.unwrap();
     let mut copy = statement("COPY public.t (i) FROM stdin;\n");
     copy.disable_triggers = true;
-    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap(), 1);
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"1\n"), None).await.unwrap(), 1);
     let loader = s.session.query_one("SELECT loader FROM public.t", &[]).await.unwrap();
     assert_eq!(loader.get::<_, &str>(0), "owner");
     copy.disable_triggers = false;
-    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"2\n")).await.unwrap(), 0);
+    assert_eq!(worker.copy_in(&copy, &mut Blocks::of(b"2\n"), None).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -164,16 +164,16 @@ async fn a_large_object_is_filled_whole_or_not_at_all() {
     let mut s = setting("SELECT lo_from_bytea(77, 'what was there before, and longer')").await;
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let failure = Error::new(ErrorKind::Store, "gone");
-    let error = s.worker.load_large_object(77, &mut Blocks::then_fail(&content, failure)).await.unwrap_err();
+    let error = s.worker.load_large_object(77, &mut Blocks::then_fail(&content, failure), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store);
     assert_eq!(s.worker.large_object_digest(77).await.unwrap().unwrap().0, 33);
     for content in [content.as_slice(), b"short", b""] {
-        let bytes = s.worker.load_large_object(77, &mut Blocks::of(content)).await.unwrap();
+        let bytes = s.worker.load_large_object(77, &mut Blocks::of(content), None).await.unwrap();
         assert_eq!(bytes, content.len() as u64);
         let expected = (bytes, lifeboat_core::manifest::sha256_hex(content));
         assert_eq!(s.worker.large_object_digest(77).await.unwrap(), Some(expected));
     }
-    assert!(s.worker.load_large_object(78, &mut Blocks::of(b"x")).await.is_err());
+    assert!(s.worker.load_large_object(78, &mut Blocks::of(b"x"), None).await.is_err());
 }
 
 #[tokio::test]
@@ -181,8 +181,8 @@ async fn a_money_locale_that_is_missing_matters_only_where_there_is_money() {
     let mut s = setting("CREATE TABLE public.t (i int)").await;
     let mut copy = statement("COPY public.t (i) FROM stdin;\n");
     copy.lc_monetary = "xx_XX.nowhere".to_owned();
-    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap(), 1);
+    assert_eq!(s.worker.copy_in(&copy, &mut Blocks::of(b"1\n"), None).await.unwrap(), 1);
     s.session.batch_execute("CREATE TABLE public.m (m money)").await.unwrap();
-    let error = s.worker.copy_in(&copy, &mut Blocks::of(b"1\n")).await.unwrap_err();
+    let error = s.worker.copy_in(&copy, &mut Blocks::of(b"1\n"), None).await.unwrap_err();
     assert!(error.to_string().contains("xx_XX.nowhere"), "{error}");
 }

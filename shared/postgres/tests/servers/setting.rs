@@ -190,11 +190,11 @@ impl Dump {
         let mut worker = target.worker(None).await.unwrap();
         for (statement, rows) in self.tables() {
             let expected = rows.iter().filter(|b| **b == b'\n').count() as u64;
-            let loaded = worker.copy_in(&statement, &mut Blocks::of(&rows)).await.unwrap();
+            let loaded = worker.copy_in(&statement, &mut Blocks::of(&rows), None).await.unwrap();
             assert_eq!(loaded, expected, "{}", String::from_utf8_lossy(&statement.copy_stmt));
         }
         for (oid, content) in self.large_objects() {
-            let bytes = worker.load_large_object(oid, &mut Blocks::of(&content)).await.unwrap();
+            let bytes = worker.load_large_object(oid, &mut Blocks::of(&content), None).await.unwrap();
             assert_eq!(bytes, content.len() as u64);
         }
         messages.extend(target.pg_restore(&step(self.ids(Section::PostData), 2), &context).await.unwrap());

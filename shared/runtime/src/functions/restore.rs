@@ -54,7 +54,9 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
         plan,
         restored,
     };
-    let options = RestoreOptions { manifest: Arc::clone(&manifest), destination, how, jobs: None, identity: None };
+    let manifest_of = Arc::clone(&manifest);
+    let options =
+        RestoreOptions { manifest: manifest_of, destination, how, jobs: None, identity: None, fast_scratch: false };
     let prepared = match Box::pin(prepare_restore(setup, options, context)).await {
         // Another delivery may have begun meanwhile, and what refuses this one be its work.
         Err(error) => match as_it_stands(run.as_ref(), context).await? {
@@ -115,13 +117,18 @@ fn how(setup: &Setup, request: &RestoreRequest) -> Result<How> {
     let tables = request.tables.iter().map(|name| name.parse()).collect::<Result<Vec<TableName>>>()?;
     // Whether the target exists is said later, in one place.
     let overwrite = setup.config.restore_targets.get(&request.target).is_none_or(|target| target.overwrite.value);
+    if request.resume && (request.swap || request.into_schema.is_some()) {
+        return usage("resume goes on with a restore into a target; swap and into_schema always begin anew");
+    }
     match &request.into_schema {
         Some(_) if request.swap => return usage("swap and into_schema exclude each other"),
         Some(schema) => return Ok(How::IntoSchema { tables, schema: schema.clone() }),
         None => {}
     }
     if !request.swap {
-        let request = restore::RestoreRequest { tables, ..restore::RestoreRequest::default() };
+        let resume = request.resume;
+        let request =
+            restore::RestoreRequest { tables, resume, keep_ledger: true, ..restore::RestoreRequest::default() };
         return Ok(How::Into { request, safety: true, replace: overwrite });
     }
     if !tables.is_empty() {

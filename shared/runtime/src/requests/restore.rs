@@ -29,6 +29,9 @@ pub struct RestoreRequest {
     /// Restore beside the target, compare, check, and exchange the two.
     #[serde(default)]
     pub swap: bool,
+    /// Go on with the restore that was interrupted in the target, and load only what is missing.
+    #[serde(default)]
+    pub resume: bool,
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -83,7 +86,8 @@ mod tests {
         let rescue = read(include_str!("../../../../events/restore/into-schema.json"));
         assert_eq!((rescue.into_schema.as_deref(), rescue.tables.len()), (Some("rescue"), 2));
         let whole = read(include_str!("../../../../events/restore/whole.json"));
-        assert!(whole.tables.is_empty() && !whole.swap && whole.into_schema.is_none());
+        assert!(whole.tables.is_empty() && !whole.swap && whole.into_schema.is_none() && !whole.resume);
+        assert!(read(include_str!("../../../../events/restore/resume.json")).resume);
     }
 
     #[test]

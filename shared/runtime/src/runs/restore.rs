@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use lifeboat_archive::encryption::{Identities, Recipients};
 
 use lifeboat_core::{
-    Error, ErrorKind, Result,
+    Result,
     drill::Assertion,
     dump::{DumpPorts, DumpRequest},
     events::{Body, Failure, RestoreCompleted, RestoreKind, brief},
@@ -69,6 +69,8 @@ pub struct RestoreOptions {
     pub jobs: Option<u32>,
     /// The file of keys that opens the backup, instead of what is configured.
     pub identity: Option<PathBuf>,
+    /// Whether the target is a scratch one, and loaded with settings that are for such.
+    pub fast_scratch: bool,
 }
 
 /// What a restore will do.
@@ -164,8 +166,10 @@ pub async fn prepare_restore(setup: &Setup, options: RestoreOptions, context: &R
 async fn prepare(setup: &Setup, mut options: RestoreOptions) -> Result<PreparedRestore> {
     let config = setup.database(&options.manifest.database);
     let identities = setup.identities_for(&options.manifest, options.identity.as_deref()).await?;
-    let target: Arc<dyn Target> = Arc::new(setup.open_target(options.destination.connection.clone()).await?);
+    let target = setup.open_target(options.destination.connection.clone()).await?;
+    let target: Arc<dyn Target> = Arc::new(target.fast_scratch(options.fast_scratch));
     if let How::Into { request, replace: true, .. } = &mut options.how
+        && !request.resume
         && !target.facts().await?.contents.is_empty()
     {
         (request.force, request.clean) = (true, true);
@@ -312,7 +316,7 @@ impl PreparedRestore {
                     if self.takes_safety() { Some(self.work.safety_backup(setup, context).await?) } else { None };
                 let ports = self.work.ports();
                 let running = Box::pin(restore::run(&ports, manifest, &request, safety.as_ref(), context));
-                let (outcome, trouble) = hooked(&*hooks, context, running).await.map_err(unfinished)?;
+                let (outcome, trouble) = hooked(&*hooks, context, running).await?;
                 Restored::Into(HookedRestore { outcome, trouble })
             }
             How::IntoSchema { tables, schema } => {
@@ -328,16 +332,6 @@ impl PreparedRestore {
         };
         let events = destination.name.as_ref().map(|name| completed(name, &restored)).into_iter().collect();
         Ok(Told::new(restored, events))
-    }
-}
-
-/// The kind's own hint says that nothing half-done remains, which is not true of a target.
-fn unfinished(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Interrupted | ErrorKind::Deadline => {
-            error.with_hint("drop the target or empty it, then restore again; the backup is as it was")
-        }
-        _ => error,
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     cancel::Cancel,
     ids::RunId,
-    ports::{Clock, Entropy, Inventory, TargetFacts, TargetWorker, Unwatched},
+    ports::{Clock, Entropy, Inventory, Ledger, TargetFacts, TargetWorker, Unwatched},
 };
 
 /// What one call of pg_restore does.
@@ -95,6 +95,10 @@ impl Target for Scripted {
     }
 
     async fn worker(&self, _: Option<&str>) -> Result<Box<dyn TargetWorker>> {
+        unreachable!()
+    }
+
+    async fn ledger(&self) -> Result<Arc<dyn Ledger>> {
         unreachable!()
     }
 

@@ -1,0 +1,94 @@
+//! Huge catalogs: thousands of tables there and back, and what a server needs for them said before anything is begun.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use lifeboat_tests::{Cluster, StoreUnderTest};
+
+/// The most memory that the client may take with 20,000 tables, MiB.
+const MOST_MEMORY: f64 = 400.0;
+
+/// As few as the server takes: room for some hundred locks of all sessions together.
+const NARROW: [(&str, &str); 7] = [
+    ("max_locks_per_transaction", "10"),
+    ("max_connections", "14"),
+    ("autovacuum_max_workers", "1"),
+    ("max_worker_processes", "0"),
+    ("max_parallel_workers", "0"),
+    ("max_wal_senders", "0"),
+    ("max_prepared_transactions", "0"),
+];
+
+/// Tables of a few rows, every third one empty, each with an index, in transactions that a server as it comes has locks for.
+fn create_tables(cluster: &Cluster, database: &str, count: u32) -> Result<()> {
+    cluster.create_database(database)?;
+    cluster.sql(
+        database,
+        &format!(
+            "CREATE PROCEDURE public.make(tables int) LANGUAGE plpgsql AS $$ BEGIN
+               FOR n IN 1 .. tables LOOP
+                 EXECUTE format('CREATE TABLE public.t%s (id int PRIMARY KEY, text text)', n);
+                 IF n % 3 > 0 THEN EXECUTE format('INSERT INTO public.t%s SELECT g, md5(g::text) FROM generate_series(1, 5) g', n); END IF;
+                 IF n % 20 = 0 THEN COMMIT; END IF;
+               END LOOP; END $$"
+        ),
+    )?;
+    cluster.sql(database, &format!("CALL public.make({count})"))?;
+    cluster.sql(database, "DROP PROCEDURE public.make").map(drop)
+}
+
+/// Dumps, verifies and restores so many tables, and tells what each took.
+async fn there_and_back(count: u32, settings: &[(&str, &str)]) -> Result<()> {
+    let cluster = Cluster::start_with(15, settings).await?;
+    create_tables(&cluster, "wide", count)?;
+    cluster.create_database_with("restored", "TEMPLATE template0")?;
+    let store = StoreUnderTest::folder()?;
+    let tools = |call: lifeboat_tests::Lifeboat| call.env("LIFEBOAT_CLIENT_TOOLS", &cluster.bin);
+    let dump = store.lifeboat(["dump", "--no-verify", "--jobs", "4"]).database(&cluster.url("wide"));
+    let restore = store
+        .lifeboat(["restore", "latest", "--to", "env:TARGET_URL", "--jobs", "4", "--fast-scratch"])
+        .env("TARGET_URL", cluster.url("restored"));
+    for (what, call) in [("dump", dump), ("verify", store.lifeboat(["verify", "--jobs", "4"])), ("restore", restore)] {
+        let began = Instant::now();
+        let (code, peak) = tools(call).run_measured()?;
+        eprintln!("{count} tables: {what} {:.1} s, {peak:.0} MiB", began.elapsed().as_secs_f64());
+        ensure!(code == 0, "{what} ended with {code}");
+        ensure!(peak <= MOST_MEMORY, "{what} took {peak:.0} MiB of memory, more than {MOST_MEMORY}");
+    }
+    let counted = cluster.sql("restored", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")?;
+    ensure!(counted.trim() == count.to_string(), "{counted} tables came back");
+    let rows = cluster.sql("restored", "SELECT (SELECT count(*) FROM t1), (SELECT count(*) FROM t3)")?;
+    ensure!(rows.trim() == "5|0", "{rows}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_room_for_locks_is_said_before_a_dump_begins_with_what_to_set() -> Result<()> {
+    let narrow = Cluster::start_with(15, &NARROW).await?;
+    // Its tables are made a few at a time: that works everywhere.
+    create_tables(&narrow, "many", 500)?;
+    let store = StoreUnderTest::folder()?;
+    let call = |arguments: &[&str]| {
+        let call = store.lifeboat(arguments.iter().copied()).env("LIFEBOAT_CLIENT_TOOLS", &narrow.bin);
+        call.database(&narrow.url("many"))
+    };
+    let refused = call(&["dump"]).run()?.expect(4)?;
+    ensure!(refused.stderr.contains("a dump locks 500 tables"), "{}", refused.stderr);
+    let told = refused.stderr.split_once("set max_locks_per_transaction = ").context("no setting is named")?.1;
+    let wanted: String = told.chars().take_while(char::is_ascii_digit).collect();
+    ensure!(store.lifeboat(["list"]).run()?.stdout.find("many").is_none(), "something was written");
+    let preflight = call(&["preflight"]).run()?.expect(4)?;
+    let said = format!("{}{}", preflight.stdout, preflight.stderr);
+    ensure!(said.contains(&format!("max_locks_per_transaction = {wanted}")), "{said}");
+    drop(narrow);
+    // What it said is enough.
+    let settings: Vec<(&str, &str)> =
+        NARROW.iter().map(|(name, value)| (*name, if *name == NARROW[0].0 { &wanted } else { *value })).collect();
+    there_and_back(500, &settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "20,000 tables: run by `make soak`"]
+async fn twenty_thousand_tables_come_back_with_the_room_for_locks_that_was_asked_for() -> Result<()> {
+    there_and_back(20_000, &[("max_locks_per_transaction", "256"), ("max_connections", "100")]).await
+}
