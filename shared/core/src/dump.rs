@@ -4,6 +4,7 @@ mod chunk_writer;
 mod large_objects;
 mod plan;
 mod run;
+mod sealing;
 mod tables;
 
 pub use plan::{DumpPlan, MAX_CHUNKS, plan};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lifeboat_archive::{codec::Codec, encryption::Recipients};
+use secrecy::SecretString;
 
 use crate::ids::DatabaseSlug;
 
@@ -33,6 +35,8 @@ pub struct DumpRequest {
     pub scheduled_at: Option<Timestamp>,
     /// Whom every object but manifest and recovery kit is encrypted to, if it is.
     pub encryption: Option<Arc<Recipients>>,
+    /// What keeps the backup's own key, where it is encrypted and nobody is named.
+    pub passphrase: Option<SecretString>,
 }
 
 impl DumpRequest {
@@ -46,6 +50,7 @@ impl DumpRequest {
             chunk_bytes: 64 << 20,
             scheduled_at: None,
             encryption: None,
+            passphrase: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use lifeboat_archive::{
     encryption::{Recipients, Sealer},
 };
 
-use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, tables};
+use super::{DumpRequest, chunk_writer::ChunkWriter, large_objects, plan::plan, sealing::Sealing, tables};
 use crate::{
     Error, ErrorKind, Result, ResultExt,
     cancel::{self, Cancel},
@@ -17,9 +17,7 @@ use crate::{
     ids::BackupId,
     kit::{self, KIT_NAME, KitInput},
     lease::{self, LeaseGuard, LeaseOptions},
-    manifest::{
-        self, Encryption, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
-    },
+    manifest::{self, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex},
     phases::Phases,
     ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store, in_brief},
 };
@@ -88,7 +86,7 @@ impl Writing {
     }
 
     /// Writes what everybody may read who reads the store.
-    async fn put_as_is(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
+    pub(super) async fn put_as_is(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
         self.cancel.check()?;
         let (size, sha256) = (content.len() as u64, sha256_hex(&content));
         let full = format!("{}{key}", self.folder);
@@ -140,6 +138,7 @@ async fn attempts(
     lease: &LeaseGuard,
     phases: &mut Phases,
 ) -> Result<DumpOutcome> {
+    let sealing = cancel.race(Sealing::begin(request)).await?;
     let mut result = preflight(ports, cancel).await;
     let mut attempt = 1;
     loop {
@@ -153,7 +152,7 @@ async fn attempts(
             store: Arc::clone(&ports.store),
             folder: backup_folder(&request.database, &backup_id),
             codec: request.codec,
-            encryption: request.encryption.clone(),
+            encryption: sealing.recipients.clone(),
             context: attempt_context,
             cancel: cancel.clone(),
         };
@@ -166,7 +165,9 @@ async fn attempts(
         };
         let mut findings = findings;
         findings.extend(other_source(ports, request, snapshot.facts(), context).await);
-        match one_attempt(ports, request, zone, backup_id, started_at, snapshot, &writing, lease, phases).await {
+        match one_attempt(ports, request, zone, backup_id, started_at, snapshot, &writing, &sealing, lease, phases)
+            .await
+        {
             Ok(manifest) => return Ok(DumpOutcome { manifest, findings }),
             Err(error) => {
                 if let Err(late) = in_brief("remove what the failed dump left", clean_up(&writing)).await {
@@ -257,6 +258,7 @@ async fn one_attempt(
     started_at: Timestamp,
     snapshot: Box<dyn Snapshot>,
     writing: &Writing,
+    sealing: &Sealing,
     lease: &LeaseGuard,
     phases: &mut Phases,
 ) -> Result<Manifest> {
@@ -273,7 +275,7 @@ async fn one_attempt(
     let globals = writing.cancel.race(ports.source.globals()).await?.to_vec();
     let globals = writing.put("globals.sql".to_owned(), globals).await?;
     let compression = request.codec.to_string();
-    let encryption = request.encryption.as_deref().map(Encryption::to);
+    let encryption = sealing.write(writing).await?;
     let version = env!("CARGO_PKG_VERSION");
     let kit = kit::render(&KitInput {
         database: &request.database,
