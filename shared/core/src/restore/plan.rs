@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifeboat_archive::toc::{Section, Toc};
+use lifeboat_archive::toc::{Entry, Section, Toc};
 use serde::Serialize;
 
 use super::{Part, RestoreRequest, selection::select};
@@ -26,7 +26,10 @@ pub struct RestorePlan {
     pub target_contents: Vec<String>,
     /// Whether a safety backup of the target is taken first.
     pub safety_backup: bool,
-    /// Dump ids of definitions created before the data.
+    /// Dump ids of schemas and their privileges, which come before all else where the role is no superuser: only a role
+    /// that may create in a schema can be given what lies in it.
+    pub schemas: Vec<i32>,
+    /// Dump ids of definitions created before the data, schemas among them.
     pub pre_data: Vec<i32>,
     /// Dump ids of sequence values and large objects' definitions.
     pub data_definitions: Vec<i32>,
@@ -88,6 +91,7 @@ pub fn plan(
         target: format!("database '{}' on {}", target.database, target.server),
         target_contents: target.contents.clone(),
         safety_backup: !empty && safety_backup,
+        schemas: if target.superuser { Vec::new() } else { schemas(toc, &steps) },
         pre_data: steps.pre_data,
         data_definitions: steps.data_definitions,
         rows: tables.iter().map(|i| manifest.tables[*i].rows).sum(),
@@ -152,6 +156,22 @@ fn steps(toc: &Toc, selected: &BTreeSet<i32>, part: Part) -> Steps {
     steps
 }
 
+/// The schemas among the definitions, and the privileges on them and on `public`, which is there already. Those on an
+/// extension's schema wait for the extension.
+fn schemas(toc: &Toc, steps: &Steps) -> Vec<i32> {
+    let made: BTreeSet<i32> = steps.pre_data.iter().copied().collect();
+    let privileges: BTreeSet<i32> = steps.post_data.iter().copied().collect();
+    let is_made = |e: &&Entry| e.desc == b"SCHEMA" && made.contains(&e.dump_id);
+    let names: BTreeSet<&[u8]> =
+        toc.entries.iter().filter(is_made).map(|e| e.tag.as_slice()).chain([&b"public"[..]]).collect();
+    let is_of_them = |e: &&Entry| {
+        e.desc == b"ACL"
+            && privileges.contains(&e.dump_id)
+            && e.tag.strip_prefix(b"SCHEMA ").is_some_and(|name| names.contains(name))
+    };
+    toc.entries.iter().filter(|e| is_made(e) || is_of_them(e)).map(|e| e.dump_id).collect()
+}
+
 /// Whether a pg_restore is there that reads the archive, the target finds out when the archive is staged.
 fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
     let from = manifest.source.server_version_num / 10_000;
@@ -181,7 +201,7 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use lifeboat_archive::toc::{Compression, CreatedAt, Entry, Extra, Format, Header};
+    use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
 
     use super::*;
 
@@ -208,6 +228,34 @@ mod tests {
         }
     }
 
+    fn toc(entries: Vec<Entry>) -> Toc {
+        let header = Header {
+            version: (1, 16, 0),
+            int_size: 4,
+            off_size: 8,
+            format: Format::Directory,
+            compression: Compression::Algorithm(0),
+        };
+        let created = CreatedAt::default();
+        Toc { header, created, dbname: None, remote_version: None, dump_version: None, entries }
+    }
+
+    #[test]
+    fn schemas_come_first_with_their_privileges_but_for_those_of_extensions() {
+        let toc = toc(vec![
+            entry(1, "SCHEMA", "shop", Section::PreData),
+            entry(2, "EXTENSION", "pg_cron", Section::PreData),
+            entry(3, "TABLE", "orders", Section::PreData),
+            entry(4, "ACL", "SCHEMA public", Section::None),
+            entry(5, "ACL", "SCHEMA shop", Section::None),
+            entry(6, "ACL", "SCHEMA cron", Section::None),
+            entry(7, "ACL", "TABLE orders", Section::None),
+        ]);
+        let of = |part| schemas(&toc, &steps(&toc, &(1..=7).collect(), part));
+        assert_eq!(of(Part::Everything), [1, 4, 5]);
+        assert_eq!(of(Part::Data), [0; 0]);
+    }
+
     #[test]
     fn only_what_belongs_to_large_objects_counts_as_theirs_whatever_a_table_is_called() {
         let (pre, data) = (Section::PreData, Section::Data);
@@ -220,15 +268,7 @@ mod tests {
             entry(6, "COMMENT", "LARGE OBJECT 910001", data),
             entry(7, "INDEX", "LARGE OBJECT by id", Section::PostData),
         ];
-        let header = Header {
-            version: (1, 16, 0),
-            int_size: 4,
-            off_size: 8,
-            format: Format::Directory,
-            compression: Compression::Algorithm(0),
-        };
-        let created = CreatedAt::default();
-        let toc = Toc { header, created, dbname: None, remote_version: None, dump_version: None, entries };
+        let toc = toc(entries);
         let all: BTreeSet<i32> = (1..=7).collect();
         let sorted = |part| {
             let steps = steps(&toc, &all, part);

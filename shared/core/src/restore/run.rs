@@ -236,7 +236,11 @@ async fn restore(
     let Steps { target, request, context, .. } = steps;
     steps.stage(manifest, toc).await?;
     phases.next("pre-data", None);
-    steps.run("pre-data", &plan.pre_data, 1, false).await?;
+    if !plan.schemas.is_empty() {
+        steps.run("schemas", &plan.schemas, 1, false).await?;
+    }
+    let others: Vec<i32> = plan.pre_data.iter().copied().filter(|id| !plan.schemas.contains(id)).collect();
+    steps.run("pre-data", &others, 1, false).await?;
     phases.next("data definitions", None);
     // What can be dropped here are large objects, which one step drops and makes.
     steps.run("data definitions", &plan.data_definitions, 1, request.clean).await?;

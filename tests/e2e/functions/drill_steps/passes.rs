@@ -10,13 +10,21 @@ use crate::{
     stores::access::opened,
 };
 
-/// The role of an application owns the database, and what lies in `public`, as most have it.
+/// The role of an application owns the database, and what lies in `public`, as most have it; another may create in `public`
+/// and owns some of it.
 const APPLICATION: &str = "
 CREATE ROLE drill_steps_app;
+CREATE ROLE drill_steps_reports;
 ALTER DATABASE drill_steps OWNER TO drill_steps_app;
+GRANT CREATE ON SCHEMA public TO drill_steps_reports;
+CREATE SCHEMA shelves AUTHORIZATION drill_steps_app;
+GRANT CREATE, USAGE ON SCHEMA shelves TO drill_steps_reports;
 SET ROLE drill_steps_app;
 CREATE TABLE public.notes (id int PRIMARY KEY, note text);
-INSERT INTO public.notes VALUES (1, 'of the application');";
+INSERT INTO public.notes VALUES (1, 'of the application');
+SET ROLE drill_steps_reports;
+CREATE TABLE public.totals AS SELECT 1 AS total;
+CREATE TABLE shelves.totals AS SELECT 2 AS total;";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_by_steps_restores_into_an_instance_of_its_own_and_leaves_a_report_and_no_instance() -> Result<()> {
