@@ -30,7 +30,7 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 # One test more than there are cores at a time: most of them wait for servers.
 test: export RUST_TEST_THREADS := $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
 test: infra-test ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio age localstack moto sinks awscli cargo-lambda
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio age gpg localstack moto sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
 	cargo build --workspace --all-targets
 	cargo test --workspace --lib --bins --tests
@@ -69,7 +69,7 @@ cold-start: ## Measure how long functions take until they ask for work, and how 
 # What is too slow for every change: large databases, many tables, every version against every other, fleets, millions of
 # inputs to what reads bytes of strangers.
 soak: ## Run the slow end-to-end tests, and the long fuzzing
-	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio age localstack moto sinks awscli cargo-lambda infra
+	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio age gpg localstack moto sinks awscli cargo-lambda infra
 	cargo build --release -p lifeboat-cli -p lifeboat-functions
 	cargo test --release -p lifeboat-tests --test e2e -- --ignored --skip ::browser::
 	cargo test --release -p lifeboat-archive --test archive -- --ignored

@@ -23,6 +23,8 @@ export function problems(settings: Settings, environment: { [name: string]: stri
     place(`${path}.url`, database.url);
     if (typeof database.drill.scratch === 'object') place(`${path}.drill.scratch.server`, database.drill.scratch.server);
     place(`${path}.identity`, database.identity);
+    place(`${path}.identity_passphrase`, database.identity_passphrase);
+    place(`${path}.passphrase`, database.passphrase);
     if (database.drill.schedule !== null && database.encrypt_to.length > 0 && database.identity === null) {
       found.push(
         `${path}.drill.schedule asks for drills, but its backups are encrypted and nothing opens them: ` +

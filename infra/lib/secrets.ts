@@ -3,7 +3,7 @@ import { FunctionName } from './catalog';
 import { SecretSetting, Settings, UrlSetting, databases } from './settings';
 
 /** Whose a secret is. */
-export type Kind = 'source' | 'scratch' | 'target' | 'channel' | 'identity';
+export type Kind = 'source' | 'scratch' | 'target' | 'channel' | 'identity' | 'passphrase';
 
 /** How an error calls them. */
 export const KINDS: { [kind in Kind]: string } = {
@@ -12,19 +12,21 @@ export const KINDS: { [kind in Kind]: string } = {
   target: 'restore targets and their hooks',
   channel: 'channels',
   identity: 'keys that open backups',
+  passphrase: 'passphrases of backups',
 };
 
 /** Whose secrets a function reads, besides that of a scratch instance. */
 export const READS: { [name in FunctionName]?: Kind[] } = {
-  dump: ['source'],
+  // A passphrase seals and opens: whoever makes such backups can read them.
+  dump: ['source', 'passphrase'],
   maintenance: ['source'],
   // It measures the servers of drills too.
   health: ['source', 'scratch'],
-  drill: ['scratch', 'identity'],
-  'drill-data': ['identity'],
+  drill: ['scratch', 'identity', 'passphrase'],
+  'drill-data': ['identity', 'passphrase'],
   // The backup before it is one of the target: where a backup came from, a restore never asks.
   // What makes backups, and what verifies them, cannot read them: the keys are those of who restores.
-  restore: ['target', 'identity'],
+  restore: ['target', 'identity', 'passphrase'],
   notify: ['channel'],
 };
 
@@ -39,6 +41,7 @@ export function urlsOf(kind: Kind, settings: Settings): UrlSetting[] {
     target: Object.values(settings.restore?.targets ?? {}).map(({ url }) => url),
     channel: [],
     identity: [],
+    passphrase: [],
   }[kind];
   return found.filter((url): url is UrlSetting => url !== null && url !== undefined);
 }
@@ -52,7 +55,8 @@ export function secretsOf(kind: Kind, settings: Settings): string[] {
     scratch: [],
     target: hooks.map((hook) => hook.webhook),
     channel: channels.flatMap((c) => [c.slack, c.webhook?.url, c.webhook?.routing_key, c.email?.smtp]),
-    identity: databases(settings).map(([, { identity }]) => identity),
+    identity: databases(settings).flatMap(([, { identity, identity_passphrase }]) => [identity, identity_passphrase]),
+    passphrase: databases(settings).map(([, { passphrase }]) => passphrase),
   }[kind];
   const places: (Place | null | undefined)[] = [...urlsOf(kind, settings), ...others];
   return [...new Set(places.flatMap((place) => (place !== null && typeof place === 'object' && place.secret ? [place.secret] : [])))].sort();

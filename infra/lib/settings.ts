@@ -27,6 +27,10 @@ export interface DatabaseSettings {
   encrypt_to: string[];
   /** Where the key is kept that opens its backups. */
   identity: SecretSetting | null;
+  /** Where the passphrase is kept by which it is locked. */
+  identity_passphrase: SecretSetting | null;
+  /** Where the passphrase is kept that keeps the key of each backup. */
+  passphrase: SecretSetting | null;
   retention: { daily: TierSettings; weekly: TierSettings; monthly: TierSettings; grace_days: number };
   drill: { schedule: string | null; select: string; scratch: ScratchSetting };
   maintenance: { schedule: string | null };

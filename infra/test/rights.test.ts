@@ -294,6 +294,18 @@ describe('secrets', () => {
     expect(readers.map((name) => name.replace(/ task$/, '')).filter((name) => !['drill', 'drill-data', 'restore'].includes(name))).toEqual([]);
   });
 
+  it('that are passphrases of backups are read by dump too, which makes a key of each, and still not by verify', async () => {
+    const settings = settingsOf('large');
+    settings.databases.orders!.passphrase = { secret: 'orders/passphrase' };
+    settings.databases.orders!.identity_passphrase = { secret: 'orders/unlock' };
+    const { AcmeProd } = (await synthesise(settings)).templates;
+    const all = everybody(AcmeProd!, 'acme-prod');
+    const readers = (name: string): string[] =>
+      FUNCTIONS.filter((reader) => may(all[reader]!, 'secretsmanager:GetSecretValue', secret(name))).sort();
+    expect(readers('orders/passphrase')).toEqual(['drill', 'drill-data', 'dump', 'restore']);
+    expect(readers('orders/unlock')).toEqual(['drill', 'drill-data', 'restore']);
+  });
+
   it('of scratch instances are read by drill-data, those of other instances by nobody', () => {
     const of = (instance: string): Context => ({
       'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': `arn:aws:rds:eu-central-1:123456789012:db:${instance}`,

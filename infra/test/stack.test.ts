@@ -288,6 +288,7 @@ describe('a configuration that functions cannot live with', () => {
       ['[store]\nurl = "file:///backups"\n[databases.a]\nurl = { secret = "a" }\n', 'functions store in S3'],
       [`${base}[databases.a]\nurl = { env = "A_URL" }\n`, 'names the environment variable A_URL'],
       [`${base}[databases.a]\nidentity = { file = "a.key" }\n`, 'names the file'],
+      [`${base}[databases.a]\npassphrase = { env = "A_PASSPHRASE" }\n`, 'names the environment variable A_PASSPHRASE'],
       [`${base}[databases.a]\nurl = { file = "a.url" }\n`, 'names the file'],
       [`${base}[databases.a]\nschedule = "rate(1 day)"\n`, 'databases.a.url is missing'],
       [`${base}[alerts]\nreminder = "24h"\n`, 'no database is configured'],

@@ -1,35 +1,21 @@
 //! Keys that are wrong, missing or not wanted, and ciphertext that is not what was written: nobody reads or loses anything.
 
+mod key;
+mod rotated;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
+use lifeboat_testkit::Gpg;
 use lifeboat_tests::{Lifeboat, StoreUnderTest};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::shared::{call, fifteen};
-
-/// A key that the program made.
-struct Key {
-    file: PathBuf,
-    public: String,
-}
-
-impl Key {
-    fn make(folder: &Path, name: &str) -> Result<Self> {
-        let file = folder.join(name);
-        let made = Lifeboat::new(["keys", "new"]).args([&file]).json()?;
-        let public = made["public_key"].as_str().context("no public key was printed")?.to_owned();
-        Ok(Self { file, public })
-    }
-
-    fn flag(&self) -> Result<[&str; 2]> {
-        Ok(["--identity", self.file.to_str().context("a path that is text")?])
-    }
-}
+use key::{Key, Kind};
 
 /// A database with a table of several chunks and a large object, its encrypted backup, and the key to it.
 struct Sealed {
@@ -37,12 +23,15 @@ struct Sealed {
     store: StoreUnderTest,
     folder: TempDir,
     key: Key,
+    /// What does not open it.
+    wrong: Vec<(&'static str, Option<Key>)>,
+    kind: Kind,
     /// `database/id`.
     reference: String,
 }
 
 impl Sealed {
-    fn of(database: &'static str) -> Result<Self> {
+    fn of(database: &'static str, kind: Kind) -> Result<Self> {
         let cluster = fifteen()?;
         cluster.create_database(database)?;
         cluster.sql(
@@ -52,18 +41,22 @@ impl Sealed {
              SELECT lo_from_bytea(0, 'a large object')",
         )?;
         let folder = tempfile::tempdir()?;
-        let key = Key::make(folder.path(), "right.key")?;
+        let (key, wrong) = Key::right_and_wrong(kind, folder.path())?;
         let store = StoreUnderTest::folder()?;
-        let made = call(&store, database, &["dump", "--encrypt-to", &key.public, "--compress", "none"])?.json()?;
+        let to = key.to.iter().flat_map(|to| ["--encrypt-to", to.as_str()]);
+        let dump = call(&store, database, &["dump", "--compress", "none"])?.args(to);
+        let made = key.environment.iter().fold(dump, |dump, (name, value)| dump.env(name, value)).json()?;
         let id = made["backup_id"].as_str().context("the dump names no backup")?;
-        Ok(Self { database, store, reference: format!("{database}/{id}"), folder, key })
+        Ok(Self { database, store, reference: format!("{database}/{id}"), folder, key, wrong, kind })
     }
 
     /// A call that is given a key, or none.
     fn call(&self, arguments: &[&str], key: Option<&Key>) -> Result<Lifeboat> {
         let call = call(&self.store, self.database, arguments)?;
-        Ok(match key {
-            Some(key) => call.args(key.flag()?),
+        let Some(key) = key else { return Ok(call) };
+        let call = key.environment.iter().fold(call, |call, (name, value)| call.env(name, value));
+        Ok(match &key.file {
+            Some(file) => call.args(["--identity".into(), file.clone().into_os_string()]),
             None => call,
         })
     }
@@ -106,32 +99,73 @@ fn contents(database: &str) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_or_missing_key_opens_nothing_and_nothing_is_written() -> Result<()> {
-    let sealed = Sealed::of("wrong_key")?;
-    let wrong = Key::make(sealed.folder.path(), "wrong.key")?;
-    let broken = Key { file: sealed.folder.path().join("broken.key"), public: String::new() };
-    fs::write(&broken.file, "AGE-SECRET-KEY-1 is missing\n")?;
-    let nowhere = Key { file: sealed.folder.path().join("nowhere.key"), public: String::new() };
-    for (number, key) in [None, Some(&wrong), Some(&broken), Some(&nowhere)].into_iter().enumerate() {
-        let target = format!("wrong_key_{number}");
-        sealed.restore(&target, key)?.run()?.expect(5)?;
-        ensure!(contents(&target)? == "0\n0", "{}", contents(&target)?);
-        let archive = sealed.folder.path().join(format!("archive-{number}"));
-        let path = archive.to_str().context("a path that is text")?;
-        sealed.call(&["fetch", &sealed.reference, path], key)?.run()?.expect(5)?;
-        ensure!(!archive.exists() || fs::read_dir(&archive)?.next().is_none(), "something was written to {path}");
-        sealed.call(&["drill", "--select", "latest", "--scratch", "local"], key)?.run()?.expect(5)?;
-        // Without a key a verify has its hashes; with one that does not fit it says so.
-        let verified = sealed.call(&["verify"], key)?.run()?;
-        verified.expect(if key.is_some() { 5 } else { 0 })?;
+    for (database, kind) in ["wrong_age", "wrong_openpgp", "wrong_passphrase"].into_iter().zip(Kind::ALL) {
+        let sealed = Sealed::of(database, kind)?;
+        for (number, (what, key)) in sealed.wrong.iter().enumerate() {
+            let of = || format!("{kind:?}, {what}");
+            let target = format!("{database}_{number}");
+            let ended = sealed.restore(&target, key.as_ref())?.run()?.expect(5).with_context(of)?;
+            ensure!(contents(&target)? == "0\n0", "{}: {}", of(), contents(&target)?);
+            if matches!(*what, "none" | "another" | "of another person") {
+                let named = ended.stderr.contains(&sealed.key.id);
+                ensure!(named, "{}: the hint names what is wanted: {}", of(), ended.stderr);
+            }
+            let archive = sealed.folder.path().join(format!("archive-{number}"));
+            let path = archive.to_str().context("a path that is text")?;
+            sealed.call(&["fetch", &sealed.reference, path], key.as_ref())?.run()?.expect(5).with_context(of)?;
+            let empty = !archive.exists() || fs::read_dir(&archive)?.next().is_none();
+            ensure!(empty, "{}: something was written to {path}", of());
+            let drill = ["drill", "--select", "latest", "--scratch", "local"];
+            sealed.call(&drill, key.as_ref())?.run()?.expect(5).with_context(of)?;
+            // Without a key a verify has its hashes; with one that does not fit it says so.
+            let verified = sealed.call(&["verify"], key.as_ref())?.run()?;
+            verified.expect(if key.is_some() { 5 } else { 0 }).with_context(of)?;
+            if matches!(*what, "expired" | "revoked") {
+                let accepted = sealed.call(&["verify"], key.as_ref())?.env("LIFEBOAT_ACCEPT_EXPIRED_KEYS", "true");
+                ensure!(accepted.json()?["decoded"] == true, "{}", of());
+            }
+        }
+        sealed.restore(&format!("{database}_right"), Some(&sealed.key))?.run()?.expect(0)?;
     }
-    let said = sealed.restore("wrong_key_said", Some(&wrong))?.run()?;
-    ensure!(said.stderr.contains(&sealed.key.public), "the hint names the right key: {}", said.stderr);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dump_to_a_key_that_has_expired_or_was_revoked_is_refused_before_anything_is_written() -> Result<()> {
+    fifteen()?.create_database("unfit")?;
+    let folder = tempfile::tempdir()?;
+    let store = StoreUnderTest::folder()?;
+    let gpg = Gpg::new()?;
+    let then = Some("20200101T000000");
+    let curves = ("ed25519", "cv25519");
+    let whole = gpg.key("Whole <whole@example.com>", curves, ("1y", "never"), then)?;
+    let part = gpg.key("Part <part@example.com>", curves, ("never", "1y"), then)?;
+    let revoked = gpg.usual_key("Revoked <revoked@example.com>")?;
+    gpg.revoke(&revoked)?;
+    let part_revoked = gpg.usual_key("Partly <partly@example.com>")?;
+    gpg.revoke_part(&part_revoked)?;
+    let good = gpg.usual_key("Good <good@example.com>")?;
+    let good = Key::export(&gpg, &good, folder.path(), "good.asc")?.to.context("a public key")?;
+    for (id, said) in [
+        (whole, "expired on 2020-12-31"),
+        (part, "expired on 2020-12-31"),
+        (revoked, "is revoked"),
+        (part_revoked, "is revoked"),
+    ] {
+        let to = Key::export(&gpg, &id, folder.path(), &id)?.to.context("a public key")?;
+        // One good key among them does not make up for it: whoever holds the other counts on it.
+        for arguments in [vec!["dump", "--encrypt-to", &to], vec!["dump", "--encrypt-to", &good, "--encrypt-to", &to]] {
+            let ended = call(&store, "unfit", &arguments)?.run()?.expect(5)?;
+            ensure!(ended.stderr.contains(&id) && ended.stderr.contains(said), "{}", ended.stderr);
+        }
+    }
+    ensure!(!store.path().context("a folder")?.join("unfit").exists(), "something was written");
+    call(&store, "unfit", &["dump", "--encrypt-to", &good])?.run()?.expect(0).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_verify_says_whether_it_decoded() -> Result<()> {
-    let sealed = Sealed::of("decoded")?;
+    let sealed = Sealed::of("decoded", Kind::OpenPgp)?;
     let hashed = sealed.call(&["verify"], None)?.json()?;
     ensure!(hashed["decoded"] == false && hashed["rows"] == 0 && hashed["damage"] == Value::Array(vec![]), "{hashed}");
     let opened = sealed.call(&["verify"], Some(&sealed.key))?.json()?;
@@ -141,7 +175,32 @@ async fn a_verify_says_whether_it_decoded() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ciphertext_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_without() -> Result<()> {
-    let sealed = Sealed::of("damaged")?;
+    damaged_is_corrupt(&Sealed::of("damaged_age", Kind::Age)?)?;
+    damaged_is_corrupt(&Sealed::of("damaged_openpgp", Kind::OpenPgp)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_backup_that_was_flipped_or_cut_is_corrupt_whatever_the_passphrase() -> Result<()> {
+    let sealed = Sealed::of("damaged_key", Kind::Passphrase)?;
+    let path = sealed.path_of("key.age")?;
+    let whole = fs::read(&path)?;
+    let mut flipped = whole.clone();
+    flipped[whole.len() - 3] ^= 1;
+    for (what, damaged) in [("flipped", &flipped[..]), ("cut", &whole[..whole.len() / 2])] {
+        fs::remove_file(&path)?;
+        fs::write(&path, damaged)?;
+        for key in [None, Some(&sealed.key), Some(&Key::passphrase("another"))] {
+            let ended = sealed.call(&["verify", &sealed.reference], key)?.run()?.expect(7).context(what)?;
+            ensure!(ended.stderr.contains("key.age"), "{what}: {}", ended.stderr);
+        }
+        let target = format!("damaged_key_{what}");
+        sealed.restore(&target, Some(&sealed.key))?.run()?.expect(7).context(what)?;
+        ensure!(contents(&target)? == "0\n0", "{what}: something was written");
+    }
+    Ok(())
+}
+
+fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
     let (one, other) = (sealed.chunk("t")?, sealed.chunk("other")?);
     let (whole, whole_other) = (fs::read(&one)?, fs::read(&other)?);
     let writable = |path: &Path, bytes: &[u8]| {
@@ -167,9 +226,9 @@ async fn ciphertext_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_
         writable(&other, &second)?;
         for key in [None, Some(&sealed.key)] {
             let ended = sealed.call(&["verify", &sealed.reference], key)?.run()?.expect(7).context(what)?;
-            ensure!(ended.stderr.contains(".age"), "{what}: {}", ended.stderr);
+            ensure!(ended.stderr.contains(sealed.kind.suffix()), "{what}: {}", ended.stderr);
         }
-        let target = format!("damaged_{number}");
+        let target = format!("{}_{number}", sealed.database);
         sealed.restore(&target, Some(&sealed.key))?.run()?.expect(7).context(what)?;
         let there = fifteen()?.sql(&target, "SELECT to_regclass('public.t') IS NOT NULL")?.trim() == "t";
         if there {
@@ -198,9 +257,10 @@ async fn a_dump_that_must_be_encrypted_and_would_not_be_is_refused_before_anythi
     ensure!(ended.stderr.contains("--encrypt-to"), "{}", ended.stderr);
     ensure!(!store.path().context("a folder")?.join("must").exists(), "something was written");
     let key = Key::make(folder.path(), "key")?;
-    dump(&["dump", "--encrypt-to", &key.public])?.run()?.expect(0)?;
+    dump(&["dump", "--encrypt-to", &key.id])?.run()?.expect(0)?;
+    dump(&["dump"])?.env("LIFEBOAT_PASSPHRASE", "correct horse").run()?.expect(0)?;
     // A secret key is no recipient, and is not repeated.
-    let secret = fs::read_to_string(&key.file)?;
+    let secret = fs::read_to_string(key.file.context("a file")?)?;
     let secret = secret.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).context("a secret key")?;
     let ended = dump(&["dump", "--encrypt-to", secret])?.run()?.expect(2)?;
     ensure!(!ended.stderr.contains(secret), "the secret key was repeated");
@@ -209,88 +269,24 @@ async fn a_dump_that_must_be_encrypted_and_would_not_be_is_refused_before_anythi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_safety_backup_is_encrypted_as_the_backup_is_that_is_restored() -> Result<()> {
-    let sealed = Sealed::of("safe")?;
     let cluster = fifteen()?;
-    cluster.create_database("safe_target")?;
-    cluster.sql("safe_target", "CREATE TABLE before AS SELECT 1 AS one")?;
-    let done = sealed
-        .call(&["restore", &sealed.reference, "--to", "env:TARGET_URL", "--force", "--yes"], Some(&sealed.key))?
-        .env("TARGET_URL", cluster.url("safe_target"))
-        .json()?;
-    let safety = done["safety_backup"].as_str().context("a safety backup was taken")?;
-    let path = sealed.store.path().context("a folder")?.join(safety).join("manifest.json");
-    let manifest: Value = serde_json::from_slice(&fs::read(path)?)?;
-    ensure!(manifest["encryption"]["recipients"][0] == sealed.key.public.as_str(), "{}", manifest["encryption"]);
+    for (database, kind) in ["safe_age", "safe_openpgp", "safe_passphrase"].into_iter().zip(Kind::ALL) {
+        let sealed = Sealed::of(database, kind)?;
+        let target = format!("{database}_target");
+        cluster.create_database(&target)?;
+        cluster.sql(&target, "CREATE TABLE before AS SELECT 1 AS one")?;
+        let done = sealed
+            .call(&["restore", &sealed.reference, "--to", "env:TARGET_URL", "--force", "--yes"], Some(&sealed.key))?
+            .env("TARGET_URL", cluster.url(&target))
+            .json()?;
+        let safety = done["safety_backup"].as_str().context("a safety backup was taken")?;
+        let path = sealed.store.path().context("a folder")?.join(safety).join("manifest.json");
+        let manifest: Value = serde_json::from_slice(&fs::read(path)?)?;
+        let encryption = &manifest["encryption"];
+        match kind {
+            Kind::Passphrase => ensure!(encryption["key"]["key"] == "key.age", "{encryption}"),
+            _ => ensure!(encryption["recipients"][0] == sealed.key.id.as_str(), "{encryption}"),
+        }
+    }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_are_made_once_for_their_owner_alone_and_tried_on_what_is_kept() -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let sealed = Sealed::of("tried")?;
-    let mode = fs::metadata(&sealed.key.file)?.permissions().mode() & 0o777;
-    ensure!(mode == 0o600, "others may read the key: {mode:o}");
-    let before = fs::read_to_string(&sealed.key.file)?;
-    Lifeboat::new(["keys", "new"]).args([&sealed.key.file]).run()?.expect(2)?;
-    ensure!(fs::read_to_string(&sealed.key.file)? == before, "a key was overwritten");
-
-    // Rotated: the newer backup is encrypted to a new key, the older one is still there.
-    let new = Key::make(sealed.folder.path(), "new.key")?;
-    call(&sealed.store, sealed.database, &["dump", "--encrypt-to", &new.public])?.run()?.expect(0)?;
-    let checked = |key: &Key| {
-        let ended = sealed.call(&["keys", "check", "--output", "json"], Some(key))?.run()?;
-        anyhow::Ok((ended.code, serde_json::from_str::<Value>(&ended.stdout)?))
-    };
-    let (code, found) = checked(&new)?;
-    ensure!(code == 5, "{found}");
-    let opened: Vec<bool> =
-        found["backups"].as_array().context("backups")?.iter().map(|b| b["opened"] == true).collect();
-    ensure!(opened == [true, false], "{found}");
-    // Both keys in one file open both.
-    let both = Key { file: sealed.folder.path().join("both.key"), public: String::new() };
-    fs::write(&both.file, format!("{before}{}", fs::read_to_string(&new.file)?))?;
-    let (code, found) = checked(&both)?;
-    ensure!(code == 0, "{found}");
-    sealed.call(&["keys", "check"], None)?.run()?.expect(5).map(drop)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configured_identity_opens_what_is_configured_to_be_encrypted() -> Result<()> {
-    let cluster = fifteen()?;
-    cluster.create_database("configured")?;
-    cluster.sql("configured", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")?;
-    let folder = tempfile::tempdir()?;
-    let store = StoreUnderTest::folder()?;
-    let key = Key::make(folder.path(), "orders.key")?;
-    let config = folder.path().join("lifeboat.toml");
-    let text = format!(
-        "[databases.configured]\nencrypt_to = [\"{}\"]\nidentity = {{ file = \"orders.key\" }}\nrequire_encryption = true\n",
-        key.public
-    );
-    fs::write(&config, text)?;
-    let lifeboat =
-        |arguments: &[&str]| anyhow::Ok(call(&store, "configured", arguments)?.env("LIFEBOAT_CONFIG", &config));
-    let made = lifeboat(&["dump"])?.json()?;
-    ensure!(made["encryption"]["recipients"][0] == key.public.as_str(), "{made}");
-    ensure!(made["verified"]["decoded"] == false, "what makes backups does not read them: {made}");
-    let checked = lifeboat(&["keys", "check"])?.json()?;
-    ensure!(checked["to_come"][0]["opened"] == true && checked["backups"][0]["opened"] == true, "{checked}");
-    let verified = lifeboat(&["verify"])?.json()?;
-    ensure!(verified["decoded"] == true && verified["rows"] == 1000, "{verified}");
-    cluster.create_database("configured_back")?;
-    lifeboat(&["restore", "latest", "--to", "env:TARGET_URL"])?
-        .env("TARGET_URL", cluster.url("configured_back"))
-        .run()?
-        .expect(0)?;
-    ensure!(cluster.sql("configured_back", "SELECT count(*) FROM t")?.trim() == "1000");
-    // The key is gone: a verify goes on with hashes, a restore does not go on at all.
-    fs::remove_file(&key.file)?;
-    ensure!(lifeboat(&["verify"])?.json()?["decoded"] == false);
-    cluster.create_database("configured_none")?;
-    lifeboat(&["restore", "latest", "--to", "env:TARGET_URL"])?
-        .env("TARGET_URL", cluster.url("configured_none"))
-        .run()?
-        .expect(5)
-        .map(drop)
 }

@@ -6,6 +6,7 @@ mod drilled;
 mod encodings;
 mod encrypted;
 mod every_kind;
+mod lock;
 mod newer;
 mod parts;
 mod resumed;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# MinIO, the S3 server that checks signatures, and age, which is built the same way. LocalStack: cloud.sh. Sourced by setup.
+# MinIO, the S3 server that checks signatures, and age, which is built the same way; gpg. LocalStack: cloud.sh. Sourced by setup.
 
 install_minio() {
     if installed minio "$MINIO_VERSION" && [ -x "$tools/bin/minio" ]; then
@@ -19,6 +19,15 @@ install_age() {
     build_with_go age "filippo.io/age/cmd/age@$AGE_VERSION"
     "$tools/bin/age" --version >/dev/null || fail "start age" "run $tools/bin/age --version to see why"
     stamp age "$AGE_VERSION"
+}
+
+# The other stock program that opens encrypted backups, and a terminal for passphrases to be typed at.
+install_gpg() {
+    if command -v gpg >/dev/null && command -v gpgconf >/dev/null && command -v script >/dev/null; then
+        return
+    fi
+    apt_install gnupg bsdutils
+    gpg --version >/dev/null || fail "start gpg" "run gpg --version to see why"
 }
 
 # build_with_go NAME PACKAGE@VERSION: into the folder of programs.

@@ -10,6 +10,7 @@ use lifeboat_core::{drill::Selection, ids::DatabaseSlug};
   lifeboat drill orders
   lifeboat drill orders --select latest --scratch local
   lifeboat drill orders --scratch env:SCRATCH_URL
+  lifeboat drill --keys --identity safe/orders.key --identity vault/ops.asc
 
 Exit codes: 0 passed, 7 failed, 8 all data are fine but RPO or RTO was missed; what ended it early has its own code.")]
 pub(crate) struct Drill {
@@ -22,9 +23,12 @@ pub(crate) struct Drill {
     /// [default: as configured, else local]
     #[arg(long, value_name = "WHERE")]
     pub(crate) scratch: Option<String>,
-    /// The secret keys that open an encrypted backup [default: as configured]
+    /// Drill the keys alone: each one that is given must open every kept backup that is encrypted to it; nothing is restored
+    #[arg(long, conflicts_with_all = ["select", "scratch", "thaw", "jobs"])]
+    pub(crate) keys: bool,
+    /// The secret keys that open an encrypted backup; may be repeated [default: as configured]
     #[arg(long, value_name = "FILE")]
-    pub(crate) identity: Option<PathBuf>,
+    pub(crate) identity: Vec<PathBuf>,
     /// Thaw the backup from its archive storage class first, if need be, and wait for it: hours to days
     #[arg(long)]
     pub(crate) thaw: bool,

@@ -24,7 +24,7 @@ pub(crate) struct Dump {
     /// zstd:1 to zstd:19, gzip:1 to gzip:9, none [default: zstd:1]
     #[arg(long, value_name = "CODEC")]
     pub(crate) compress: Option<Codec>,
-    /// Encrypt to this public key, age1…; may be repeated [default: as configured]
+    /// Encrypt to this public key, age1…, or those in a file, of OpenPGP too; may be repeated [default: as configured]
     #[arg(long, value_name = "KEY")]
     pub(crate) encrypt_to: Vec<String>,
     /// Leave out the verify right after the dump

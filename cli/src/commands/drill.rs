@@ -19,12 +19,15 @@ use lifeboat_store::Location;
 use crate::{answer::Answer, app::App, arguments::Drill, table::facts, text::Append};
 
 pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
+    if arguments.keys {
+        return super::keys::drill(app, arguments).await;
+    }
     let selected = app.one(arguments.database.as_ref())?;
     let options = DrillOptions {
         select: arguments.select.clone(),
         scratch: arguments.scratch.clone(),
         jobs: arguments.jobs,
-        identity: arguments.identity.clone(),
+        identities: arguments.identity.clone(),
         thaw: arguments.thaw,
         origin: None,
         trigger: "command line".to_owned(),

@@ -8,13 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use lifeboat_archive::encryption::Identities;
+use jiff::Timestamp;
+use lifeboat_archive::encryption::{Identities, KeyFacts, Recipients};
 use lifeboat_core::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, ResultExt,
     catalog::{self, BackupState},
     ids::DatabaseSlug,
-    keys::{self, KeyCheck},
+    keys::{self, KeyCheck, KeyDrill},
     ports::Store,
+    reading,
     report::words::counted,
 };
 use lifeboat_runtime::Selected;
@@ -25,7 +27,7 @@ use serde_json::json;
 use crate::{
     answer::Answer,
     app::App,
-    arguments::{Keys, KeysCheck, KeysNew},
+    arguments::{Drill, Keys, KeysCheck, KeysNew},
     table::{Align, table},
     text::Append,
 };
@@ -85,7 +87,62 @@ async fn check(app: &App, arguments: &KeysCheck) -> Result<Answer> {
         let text = format!("Nothing in {} is encrypted, and nothing will be.\n", store.url());
         return Answer::new(&tried, text);
     }
-    Ok(Answer::new(&tried, tried.words())?.with_exit(tried.exit()))
+    let text = tried.words(app.context.clock.now());
+    Ok(Answer::new(&tried, text)?.with_exit(tried.exit()))
+}
+
+/// `drill --keys`: every key that is brought, on every backup that is kept.
+pub(crate) async fn drill(app: &App, arguments: &Drill) -> Result<Answer> {
+    let store = app.store().await?;
+    let control = app.context.cancel.race(app.setup.open_control()).await?;
+    let mut drills: Vec<KeyDrill> = Vec::new();
+    for selected in app.readable(&*store, arguments.database.as_ref()).await? {
+        let slug = &selected.slug;
+        let states = app.context.cancel.race(catalog::list(&*store, Some(slug))).await?;
+        if !states.iter().filter_map(|state| state.summary.as_ref()).any(|summary| summary.encrypted) {
+            continue;
+        }
+        let identities = app.setup.identities_of(&selected.config, &arguments.identity).await?;
+        let drill = keys::drill(&*store, slug, &states, &identities, &app.context).await?;
+        let report = serde_json::to_vec_pretty(&drill).or_error(ErrorKind::Unexpected, "write the report")?;
+        app.context.cancel.race(control.put_new(&drill.key(), report.into(), &app.context.run_id)).await?;
+        drills.push(drill);
+    }
+    if drills.is_empty() {
+        return Answer::new(&json!({ "drills": drills }), format!("Nothing in {} is encrypted.\n", store.url()));
+    }
+    let judged: Vec<Error> = drills.iter().filter_map(|drill| drill.judge().err()).collect();
+    // What is damaged is worse than what nobody opens now.
+    let exit = judged.iter().map(Error::kind).max_by_key(|kind| *kind == ErrorKind::Corrupt);
+    let mut text: String = drills.iter().map(|drill| drilled(drill, control.url())).collect();
+    for error in &judged {
+        text.add(format_args!("{error}\nhint: {}\n", error.hint()));
+    }
+    Ok(Answer::new(&json!({ "drills": drills }), text)?.with_exit(exit))
+}
+
+fn drilled(drill: &KeyDrill, control: &str) -> String {
+    let rows = drill.backups.iter().map(|backup| {
+        let said = match (backup.opened_by.is_empty(), backup.failures.is_empty()) {
+            (false, true) => format!("opened by {}", backup.opened_by.join(", ")),
+            (true, true) => format!("NOT opened: no key of {} was brought", backup.encrypted_to.join(", ")),
+            (_, false) => format!("NOT opened: {}", backup.failures.join("; ")),
+        };
+        vec![format!("{}/{}", drill.database, backup.backup_id), said]
+    });
+    let mut text = table(&[("backup", Align::Left), ("result", Align::Left)], rows);
+    let keys = drill.keys.iter().map(|key| {
+        let lasts = key.expires_at.map(|at| format!("expires on {at:.0}")).unwrap_or_default();
+        let opened = format!("{} of {}", key.opened, key.backups);
+        vec![key.key.clone(), key.user.clone().unwrap_or_default(), opened, lasts]
+    });
+    let columns = [("key", Align::Left), ("user", Align::Left), ("opened", Align::Right), ("", Align::Left)];
+    text.add(format_args!("\n{}", table(&columns, keys)));
+    for key in &drill.untried {
+        text.add(format_args!("not tried: {}, to which {} are encrypted\n", key.key, counted(key.backups, "backup")));
+    }
+    text.add(format_args!("\nreport    {}/{}\n", control.trim_end_matches('/'), drill.key()));
+    text
 }
 
 /// A database that has encrypted backups, or will have.
@@ -109,12 +166,47 @@ impl Sealed {
 struct ToCome {
     database: DatabaseSlug,
     recipients: Vec<String>,
+    keys: Vec<Known>,
     opened: bool,
+    /// Why there will be no dump.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+}
+
+/// What is known of a key without using it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Known {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    revoked: bool,
+}
+
+impl From<KeyFacts> for Known {
+    fn from(facts: KeyFacts) -> Self {
+        let moment = |seconds: u64| Timestamp::from_second(i64::try_from(seconds).ok()?).ok();
+        Self { key: facts.id, user: facts.user, expires_at: facts.expires_at.and_then(moment), revoked: facts.revoked }
+    }
+}
+
+impl Known {
+    fn lasts(&self, now: Timestamp) -> String {
+        match self.expires_at {
+            _ if self.revoked => "REVOKED".to_owned(),
+            None => "has no end".to_owned(),
+            Some(at) if at <= now => format!("EXPIRED on {at:.0}"),
+            Some(at) => format!("expires on {at:.0}"),
+        }
+    }
 }
 
 /// What came of keys.
 #[derive(Debug, Default, Serialize)]
 struct Tried {
+    /// The secret keys at hand.
+    keys: Vec<Known>,
     backups: Vec<KeyCheck>,
     to_come: Vec<ToCome>,
 }
@@ -124,8 +216,19 @@ impl Tried {
         self.backups.extend(keys::check(store, &sealed.states, identities, &app.context).await?);
         if !sealed.to.is_empty() {
             let held = identities.recipients();
-            let opened = sealed.to.iter().any(|key| held.contains(key));
-            self.to_come.push(ToCome { database: sealed.slug.clone(), recipients: sealed.to.clone(), opened });
+            let to = Recipients::parse(sealed.to.iter().map(String::as_str))
+                .map_err(|e| Error::new(ErrorKind::Config, format!("encrypt to: {e}")))?;
+            let recipients = to.ids();
+            let opened = recipients.iter().any(|key| held.contains(key));
+            let keys = to.facts().into_iter().map(Known::from).collect();
+            let now = u64::try_from(app.context.clock.now().as_second()).unwrap_or(0);
+            let refused = to.fit_at(now).err().map(|error| reading::unfit(&error).to_string());
+            self.to_come.push(ToCome { database: sealed.slug.clone(), recipients, keys, opened, refused });
+        }
+        for known in identities.facts().into_iter().map(Known::from) {
+            if !self.keys.contains(&known) {
+                self.keys.push(known);
+            }
         }
         Ok(())
     }
@@ -134,11 +237,22 @@ impl Tried {
         self.backups.is_empty() && self.to_come.is_empty()
     }
 
-    fn words(&self) -> String {
-        let mut text = shown(&self.backups);
-        for ToCome { database, recipients, opened } in &self.to_come {
+    fn words(&self, now: Timestamp) -> String {
+        let mut text = shown_keys(&self.keys, now);
+        text.push_str(&shown(&self.backups));
+        for ToCome { database, recipients, keys, opened, refused } in &self.to_come {
+            for key in keys.iter().filter(|key| key.user.is_some()) {
+                text.add(format_args!(
+                    "dumps of {database} go to {} {}, which {}\n",
+                    key.key,
+                    key.user.as_deref().unwrap_or_default(),
+                    key.lasts(now)
+                ));
+            }
             let recipients = recipients.join(", ");
-            if *opened {
+            if let Some(why) = refused {
+                text.add(format_args!("dumps of {database} from now on: will be REFUSED, {why}\n"));
+            } else if *opened {
                 text.add(format_args!("dumps of {database} from now on: will be opened\n"));
             } else {
                 text.add(format_args!(
@@ -153,9 +267,19 @@ impl Tried {
     }
 
     fn exit(&self) -> Option<ErrorKind> {
-        let lost = keys::judge(&self.backups).is_err() || self.to_come.iter().any(|to_come| !to_come.opened);
+        let lost = keys::judge(&self.backups).is_err()
+            || self.to_come.iter().any(|to_come| !to_come.opened || to_come.refused.is_some());
         lost.then_some(ErrorKind::Keys)
     }
+}
+
+fn shown_keys(keys: &[Known], now: Timestamp) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let rows = keys.iter().map(|key| vec![key.key.clone(), key.user.clone().unwrap_or_default(), key.lasts(now)]);
+    let columns = [("secret key of", Align::Left), ("user", Align::Left), ("", Align::Left)];
+    format!("{}\n", table(&columns, rows))
 }
 
 fn shown(checks: &[KeyCheck]) -> String {
@@ -166,7 +290,7 @@ fn shown(checks: &[KeyCheck]) -> String {
         vec![
             format!("{}/{}", check.database, check.newest),
             counted(check.backups, "backup"),
-            check.recipients.join(", "),
+            if check.by_passphrase { "a passphrase".to_owned() } else { check.recipients.join(", ") },
             match &check.why {
                 None => "opened".to_owned(),
                 Some(why) => format!("NOT opened: {why}"),

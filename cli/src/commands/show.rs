@@ -48,10 +48,13 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
         ),
         (
             "encrypted",
-            manifest
-                .encryption
-                .as_ref()
-                .map_or_else(|| "no".to_owned(), |e| format!("{}, to {}", e.kind, e.recipients.join(", "))),
+            manifest.encryption.as_ref().map_or_else(
+                || "no".to_owned(),
+                |e| match e.key {
+                    Some(_) => format!("{}, by a passphrase", e.kind),
+                    None => format!("{}, to {}", e.kind, e.recipients.join(", ")),
+                },
+            ),
         ),
         ("rows", format!("{} in {}", count(totals.rows), counted(totals.tables, "table"))),
         ("large objects", count(totals.large_objects)),

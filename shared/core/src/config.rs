@@ -219,6 +219,12 @@ pub struct Config {
     pub restorer: Option<Setting<u32>>,
     /// Whether dumps that are not encrypted are refused, of databases that do not say otherwise.
     pub require_encryption: Option<Setting<bool>>,
+    /// Whether keys of OpenPGP that have expired or were revoked open backups all the same.
+    pub accept_expired_keys: Option<Setting<bool>>,
+    /// Where passphrases are kept, of databases that do not say otherwise: by the environment alone.
+    pub passphrase: Option<Setting<SecretRef>>,
+    /// The same of the passphrase of secret keys.
+    pub identity_passphrase: Option<Setting<SecretRef>>,
     /// The certificates by which servers are checked where a URL names none; else the system's.
     pub root_cert: Option<Setting<PathBuf>>,
     /// The bus on which runs tell what happened: a name or an ARN.
@@ -331,6 +337,7 @@ impl Config {
         rows.maybe("client_tools", self.client_tools.as_ref());
         rows.maybe("restorer", self.restorer.as_ref());
         rows.maybe("require_encryption", self.require_encryption.as_ref());
+        rows.maybe("accept_expired_keys", self.accept_expired_keys.as_ref());
         rows.maybe("tls.root_cert", self.root_cert.as_ref());
         rows.maybe("events.bus", self.bus.as_ref());
         self.health.in_force("health", &mut rows);

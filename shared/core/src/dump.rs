@@ -5,6 +5,7 @@ mod data;
 mod large_objects;
 mod plan;
 mod run;
+mod sealing;
 mod squeezing;
 mod tables;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lifeboat_archive::{codec::Codec, encryption::Recipients};
+use secrecy::SecretString;
 
 use crate::ids::DatabaseSlug;
 
@@ -36,6 +38,8 @@ pub struct DumpRequest {
     pub scheduled_at: Option<Timestamp>,
     /// Whom every object but manifest and recovery kit is encrypted to, if it is.
     pub encryption: Option<Arc<Recipients>>,
+    /// What keeps the backup's own key, where it is encrypted and nobody is named.
+    pub passphrase: Option<SecretString>,
 }
 
 impl DumpRequest {
@@ -49,6 +53,7 @@ impl DumpRequest {
             chunk_bytes: 64 << 20,
             scheduled_at: None,
             encryption: None,
+            passphrase: None,
         }
     }
 }

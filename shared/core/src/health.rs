@@ -16,7 +16,8 @@ mod words;
 pub use codes::{CODES, Code, exit_kind};
 pub use drops::{RowDrop, drops};
 pub use facts::{
-    Backups, ControlFacts, DrillSeen, Facts, Place, Retention, ScratchSeen, ServerSeen, SizePoint, Unfinished, Wanted,
+    Backups, ControlFacts, DrillSeen, Facts, Place, RecipientKey, Retention, ScratchSeen, ServerSeen, SizePoint,
+    Unfinished, Wanted,
 };
 pub use page::{IncidentRow, PAGE_KEY, Page, UndeliveredRow, write_page};
 pub use plan::{overdue_scratch, plan};

@@ -1,9 +1,13 @@
 //! Keys: whether the keys at hand open the backups that are kept, tried on one object of each.
 
+mod drill;
+
 use std::sync::Arc;
 
 use lifeboat_archive::encryption::Identities;
 use serde::Serialize;
+
+pub use drill::{DrilledBackup, DrilledKey, KeyDrill, Untried, drill};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -20,6 +24,9 @@ pub struct KeyCheck {
     pub database: DatabaseSlug,
     /// Whom they are encrypted to.
     pub recipients: Vec<String>,
+    /// Whether their key lies in the backup, kept by a passphrase.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_passphrase: bool,
     /// How many there are.
     pub backups: u64,
     /// The newest of them, whose roles were opened.
@@ -42,9 +49,8 @@ pub async fn check(
 ) -> Result<Vec<KeyCheck>> {
     let mut found: Vec<KeyCheck> = Vec::new();
     for state in states {
-        let Some(recipients) = state.summary.as_ref().map(|s| &s.recipients).filter(|r| !r.is_empty()) else {
-            continue;
-        };
+        let Some(summary) = state.summary.as_ref().filter(|summary| summary.encrypted) else { continue };
+        let recipients = &summary.recipients;
         let same = |check: &&mut KeyCheck| check.database == state.database && check.recipients == *recipients;
         if let Some(check) = found.iter_mut().find(same) {
             check.backups += 1;
@@ -59,6 +65,7 @@ pub async fn check(
         found.push(KeyCheck {
             database: state.database.clone(),
             recipients: recipients.clone(),
+            by_passphrase: summary.by_passphrase,
             backups: 1,
             newest: state.backup_id.clone(),
             opened: why.is_none(),
@@ -80,8 +87,11 @@ pub fn judge(checks: &[KeyCheck]) -> Result<()> {
     let backups: u64 = closed.iter().map(|check| check.backups).sum();
     let why = first.why.as_deref().unwrap_or("no reason is known");
     let message = format!("{backups} backups cannot be opened, {}/{} among them: {why}", first.database, first.newest);
-    Err(Error::new(ErrorKind::Keys, message).with_hint(format!(
-        "find the secret key of one of: {}; until then these backups are as good as lost",
-        first.recipients.join(", ")
-    )))
+    let wanted = if first.by_passphrase {
+        "the passphrase that its key is kept by".to_owned()
+    } else {
+        format!("the secret key of one of: {}", first.recipients.join(", "))
+    };
+    Err(Error::new(ErrorKind::Keys, message)
+        .with_hint(format!("find {wanted}; until then these backups are as good as lost")))
 }

@@ -99,6 +99,8 @@ struct Kit<'a> {
     suffix: &'static str,
     decrypt_tool: Option<&'static str>,
     age: bool,
+    /// Whether the key lies in the backup, kept by a passphrase.
+    passphrase: bool,
     store_word: String,
     source_word: Option<String>,
     target_word: Option<String>,
@@ -176,6 +178,7 @@ pub fn render(input: &KitInput<'_>) -> Result<String> {
         },
         decrypt_tool: input.encryption.map(|e| if e.kind == "age" { "age" } else { "gpg" }),
         age: input.encryption.is_some_and(|e| e.kind == "age"),
+        passphrase: input.encryption.is_some_and(|e| e.key.is_some()),
         store_word: word(input.store_url).unwrap_or_else(|| "STORE".to_owned()),
         source_word: word(&files),
         target_word: word(&source.database_name).filter(|_| !source.database_name.is_empty()),

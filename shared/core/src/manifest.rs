@@ -24,6 +24,9 @@ pub fn format_version(encryption: Option<&Encryption>) -> u32 {
     if encryption.is_some() { FORMAT_VERSION } else { 1 }
 }
 
+/// The name of the key that a passphrase keeps, in a backup's folder.
+pub const KEY_NAME: &str = "key.age";
+
 /// The name of the manifest in a backup's folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
@@ -195,14 +198,28 @@ pub struct LargeObjectRecord {
 pub struct Encryption {
     /// `age` or `openpgp`.
     pub kind: String,
-    /// Key ids of the recipients: of `age` the public keys themselves.
+    /// Key ids of the recipients: of `age` the public keys themselves, of OpenPGP the keys' fingerprints.
     pub recipients: Vec<String>,
+    /// The one secret key, itself sealed by a passphrase, where a passphrase keeps it: [`KEY_NAME`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ObjectRecord>,
 }
 
 impl Encryption {
     /// To these recipients.
     pub fn to(recipients: &Recipients) -> Self {
-        Self { kind: recipients.kind().to_string(), recipients: recipients.ids() }
+        Self { kind: recipients.kind().to_string(), recipients: recipients.ids(), key: None }
+    }
+
+    /// What a person must bring who wants to open it.
+    pub fn wanted(&self) -> String {
+        match &self.key {
+            Some(_) => "its passphrase: LIFEBOAT_PASSPHRASE, or databases.NAME.passphrase".to_owned(),
+            None => format!(
+                "the secret key of one of: {}; by --identity FILE, or databases.NAME.identity",
+                self.recipients.join(", ")
+            ),
+        }
     }
 }
 
@@ -310,6 +327,7 @@ impl Manifest {
             .chain(&self.large_object_lists)
             .chain(self.tables.iter().flat_map(|t| &t.chunks))
             .chain(self.large_objects.iter().map(|l| &l.object))
+            .chain(self.encryption.as_ref().and_then(|encryption| encryption.key.as_ref()))
     }
 
     /// The folder of the backup, with a closing slash.

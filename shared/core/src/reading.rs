@@ -4,6 +4,7 @@
 
 mod opening;
 mod stored;
+mod unopened;
 
 use std::sync::Arc;
 
@@ -20,13 +21,15 @@ use lifeboat_archive::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, ErrorKind, Result,
-    manifest::{Manifest, ObjectRecord, TableRecord},
+    Error, ErrorKind, Result, ResultExt,
+    manifest::{Encryption, KEY_NAME, Manifest, ObjectRecord, TableRecord},
     ports::{BlockSource, Store},
     rows::{RowDigest, sorted_order},
 };
 use opening::Opening;
 use stored::StoredBytes;
+pub use unopened::unfit;
+use unopened::{keys, no_key, not_opened};
 
 /// What unfolds of compressed bytes is handed on in blocks of at most this size, however much it is.
 const DECODED_BLOCK: usize = 256 * 1024;
@@ -81,21 +84,44 @@ impl<'a> BackupReader<'a> {
     pub async fn open(&self, record: &ObjectRecord, decode: bool) -> Result<CheckedReader> {
         let codec = if decode { Some(codec_of(self.manifest)?) } else { None };
         let opening = match kind_of(self.manifest)? {
-            Some(kind) if record.key.ends_with(kind.suffix()) => {
+            Some(kind) if record.key.ends_with(kind.suffix()) && record.key != KEY_NAME => {
                 if self.identities.is_empty() {
                     return Err(no_key(self.manifest, &record.key, "it is encrypted, and no key is given"));
                 }
-                Some(Opening::begin(Arc::clone(self.identities)))
+                self.unseal().await?;
+                Some(Opening::begin(kind, Arc::clone(self.identities)))
             }
             _ => None,
         };
-        let recipients = self.manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default();
         let folder = self.manifest.folder();
         Ok(CheckedReader {
             opening,
-            recipients,
+            encryption: self.manifest.encryption.clone(),
             ..CheckedReader::open(self.store, &folder, record, codec.as_ref()).await?
         })
+    }
+
+    /// Opens the backup's own key, where a passphrase keeps it and there is one: once, for that takes a second.
+    async fn unseal(&self) -> Result<()> {
+        let Some(encryption) = &self.manifest.encryption else { return Ok(()) };
+        let Some(record) = &encryption.key else { return Ok(()) };
+        if !self.identities.has_passphrase() || self.identities.hold(&encryption.recipients) {
+            return Ok(());
+        }
+        let mut reader = self.stored(record).await?;
+        let mut file = Vec::new();
+        while let Some(block) = reader.next_block().await? {
+            file.extend_from_slice(&block);
+        }
+        let identities = Arc::clone(self.identities);
+        let unsealed = tokio::task::spawn_blocking(move || identities.unseal(&file)).await;
+        match unsealed.or_error(ErrorKind::Unexpected, "open the key")? {
+            Ok(()) => Ok(()),
+            Err(OpenError::NoMatch) => {
+                Err(keys(Some(encryption), format!("{}: the passphrase does not open it", record.key)))
+            }
+            Err(error) => Err(corrupt(&record.key, error)),
+        }
     }
 
     /// An object's bytes as they are stored.
@@ -145,8 +171,8 @@ impl<'a> BackupReader<'a> {
 pub struct CheckedReader {
     stored: StoredBytes,
     opening: Option<Opening>,
-    /// Whom the backup is encrypted to, for messages.
-    recipients: Vec<String>,
+    /// How the backup is encrypted, for messages.
+    encryption: Option<Encryption>,
     decoder: Option<Decoder>,
     input: Bytes,
     /// The decoder has more to give before it takes more.
@@ -166,7 +192,7 @@ impl CheckedReader {
         Ok(Self {
             stored,
             opening: None,
-            recipients: Vec::new(),
+            encryption: None,
             decoder,
             input: Bytes::new(),
             unfolding: false,
@@ -227,17 +253,8 @@ impl CheckedReader {
         while self.stored.next().await?.is_some() {}
         match opened {
             Some(Ok(_)) => Ok(None),
-            Some(Err(error)) => Err(self.not_opened(&error)),
+            Some(Err(error)) => Err(not_opened(self.encryption.as_ref(), self.stored.key(), &error)),
             None => Err(Error::new(ErrorKind::Unexpected, format!("{}: opening it broke off", self.stored.key()))),
-        }
-    }
-
-    /// The stored bytes are what the manifest says, and still they cannot be opened.
-    fn not_opened(&self, error: &OpenError) -> Error {
-        match error {
-            OpenError::NoMatch => keys(&self.recipients, format!("{}: {error}", self.stored.key())),
-            OpenError::Damaged(_) => corrupt(self.stored.key(), error),
-            other => Error::new(ErrorKind::Unexpected, format!("{}: {other}", self.stored.key())),
         }
     }
 
@@ -248,19 +265,6 @@ impl CheckedReader {
             None => Ok(()),
         }
     }
-}
-
-/// `Keys`, saying what would open it.
-fn keys(recipients: &[String], message: String) -> Error {
-    Error::new(ErrorKind::Keys, message).with_hint(format!(
-        "give --identity FILE, or set databases.NAME.identity, with the secret key of one of: {}",
-        recipients.join(", ")
-    ))
-}
-
-fn no_key(manifest: &Manifest, key: &str, what: &str) -> Error {
-    let recipients = manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default();
-    keys(&recipients, format!("{key}: {what}"))
 }
 
 #[async_trait]

@@ -17,7 +17,7 @@ use lifeboat_core::{
     reading::BackupReader,
     verify,
 };
-use lifeboat_testkit::{BackupBuilder, MemoryStore, context};
+use lifeboat_testkit::{BackupBuilder, Gpg, MemoryStore, context};
 
 struct Key {
     identities: Arc<Identities>,
@@ -27,6 +27,18 @@ struct Key {
 fn key() -> Key {
     let (identities, public, _) = Identities::generate();
     Key { identities: Arc::new(identities), recipients: Recipients::parse([public.as_str()]).unwrap() }
+}
+
+fn openpgp_key(name: &str) -> Key {
+    let gpg = Gpg::new().unwrap();
+    let id = gpg.usual_key(&format!("{name} <{name}@example.com>")).unwrap();
+    let identities = Arc::new(Identities::parse(&gpg.secret(&id).unwrap()).unwrap());
+    Key { identities, recipients: Recipients::parse([gpg.public(&id).unwrap().as_str()]).unwrap() }
+}
+
+/// A right key and a wrong one of each kind.
+fn pairs() -> [(Key, Key); 2] {
+    [(key(), key()), (openpgp_key("right"), openpgp_key("wrong"))]
 }
 
 async fn stored(store: &MemoryStore, at: &str, key: &Key) -> Manifest {
@@ -39,8 +51,14 @@ async fn roles(store: &dyn Store, manifest: &Manifest, identities: &Arc<Identiti
 
 #[tokio::test]
 async fn the_right_key_opens_it_and_any_other_is_an_error_of_keys_that_names_the_right_one() {
-    let (right, wrong, store) = (key(), key(), MemoryStore::new(Removal::Delete));
-    let manifest = stored(&store, "2026-11-20T02:00:00Z", &right).await;
+    for (right, wrong) in pairs() {
+        the_right_key_alone_opens_it(&right, &wrong).await;
+    }
+}
+
+async fn the_right_key_alone_opens_it(right: &Key, wrong: &Key) {
+    let store = MemoryStore::new(Removal::Delete);
+    let manifest = stored(&store, "2026-11-20T02:00:00Z", right).await;
     assert_eq!(roles(&store, &manifest, &right.identities).await.unwrap(), b"CREATE ROLE app;\n");
     for identities in [&wrong.identities, &Arc::default()] {
         let error = roles(&store, &manifest, identities).await.unwrap_err();
@@ -54,9 +72,14 @@ async fn the_right_key_opens_it_and_any_other_is_an_error_of_keys_that_names_the
 
 #[tokio::test]
 async fn what_is_damaged_is_corrupt_whatever_the_key() {
-    let (right, wrong) = (key(), key());
+    for (right, wrong) in pairs() {
+        damaged_is_corrupt(&right, &wrong).await;
+    }
+}
+
+async fn damaged_is_corrupt(right: &Key, wrong: &Key) {
     let store = MemoryStore::new(Removal::Delete);
-    let manifest = stored(&store, "2026-11-20T02:00:00Z", &right).await;
+    let manifest = stored(&store, "2026-11-20T02:00:00Z", right).await;
     let object = format!("{}{}", manifest.folder(), manifest.globals.key);
     for at in 0..manifest.globals.size {
         let damaged = Damaged::new(Arc::new(store.clone()), object.clone(), at, 0);
@@ -70,12 +93,18 @@ async fn what_is_damaged_is_corrupt_whatever_the_key() {
 
 #[tokio::test]
 async fn ciphertext_that_was_stored_cut_is_corrupt_though_its_hash_is_right() {
-    let (right, store) = (key(), MemoryStore::new(Removal::Delete));
-    let mut manifest = stored(&store, "2026-11-20T02:00:00Z", &right).await;
+    for (right, _) in pairs() {
+        cut_is_corrupt(&right).await;
+    }
+}
+
+async fn cut_is_corrupt(right: &Key) {
+    let store = MemoryStore::new(Removal::Delete);
+    let mut manifest = stored(&store, "2026-11-20T02:00:00Z", right).await;
     let whole = Sealer::seal(&right.recipients, &vec![7; 300_000]).unwrap();
     for length in [whole.len() - 1, whole.len() - 70_000, 200, 10, 0] {
         let cut = Bytes::copy_from_slice(&whole[..length]);
-        manifest.globals.key = format!("cut-{length}.age");
+        manifest.globals.key = format!("cut-{length}{}", right.recipients.kind().suffix());
         (manifest.globals.size, manifest.globals.sha256) = (cut.len() as u64, sha256_hex(&cut));
         let object = format!("{}{}", manifest.folder(), manifest.globals.key);
         store.put_new(&object, cut, &manifest.run_id).await.unwrap();

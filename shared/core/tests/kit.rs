@@ -12,7 +12,7 @@ use std::{
 
 use lifeboat_core::{
     kit::{self, KitInput},
-    manifest::{Encryption, Extension, Omitted, SourceFacts, TableRecord},
+    manifest::{Encryption, Extension, KEY_NAME, ObjectRecord, Omitted, SourceFacts, TableRecord},
 };
 
 const HOSTILE: [&str; 9] = [
@@ -152,12 +152,15 @@ fn run(script: &str, folder: &Path, programs: &[(&str, &str)]) -> Output {
     Command::new("sh").arg("-c").arg(script).current_dir(folder).env_clear().env("PATH", path).output().unwrap()
 }
 
+fn encrypted(kind: &str, recipient: &str) -> Encryption {
+    Encryption { kind: kind.to_owned(), recipients: vec![recipient.to_owned()], key: None }
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for url in ["s3://bucket/some/prefix", "file:///var/backups"] {
         for (compression, kind) in [("zstd:1", None), ("gzip:6", Some("age")), ("none", Some("openpgp"))] {
-            let encryption =
-                kind.map(|kind: &str| Encryption { kind: kind.to_owned(), recipients: vec!["k".to_owned()] });
+            let encryption = kind.map(|kind| encrypted(kind, "k"));
             cases.push(Case { compression, encryption, ..Case::new(url) });
         }
     }
@@ -167,7 +170,7 @@ fn cases() -> Vec<Case> {
                 source: hostile_facts(text),
                 tables: vec![table(text, text, 1, None), table(text, text, 1, Some(text))],
                 omitted: vec![Omitted { kind: text.to_owned(), object: text.to_owned(), reason: text.to_owned() }],
-                encryption: Some(Encryption { kind: text.to_owned(), recipients: vec![text.to_owned()] }),
+                encryption: Some(encrypted(text, text)),
                 ..Case::new(url)
             });
         }
@@ -184,6 +187,18 @@ fn every_block_is_sound_shell() {
             assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
         }
     }
+}
+
+#[test]
+fn a_passphrase_opens_the_key_first_and_the_key_opens_the_rest() {
+    let key = ObjectRecord { key: KEY_NAME.to_owned(), size: 1, sha256: "0".repeat(64), version_id: None };
+    let encryption = Some(Encryption { key: Some(key), ..encrypted("age", "k") });
+    let kit = Case { encryption, ..Case::new("file:///var/backups") }.render();
+    let block = blocks(&kit, "sh").into_iter().find(|block| block.contains("age -d")).unwrap();
+    assert!(Command::new("sh").arg("-n").arg("-c").arg(&block).status().unwrap().success(), "{block}");
+    let (first, rest) = (block.find("key.age\")").unwrap(), block.find("! -name key.age").unwrap());
+    assert!(first < rest, "{block}");
+    assert!(!kit.contains("--identity"), "there is no file to name");
 }
 
 #[test]

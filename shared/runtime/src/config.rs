@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 use lifeboat_archive::codec::Codec;
 use lifeboat_core::{
     Error, ErrorKind, Result,
-    config::{AlertsConfig, Config, DeployConfig, HealthConfig, Origin, Setting, default_codec},
+    config::{AlertsConfig, Config, DeployConfig, HealthConfig, Origin, SecretRef, Setting, default_codec},
 };
 use lifeboat_store::Location;
 
@@ -48,13 +48,16 @@ pub struct Flags {
 }
 
 /// Every environment variable that Lifeboat itself reads, with what it stands for.
-pub const VARIABLES: [(&str, &str); 21] = [
+pub const VARIABLES: [(&str, &str); 24] = [
     ("LIFEBOAT_CONFIG", "the configuration file; in a task also s3://bucket/key"),
     ("LIFEBOAT_STORE", "store.url"),
     ("LIFEBOAT_CONTROL_STORE", "control_store.url"),
     ("LIFEBOAT_DATABASE_URL", "the database's URL, or env:NAME"),
     ("LIFEBOAT_CLIENT_TOOLS", "client_tools"),
     ("LIFEBOAT_RESTORER", "restorer"),
+    ("LIFEBOAT_PASSPHRASE", "the passphrase that keeps the key of each backup, instead of databases.NAME.passphrase"),
+    ("LIFEBOAT_IDENTITY_PASSPHRASE", "the passphrase of secret keys, instead of databases.NAME.identity_passphrase"),
+    ("LIFEBOAT_ACCEPT_EXPIRED_KEYS", "accept_expired_keys"),
     ("LIFEBOAT_EVENT_BUS", "events.bus"),
     ("LIFEBOAT_ALERT_TOPIC", "alerts.topic"),
     ("LIFEBOAT_LOG", "what is logged, such as debug"),
@@ -72,6 +75,10 @@ pub const VARIABLES: [(&str, &str); 21] = [
     ("PGPASSFILE", "the password file, by default ~/.pgpass"),
 ];
 
+/// The variables that hold passphrases.
+const PASSPHRASE: &str = "LIFEBOAT_PASSPHRASE";
+const IDENTITY_PASSPHRASE: &str = "LIFEBOAT_IDENTITY_PASSPHRASE";
+
 /// Where S3 is reached, if not at AWS; the later beats the earlier.
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"];
 
@@ -86,6 +93,9 @@ pub(crate) fn nothing() -> Config {
         client_tools: None,
         restorer: None,
         require_encryption: None,
+        accept_expired_keys: None,
+        passphrase: None,
+        identity_passphrase: None,
         root_cert: None,
         bus: None,
         health: HealthConfig::default(),
@@ -148,6 +158,20 @@ fn lay_environment(config: &mut Config, environment: &Environment) -> Result<()>
     }
     if let Some(found) = text("LIFEBOAT_ALERT_TOPIC")? {
         config.alerts.topic = Some(found);
+    }
+    for (name, setting) in
+        [(PASSPHRASE, &mut config.passphrase), (IDENTITY_PASSPHRASE, &mut config.identity_passphrase)]
+    {
+        if environment.raw(name).is_some() {
+            *setting = Some(Setting::new(SecretRef::Env(name.to_owned()), Origin::Environment(name)));
+        }
+    }
+    if let Some(found) = text("LIFEBOAT_ACCEPT_EXPIRED_KEYS")? {
+        let accept = found.value.parse().map_err(|_| {
+            Error::new(ErrorKind::Config, "LIFEBOAT_ACCEPT_EXPIRED_KEYS is neither true nor false")
+                .with_hint("set it to true to open backups with keys that have expired or were revoked")
+        })?;
+        config.accept_expired_keys = Some(Setting::new(accept, found.origin));
     }
     if let Some(found) = text("LIFEBOAT_RESTORER")? {
         let major = found.value.parse().ok().filter(|n| (9..=99).contains(n)).ok_or_else(|| {

@@ -1,7 +1,6 @@
 //! One backup that the program made of a test's database, and the three ways back.
 
 use std::{
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,6 +14,8 @@ use lifeboat_tests::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::lock::{Kind, Lock};
+
 /// The smallest there is, so that the fixtures' larger tables are split by ctid.
 const CHUNK_SIZE: &str = "1MiB";
 
@@ -23,8 +24,8 @@ pub(super) struct Backup {
     store: StoreUnderTest,
     folder: TempDir,
     tools: PathBuf,
-    /// The file of the secret key, where the backup is encrypted.
-    identity: Option<PathBuf>,
+    /// How it is encrypted.
+    lock: Lock,
     /// `database/id`, as commands take it.
     pub(super) reference: String,
     /// What the dump answered.
@@ -39,26 +40,27 @@ impl Backup {
 
     /// The same of the database that the URL leads to, by these client tools.
     pub(super) fn of_url(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
-        Self::to(url, tools, store, options, false)
+        Self::to(url, tools, store, options, Kind::Not)
     }
 
     /// The same, encrypted to a key of its own, which all ways back are given.
-    pub(super) fn encrypted(source: &Cluster, database: &str, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
-        Self::to(&source.url(database), &source.bin, store, options, true).with_context(|| format!("dump {database}"))
+    pub(super) fn encrypted(
+        source: &Cluster,
+        database: &str,
+        store: StoreUnderTest,
+        options: &[&str],
+        kind: Kind,
+    ) -> Result<Self> {
+        Self::to(&source.url(database), &source.bin, store, options, kind).with_context(|| format!("dump {database}"))
     }
 
-    fn to(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str], encrypted: bool) -> Result<Self> {
+    fn to(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str], kind: Kind) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut config = format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n");
-        let identity = encrypted.then(|| folder.path().join("kept.key"));
-        if let Some(file) = &identity {
-            let made = Lifeboat::new(["keys", "new"]).args([file]).json()?;
-            let public = made["public_key"].as_str().context("no public key was printed")?;
-            writeln!(config, "encrypt_to = [\"{public}\"]\nrequire_encryption = true")?;
-        }
+        let lock = Lock::make(kind, folder.path(), &mut config)?;
         fs::write(folder.path().join("lifeboat.toml"), config)?;
         let (tools, reference) = (tools.to_owned(), String::new());
-        let mut backup = Self { store, folder, tools, identity, reference, answer: Value::Null };
+        let mut backup = Self { store, folder, tools, lock, reference, answer: Value::Null };
         let call = backup.lifeboat(["dump", "kept"]).args(options.iter().copied()).database(url);
         backup.answer = call.json().with_context(|| format!("with {options:?}"))?;
         let id = backup.answer["backup_id"].as_str().context("the dump names no backup")?;
@@ -69,15 +71,20 @@ impl Backup {
     /// A call of the program on this backup's store.
     pub(super) fn lifeboat<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Lifeboat {
         let arguments: Vec<&str> = arguments.into_iter().collect();
-        self.store
+        let call = self
+            .store
             .lifeboat(arguments)
             .env("LIFEBOAT_CONFIG", self.folder.path().join("lifeboat.toml"))
-            .env("LIFEBOAT_CLIENT_TOOLS", &self.tools)
+            .env("LIFEBOAT_CLIENT_TOOLS", &self.tools);
+        match self.lock.environment() {
+            Some((name, value)) => call.env(name, value),
+            None => call,
+        }
     }
 
     /// What opens the backup, as commands take it.
     pub(super) fn identity(&self) -> Vec<&str> {
-        self.identity.as_deref().and_then(Path::to_str).map_or_else(Vec::new, |file| vec!["--identity", file])
+        self.lock.flags()
     }
 
     /// The way back by the program itself, as the superuser of `target`.
@@ -135,9 +142,9 @@ impl Backup {
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", target.port().to_string())
             .env("PGUSER", "postgres")
-            .env("PGPASSWORD", PASSWORD)
-            .envs(self.identity.iter().map(|file| ("AGE_IDENTITY", file)));
-        run(shell.arg(&script).current_dir(place.path())).context("follow RESTORE.md")?;
+            .env("PGPASSWORD", PASSWORD);
+        let mut shell = self.lock.follow(shell, &script)?;
+        run(shell.current_dir(place.path())).context("follow RESTORE.md")?;
         no_command_was_injected(place.path())
     }
 

@@ -5,7 +5,7 @@ use std::{cell::Cell, fs};
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{Cluster, StoreUnderTest, cluster::run};
 
-use super::{backup::Backup, contents::Contents};
+use super::{backup::Backup, contents::Contents, lock::Kind};
 
 /// A server to dump from and a fresh one to restore into.
 pub(super) struct Servers {
@@ -78,9 +78,9 @@ impl<'a> Trip<'a> {
     }
 
     /// The same of one that is encrypted.
-    pub(super) fn encrypted_by_all_ways(&self, store: StoreUnderTest, codec: &str) -> Result<Backup> {
+    pub(super) fn encrypted_by_all_ways(&self, kind: Kind, store: StoreUnderTest, codec: &str) -> Result<Backup> {
         let options = ["--jobs", "3", "--compress", codec];
-        let backup = Backup::encrypted(&self.servers.source, self.database, store, &options)?;
+        let backup = Backup::encrypted(&self.servers.source, self.database, store, &options, kind)?;
         self.back_by_all_ways(backup, codec)
     }
 

@@ -1,16 +1,20 @@
 //! Encryption of objects: sealing to recipients while bytes are pushed, opening while they are pulled, in bounded memory.
 //!
-//! What is written are plain files of `age` (<https://age-encryption.org/v1>): the stock program opens them.
+//! What is written are plain files of `age` (<https://age-encryption.org/v1>) or messages of OpenPGP (RFC 4880): the stock
+//! programs open them.
 
 mod age;
 mod keys;
 mod opener;
+mod openpgp;
+mod passphrase;
 mod sealer;
 
 use std::{fmt, io};
 
-pub use keys::{Identities, ParseKeyError, Recipients};
+pub use keys::{Identities, KeyFacts, ParseKeyError, Recipients, Unfit, UnfitKey};
 pub use opener::open;
+pub use passphrase::PassphraseKey;
 pub use sealer::Sealer;
 
 /// By which programs an encrypted object can be opened. Its text form is what manifests name.
@@ -18,15 +22,18 @@ pub use sealer::Sealer;
 pub enum Kind {
     /// `age`, by X25519 keys.
     Age,
+    /// `gpg` and its kin, by keys of OpenPGP.
+    OpenPgp,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Age];
+    const ALL: [Self; 2] = [Self::Age, Self::OpenPgp];
 
     /// The name in manifests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Age => "age",
+            Self::OpenPgp => "openpgp",
         }
     }
 
@@ -34,6 +41,7 @@ impl Kind {
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Age => ".age",
+            Self::OpenPgp => ".gpg",
         }
     }
 
@@ -61,6 +69,9 @@ pub enum OpenError {
     /// None of the keys at hand is one of those that it was sealed to.
     #[error("none of the keys opens it")]
     NoMatch,
+    /// One of the keys at hand opens it, and must not be used any more.
+    #[error(transparent)]
+    Unfit(UnfitKey),
     /// It is no encrypted object, was changed after it was sealed, or ends in the middle.
     #[error("its encryption is damaged: {0}")]
     Damaged(String),

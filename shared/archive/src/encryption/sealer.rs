@@ -1,62 +1,46 @@
 //! Seals a stream of bytes to recipients as it is pushed through.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::io;
 
-use age::{Encryptor, stream::StreamWriter};
-
-use super::Recipients;
-
-/// What has been sealed and not been taken yet. The writer of `age` keeps one end of it.
-#[derive(Clone, Default)]
-struct Sealed(Arc<Mutex<Vec<u8>>>);
-
-impl Sealed {
-    fn take_into(&self, out: &mut Vec<u8>) {
-        out.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl Write for Sealed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use super::{Recipients, age, keys::To, openpgp};
 
 /// One object being sealed. What is not finished cannot be opened.
-pub struct Sealer {
-    writer: StreamWriter<Sealed>,
-    sealed: Sealed,
+pub struct Sealer(Kinds);
+
+enum Kinds {
+    Age(age::Sealer),
+    OpenPgp(Box<openpgp::Sealer>),
 }
 
 impl Sealer {
     /// Begins an object that any of the recipients can open.
     pub fn new(recipients: &Recipients) -> io::Result<Self> {
-        let all = recipients.0.iter().map(|recipient| recipient as &dyn age::Recipient);
-        let encryptor = Encryptor::with_recipients(all).map_err(io::Error::other)?;
-        let sealed = Sealed::default();
-        Ok(Self { writer: encryptor.wrap_output(sealed.clone())?, sealed })
+        Ok(Self(match &recipients.0 {
+            To::Age(recipients) => Kinds::Age(age::Sealer::new(recipients)?),
+            To::OpenPgp(recipients) => Kinds::OpenPgp(Box::new(openpgp::Sealer::new(recipients)?)),
+        }))
     }
 
     /// Seals some bytes; what is ready of the object is appended to `out`.
     pub fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        self.writer.write_all(bytes)?;
-        self.sealed.take_into(out);
-        Ok(())
+        match &mut self.0 {
+            Kinds::Age(sealer) => sealer.write(bytes, out),
+            Kinds::OpenPgp(sealer) => {
+                sealer.write(bytes, out);
+                Ok(())
+            }
+        }
     }
 
     /// Ends the object; its last bytes are appended to `out`.
     pub fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.writer.finish()?;
-        self.sealed.take_into(out);
-        Ok(())
+        match self.0 {
+            Kinds::Age(sealer) => sealer.finish(out),
+            Kinds::OpenPgp(sealer) => {
+                sealer.finish(out);
+                Ok(())
+            }
+        }
     }
 
     /// Seals an object at once.

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufReader};
 
-use lifeboat_archive::encryption::{Identities, Kind, OpenError, ParseKeyError, Recipients, Sealer, open};
+use lifeboat_archive::encryption::{
+    Identities, Kind, OpenError, ParseKeyError, PassphraseKey, Recipients, Sealer, open,
+};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -16,7 +18,7 @@ fn key() -> (Identities, Recipients) {
 
 fn opened(identities: &Identities, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     let mut content = Vec::new();
-    open(identities, BufReader::with_capacity(1000, sealed), |block| {
+    open(Kind::Age, identities, BufReader::with_capacity(1000, sealed), |block| {
         content.extend_from_slice(&block);
         Ok(())
     })?;
@@ -100,7 +102,7 @@ fn whoever_takes_no_more_ends_it() {
     let (identities, recipients) = key();
     let sealed = Sealer::seal(&recipients, &content(1_000_000)).unwrap();
     let refuse = |_| Err(io::Error::other("enough"));
-    assert!(matches!(open(&identities, &sealed[..], refuse), Err(OpenError::Io(_))));
+    assert!(matches!(open(Kind::Age, &identities, &sealed[..], refuse), Err(OpenError::Io(_))));
 }
 
 #[test]
@@ -148,4 +150,25 @@ proptest! {
         sealer.finish(&mut sealed).unwrap();
         prop_assert_eq!(opened(&identities, &sealed).unwrap(), whole);
     }
+}
+
+#[test]
+fn a_passphrase_opens_the_key_of_one_backup_and_another_does_not() {
+    let made = PassphraseKey::make(&"correct horse".into()).unwrap();
+    let other = PassphraseKey::make(&"correct horse".into()).unwrap();
+    assert_ne!(made.recipients.ids(), other.recipients.ids(), "every backup has a key of its own");
+    assert!(made.file.starts_with(b"age-encryption.org/v1\n-> scrypt "));
+    let sealed = Sealer::seal(&made.recipients, b"rows").unwrap();
+    let right = Identities::of_passphrase("correct horse".into());
+    assert!(matches!(opened(&right, &sealed), Err(OpenError::NoMatch)), "its key has not been opened yet");
+    right.unseal(&made.file).unwrap();
+    assert!(right.hold(&made.recipients.ids()) && !right.hold(&other.recipients.ids()));
+    assert_eq!(opened(&right, &sealed).unwrap(), b"rows");
+    assert_eq!(opened(&made.identities, &sealed).unwrap(), b"rows");
+    let wrong = Identities::of_passphrase("battery staple".into());
+    for _ in 0..2 {
+        assert!(matches!(wrong.unseal(&made.file), Err(OpenError::NoMatch)));
+    }
+    assert!(matches!(right.unseal(&made.file[..made.file.len() - 1]), Err(OpenError::Damaged(_))));
+    assert!(!format!("{right:?}").contains("horse"));
 }

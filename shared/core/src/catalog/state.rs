@@ -38,6 +38,9 @@ pub struct Summary {
     /// Key ids of whom they are encrypted to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// Whether the key lies in the backup, kept by a passphrase.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_passphrase: bool,
     /// How many things the manifest names as omitted, role passwords aside, which no backup holds.
     pub omitted: u64,
     /// Sums.
@@ -55,6 +58,7 @@ impl From<&Manifest> for Summary {
             compression: manifest.compression.clone(),
             encrypted: manifest.encryption.is_some(),
             recipients: manifest.encryption.as_ref().map(|e| e.recipients.clone()).unwrap_or_default(),
+            by_passphrase: manifest.encryption.as_ref().is_some_and(|e| e.key.is_some()),
             omitted: manifest.omitted.iter().filter(|o| o.kind != "role passwords").count() as u64,
             totals: manifest.totals.clone(),
         }

@@ -15,6 +15,7 @@ use super::{
     data::{self, Copied},
     large_objects,
     plan::plan,
+    sealing::Sealing,
     squeezing::Encoders,
 };
 use crate::{
@@ -24,9 +25,7 @@ use crate::{
     ids::BackupId,
     kit::{self, KIT_NAME, KitInput},
     lease::{self, LeaseGuard, LeaseOptions},
-    manifest::{
-        self, Encryption, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex,
-    },
+    manifest::{self, MANIFEST_NAME, Manifest, ObjectRecord, SourceFacts, Tier, Totals, backup_folder, sha256_hex},
     phases::Phases,
     ports::{Finding, Preflight, Removal, RunContext, Severity, Snapshot, Source, Store, in_brief},
 };
@@ -97,7 +96,7 @@ impl Writing {
     }
 
     /// Writes what everybody may read who reads the store.
-    async fn put_as_is(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
+    pub(super) async fn put_as_is(&self, key: String, content: Vec<u8>) -> Result<ObjectRecord> {
         self.cancel.check()?;
         let (size, sha256) = (content.len() as u64, sha256_hex(&content));
         let full = format!("{}{key}", self.folder);
@@ -149,6 +148,7 @@ async fn attempts(
     lease: &LeaseGuard,
     phases: &mut Phases,
 ) -> Result<DumpOutcome> {
+    let sealing = cancel.race(Sealing::begin(request)).await?;
     let mut result = preflight(ports, cancel).await;
     let mut attempt = 1;
     loop {
@@ -162,7 +162,7 @@ async fn attempts(
             store: Arc::clone(&ports.store),
             folder: backup_folder(&request.database, &backup_id),
             codec: request.codec,
-            encryption: request.encryption.clone(),
+            encryption: sealing.recipients.clone(),
             encoders: Encoders::new(request.codec),
             landings: Landings::default(),
             context: attempt_context,
@@ -177,7 +177,9 @@ async fn attempts(
         };
         let mut findings = findings;
         findings.extend(other_source(ports, request, snapshot.facts(), context).await);
-        match one_attempt(ports, request, zone, backup_id, started_at, snapshot, &writing, lease, phases).await {
+        match one_attempt(ports, request, zone, backup_id, started_at, snapshot, &writing, &sealing, lease, phases)
+            .await
+        {
             Ok(manifest) => return Ok(DumpOutcome { manifest, findings }),
             Err(error) => {
                 if let Err(late) = in_brief("remove what the failed dump left", clean_up(&writing)).await {
@@ -268,6 +270,7 @@ async fn one_attempt(
     started_at: Timestamp,
     snapshot: Box<dyn Snapshot>,
     writing: &Writing,
+    sealing: &Sealing,
     lease: &LeaseGuard,
     phases: &mut Phases,
 ) -> Result<Manifest> {
@@ -285,7 +288,7 @@ async fn one_attempt(
     let globals = writing.cancel.race(ports.source.globals()).await?.to_vec();
     let globals = writing.put("globals.sql".to_owned(), globals).await?;
     let compression = request.codec.to_string();
-    let encryption = request.encryption.as_deref().map(Encryption::to);
+    let encryption = sealing.write(writing).await?;
     let version = env!("CARGO_PKG_VERSION");
     let kit = kit::render(&KitInput {
         database: &request.database,

@@ -38,7 +38,7 @@ const fn code(name: &'static str, kind: ErrorKind, part: Part) -> Code {
 }
 
 /// All of them. docs/HEALTH.md says what each means.
-pub const CODES: [Code; 51] = [
+pub const CODES: [Code; 52] = [
     code("no_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("no_good_backup", ErrorKind::ObjectiveMissed, Part::Backups),
     code("backup_too_old", ErrorKind::ObjectiveMissed, Part::Backups),
@@ -73,6 +73,7 @@ pub const CODES: [Code; 51] = [
     code("source_not_configured", ErrorKind::Config, Part::Always),
     code("certificate_expiring", ErrorKind::Database, Part::Certificate),
     code("credentials_expiring", ErrorKind::Database, Part::Server(&[question::ROLE])),
+    code("key_expiring", ErrorKind::Keys, Part::Always),
     code("clock_differs", ErrorKind::Database, Part::Server(&[])),
     code("client_tools_missing", ErrorKind::ClientTool, Part::Server(&[])),
     code("client_tools_too_old", ErrorKind::ClientTool, Part::Server(&[])),

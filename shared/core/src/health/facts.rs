@@ -1,6 +1,7 @@
 //! What health saw of one database: plain facts, from which the plan draws its findings and the status page its figures.
 
 use jiff::Timestamp;
+use lifeboat_archive::encryption::Recipients;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -36,6 +37,38 @@ pub struct Wanted {
     /// Seconds between two digests, where digests are sent.
     #[serde(default)]
     pub digest_seconds: Option<u64>,
+    /// Keys that its dumps are encrypted to and that have an end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<RecipientKey>,
+}
+
+/// A key that dumps are encrypted to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientKey {
+    /// Its fingerprint.
+    pub id: String,
+    /// Whose it is.
+    pub user: Option<String>,
+    /// From when on dumps to it are refused.
+    pub expires_at: Option<Timestamp>,
+    /// Whether they are already.
+    pub revoked: bool,
+}
+
+impl RecipientKey {
+    /// Those of public keys, as the configuration has them, that have an end; what cannot be read has none.
+    pub fn that_end(keys: &[String]) -> Vec<Self> {
+        let Ok(recipients) = Recipients::parse(keys.iter().map(String::as_str)) else { return Vec::new() };
+        let moment = |seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok();
+        let ends = recipients.facts().into_iter().filter(|key| key.revoked || key.expires_at.is_some());
+        ends.map(|key| Self {
+            id: key.id,
+            user: key.user,
+            expires_at: key.expires_at.and_then(moment),
+            revoked: key.revoked,
+        })
+        .collect()
+    }
 }
 
 /// A store, and what was the matter with it.

@@ -3,6 +3,7 @@
 mod backups;
 mod control;
 mod forecast;
+mod keys;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub fn plan(database: &DatabaseSlug, facts: &Facts, config: &HealthConfig, now: 
     backups::look(&mut findings);
     forecast::look(&mut findings);
     control::look(&mut findings);
+    keys::look(&mut findings);
     server::look(&mut findings);
     let mut found = merged(findings.found);
     for finding in found.iter_mut().filter(|finding| config.ignore.contains(&finding.code)) {

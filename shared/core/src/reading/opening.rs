@@ -1,4 +1,4 @@
-//! Opens an encrypted object beside the run: `age` pulls its input, so a thread of its own sits between two queues.
+//! Opens an encrypted object beside the run: `age` and `pgp` pull their input, so a thread of its own sits between two queues.
 
 use std::{
     io::{self, BufRead, Read},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use lifeboat_archive::encryption::{Identities, OpenError, open};
+use lifeboat_archive::encryption::{Identities, Kind, OpenError, open};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Blocks that wait in each of the two queues: enough that neither side stands still, and memory is bounded.
@@ -22,13 +22,13 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Begins to wait for bytes.
-    pub(super) fn begin(identities: Arc<Identities>) -> Self {
+    pub(super) fn begin(kind: Kind, identities: Arc<Identities>) -> Self {
         let (sealed, input) = channel(WAITING);
         let (output, opened) = channel(WAITING);
         tokio::task::spawn_blocking(move || {
             let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
             let take = |block| output.blocking_send(Ok(Bytes::from(block))).map_err(|_| gone());
-            let ended = open(&identities, Queue { input, block: Bytes::new() }, take);
+            let ended = open(kind, &identities, Queue { input, block: Bytes::new() }, take);
             // Whoever has gone does not want to know.
             drop(output.blocking_send(ended.map(|()| Bytes::new())));
         });

@@ -13,7 +13,7 @@ use crate::{
 pub enum Check<'a> {
     /// `archive/toc.dat`: parses, and lists exactly the tables and large objects that the manifest lists.
     Toc(&'a ObjectRecord),
-    /// Globals or recovery kit: bytes only.
+    /// Globals, recovery kit, or the key that a passphrase keeps: bytes only.
     Plain(&'a ObjectRecord),
     /// A list of large objects: parses, and every one is in the manifest.
     LargeObjectList(&'a ObjectRecord),
@@ -42,6 +42,7 @@ impl<'a> Check<'a> {
 /// Every object of a backup with its check.
 pub fn checks(manifest: &Manifest) -> Vec<Check<'_>> {
     let mut all = vec![Check::Toc(&manifest.toc), Check::Plain(&manifest.globals), Check::Plain(&manifest.kit)];
+    all.extend(manifest.encryption.iter().filter_map(|encryption| encryption.key.as_ref()).map(Check::Plain));
     all.extend(manifest.large_object_lists.iter().map(Check::LargeObjectList));
     for (table, record) in manifest.tables.iter().enumerate() {
         all.extend((0..record.chunks.len()).map(|chunk| Check::Chunk { table, chunk }));

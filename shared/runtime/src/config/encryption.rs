@@ -21,8 +21,11 @@ pub(super) fn read(
     }
     config.required = flag(section, "require_encryption")?.unwrap_or(config.required);
     config.identity = secret(section, "identity", folder)?;
+    config.identity_passphrase = secret(section, "identity_passphrase", folder)?;
+    config.passphrase = secret(section, "passphrase", folder)?;
     if let Some(value) = section.value("encrypt_to") {
-        let forms = "write a list of public keys, encrypt_to = [\"age1…\"]; `lifeboat keys new FILE` makes one";
+        let forms = "write a list of public keys, encrypt_to = [\"age1…\"]; `lifeboat keys new FILE` makes one; a key of \
+                     OpenPGP stands there as `gpg --armor --export` prints it, between three quotation marks";
         let list = value.get_ref().as_array().filter(|list| !list.is_empty());
         let Some(list) = list else {
             return Err(section.wrong("encrypt_to", value, "expected a list of public keys").with_hint(forms));
@@ -34,6 +37,12 @@ pub(super) fn read(
             };
             Recipients::parse([text]).map_err(|e| section.wrong("encrypt_to", item, e).with_hint(forms))?;
             keys.push(text.to_owned());
+        }
+        Recipients::parse(keys.iter().map(String::as_str))
+            .map_err(|e| section.wrong("encrypt_to", value, e).with_hint(forms))?;
+        if let (Some(_), Some(value)) = (&config.passphrase, section.value("passphrase")) {
+            let what = "there are public keys too: backups are encrypted to them, or kept by a passphrase";
+            return Err(section.wrong("passphrase", value, what).with_hint("take one of the two out"));
         }
         config.encrypt_to = Setting::new(keys, section.source.origin(&value.span()));
     }

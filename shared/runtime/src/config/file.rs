@@ -43,6 +43,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let restorer = top.number("restorer", 9, 99)?;
     let require_encryption = super::alerts::flag(&top, "require_encryption")?;
+    let accept_expired_keys = super::alerts::flag(&top, "accept_expired_keys")?;
     let mut config = Config { file: Some(path.to_owned()), ..super::nothing() };
     if let Some(store) = top.section("store", keys::STORE)? {
         config.store = store_url(&store)?;
@@ -92,6 +93,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config> {
     }
     config.restorer = restorer;
     config.require_encryption = require_encryption;
+    config.accept_expired_keys = accept_expired_keys;
     Ok(config)
 }
 

@@ -28,8 +28,8 @@ pub struct DrillOptions {
     pub scratch: Option<String>,
     /// Parallel sessions.
     pub jobs: Option<u32>,
-    /// The file of keys that opens the backup, instead of what is configured.
-    pub identity: Option<PathBuf>,
+    /// The files of keys that open the backup, instead of what is configured.
+    pub identities: Vec<PathBuf>,
     /// `schedule`, `command line`, `request`.
     pub trigger: String,
     /// Who started it.
@@ -57,7 +57,7 @@ pub(crate) async fn drill_untold(
 ) -> Result<Told<DrillOutcome>> {
     let config = &selected.config;
     let scratch = setup.scratch(selected, options.scratch.as_deref()).await?;
-    let identities = setup.identities(config, options.identity.as_deref()).await?;
+    let identities = setup.identities_of(config, &options.identities).await?;
     let ports = DrillPorts { store: setup.open_store().await?, identities, scratch };
     let request = request(selected, options);
     let outcome = drill::run(&ports, &request, context).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lifeboat_archive::codec::Codec;
+use lifeboat_archive::{codec::Codec, encryption::Identities};
 use lifeboat_core::{
     Error, ErrorKind, Result, catalog,
     dump::{self, DumpPorts},
@@ -16,6 +16,7 @@ use lifeboat_postgres::ConnectionTarget;
 
 use super::verify::{could_not, outcome_of};
 use crate::{
+    config::check_codec,
     requests::{DumpAnswer, Verified},
     setup::{Selected, Setup},
     telling::{Told, tell},
@@ -37,15 +38,19 @@ pub struct DumpOptions {
 }
 
 /// The core's request for a dump of a selected database. `Refused` where it must be encrypted and would not be.
-fn dump_request(setup: &Setup, selected: &Selected, options: &DumpOptions) -> Result<dump::DumpRequest> {
+async fn dump_request(setup: &Setup, selected: &Selected, options: &DumpOptions) -> Result<dump::DumpRequest> {
     let config = &selected.config;
+    let codec = options.compress.unwrap_or(config.compress.value);
+    check_codec(codec, setup.config.restorer.as_ref().map(|restorer| restorer.value))?;
+    let sealing = setup.sealing(&selected.slug, config, &options.encrypt_to).await?;
     Ok(dump::DumpRequest {
         jobs: options.jobs.unwrap_or(config.jobs.value),
-        codec: options.compress.unwrap_or(config.compress.value),
+        codec,
         timezone: config.timezone.value.clone(),
         chunk_bytes: config.chunk_size.value.0,
         scheduled_at: options.scheduled_at,
-        encryption: setup.recipients(&selected.slug, config, &options.encrypt_to)?,
+        encryption: sealing.recipients,
+        passphrase: sealing.passphrase,
         ..dump::DumpRequest::new(selected.slug.clone())
     })
 }
@@ -102,7 +107,7 @@ async fn run(
     context: &RunContext,
 ) -> Result<Told<Dumped>> {
     refuse_safety(&selected.slug)?;
-    let request = dump_request(setup, selected, options)?;
+    let request = dump_request(setup, selected, options).await?;
     let store = setup.open_store().await?;
     let control = setup.open_control().await?;
     let source = context.cancel.race(setup.open_source(connection)).await?;
@@ -116,8 +121,9 @@ async fn run(
     }
     let verifying = async {
         let backup = catalog::open(&*store, &answer.database, &answer.backup_id).await?;
-        // What makes backups cannot read them: of an encrypted one the hashes are checked.
-        verify::run(&store, &backup, &Arc::default(), request.jobs, context).await
+        // What makes backups cannot read them: of an encrypted one the hashes are checked, unless it knows the passphrase.
+        let identities = request.passphrase.clone().map(Identities::of_passphrase).unwrap_or_default();
+        verify::run(&store, &backup, &Arc::new(identities), request.jobs, context).await
     };
     let (told, result) = match verifying.await {
         Ok(outcome) => (Some(outcome_of(&outcome)), outcome.into_result()),

@@ -11,7 +11,9 @@ use lifeboat_core::{
     digest,
     drill::LeftInstances,
     events::{HealthFinding, Severity},
-    health::{self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, StoreProbe, Wanted},
+    health::{
+        self, HealthOutcome, HealthPorts, HealthRequest, HealthState, PAGE_KEY, RecipientKey, StoreProbe, Wanted,
+    },
     ids::DatabaseSlug,
     ports::{Outbox, RunContext, ScratchReaper, Subscriptions, WatchedServer},
 };
@@ -153,6 +155,7 @@ fn request(setup: &Setup, selected: &Selected) -> HealthRequest {
             drill_pause_seconds: drills.map(|schedule| schedule.value.longest_pause_seconds()),
             drill_selection: Some(config.drill.select.value.to_string()),
             digest_seconds: digest_seconds(setup),
+            keys: RecipientKey::that_end(&config.encryption.encrypt_to.value),
         },
         config: config.health.clone(),
         retention: config.retention.clone(),

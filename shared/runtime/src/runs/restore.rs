@@ -5,7 +5,7 @@ mod destination;
 
 use std::{path::PathBuf, sync::Arc};
 
-use lifeboat_archive::encryption::{Identities, Recipients};
+use lifeboat_archive::encryption::{Identities, Kind};
 
 use lifeboat_core::{
     Result,
@@ -25,6 +25,7 @@ use lifeboat_postgres::PgLive;
 use serde::Serialize;
 
 use crate::{
+    encryption::SealTo,
     requests::total,
     setup::Setup,
     telling::{Told, tell},
@@ -241,17 +242,24 @@ impl Work {
     }
 
     /// Whom the backup of the target is encrypted to: as dumps of the database are that is restored, else as the backup is.
-    fn safety_recipients(&self, setup: &Setup, slug: &DatabaseSlug) -> Result<Option<Arc<Recipients>>> {
+    async fn safety_sealing(&self, setup: &Setup, slug: &DatabaseSlug) -> Result<SealTo> {
         let manifest = &self.options.manifest;
         let mut config = setup.database(slug);
         let of_database = setup.database(&manifest.database).encryption;
-        if config.encryption.encrypt_to.value.is_empty() {
+        if config.encryption.encrypt_to.value.is_empty() && config.encryption.passphrase.is_none() {
             config.encryption.encrypt_to = of_database.encrypt_to;
+            config.encryption.passphrase = of_database.passphrase;
         }
         config.encryption.required.value |= of_database.required.value;
-        let as_the_backup = manifest.encryption.as_ref().filter(|_| config.encryption.encrypt_to.value.is_empty());
-        let flags = as_the_backup.map(|e| e.recipients.clone()).unwrap_or_default();
-        setup.recipients(slug, &config, &flags)
+        let named = !config.encryption.encrypt_to.value.is_empty() || config.encryption.passphrase.is_some();
+        let as_the_backup = manifest.encryption.as_ref().filter(|e| !named && e.key.is_none());
+        let flags = match as_the_backup {
+            None => Vec::new(),
+            // Of OpenPGP the manifest has fingerprints only: the keys are those that open it.
+            Some(e) if e.kind == Kind::OpenPgp.name() => self.identities.public_keys(&e.recipients),
+            Some(e) => e.recipients.clone(),
+        };
+        setup.sealing(slug, &config, &flags).await
     }
 
     /// The target as a source. Its backup has a history of its own: it must never be taken for one of the source.
@@ -260,6 +268,7 @@ impl Work {
         let slug = DatabaseSlug::safety_of(connection.database())?;
         let config = setup.database(&slug);
         let source = context.cancel.race(setup.open_source(connection.clone())).await?;
+        let sealing = self.safety_sealing(setup, &slug).await?;
         Ok(SafetyBackup {
             ports: DumpPorts {
                 source: Arc::new(source),
@@ -271,7 +280,8 @@ impl Work {
                 codec: config.compress.value,
                 timezone: config.timezone.value,
                 chunk_bytes: config.chunk_size.value.0,
-                encryption: self.safety_recipients(setup, &slug)?,
+                encryption: sealing.recipients,
+                passphrase: sealing.passphrase,
                 ..DumpRequest::new(slug)
             },
         })

@@ -11,8 +11,8 @@ use crate::{
     events::Failure,
     forecast::{self, Dated, Extent, Measured, Outlook, RecoveryForecast},
     health::{
-        Backups, CODES, ControlFacts, DrillSeen, Place, Retention, RowDrop, ScratchSeen, ServerSeen, SizePoint,
-        Unfinished, Wanted,
+        Backups, CODES, ControlFacts, DrillSeen, Place, RecipientKey, Retention, RowDrop, ScratchSeen, ServerSeen,
+        SizePoint, Unfinished, Wanted,
     },
     ids::{BackupId, DrillId, RunId},
     lease::Lease,

@@ -5,6 +5,11 @@ use super::*;
 /// What must be found, how gravely, and what is changed to make it so.
 pub(super) type Case = (&'static str, Severity, Vec<HealthFinding>);
 
+fn key(expires_at: Option<Timestamp>, revoked: bool) -> RecipientKey {
+    let (id, user) = ("A1B2".to_owned(), Some("Ops <ops@example.com>".to_owned()));
+    RecipientKey { id, user, expires_at, revoked }
+}
+
 fn cases_of_backups() -> Vec<Case> {
     use Severity::{Critical, Info, Warning};
     vec![
@@ -148,6 +153,10 @@ fn cases_of_control() -> Vec<Case> {
         ("topic_unreachable", Warning, with_control(|control| control.topic_trouble = Some(failure("store")))),
         ("topic_unreachable", Critical, with_control(|control| control.topic_trouble = Some(failure("not_found")))),
         ("digest_overdue", Warning, with_control(|control| control.last_digest_at = Some(hours_ago(24 * 8)))),
+        ("key_expiring", Warning, after(|facts| facts.wanted.keys = vec![key(Some(hours_ago(-24 * 13)), false)])),
+        ("key_expiring", Critical, after(|facts| facts.wanted.keys = vec![key(Some(hours_ago(-24)), false)])),
+        ("key_expiring", Critical, after(|facts| facts.wanted.keys = vec![key(Some(hours_ago(24)), false)])),
+        ("key_expiring", Critical, after(|facts| facts.wanted.keys = vec![key(None, true)])),
         ("scratch_left", Warning, after(|facts| facts.scratch.push(scratch(Some("1 session"), false)))),
         ("scratch_left", Info, after(|facts| facts.scratch.push(scratch(None, true)))),
         (
