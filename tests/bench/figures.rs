@@ -101,3 +101,22 @@ pub(crate) fn figures(results: &Results) -> Vec<Figure> {
         MEMORIES.iter().map(|&(name, case)| figure(name, "MiB", results.peak(case), Target::AtMost(MOST_MEMORY)));
     speeds.chain(shares).chain(memories).flatten().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Measured;
+
+    #[test]
+    fn a_figure_is_the_median_of_the_rounds_own_ratios_and_is_left_out_where_a_case_is() {
+        let mut results = Results::default();
+        for (stock, ours) in [(60.0, 10.0), (10.0, 10.0), (7.0, 1.0)] {
+            results.add(STOCK, Measured { wall: stock, ..Measured::default() });
+            results.add(DUMP_1, Measured { wall: ours, ..Measured::default() });
+        }
+        results.add(MEMORY, Measured { peak_mib: 101.0, ..Measured::default() });
+        let figures = figures(&results);
+        let told: Vec<_> = figures.iter().map(|f| (f.value.to_string(), f.is_reached())).collect();
+        assert_eq!(told, [("6".to_owned(), true), ("101".to_owned(), false)]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Writes a run's record: Markdown, JSON and two charts, named by their date.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 
@@ -30,7 +30,7 @@ pub(crate) fn write(results: &Results, folder: &Path, date: &str) -> Result<()> 
         if !chart.lines.is_empty() {
             let file = format!("{date}-{name}.svg");
             fs::write(folder.join(&file), chart.svg())?;
-            text.push_str(&format!("\n![{}]({file})\n", chart.title));
+            let _ = writeln!(text, "\n![{}]({file})", chart.title);
         }
     }
     fs::write(folder.join(format!("{date}.md")), text)?;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use lifeboat_tests::{
     Cluster, Lifeboat, StoreUnderTest,
-    cluster::{programs, run as run_tool, tools},
+    cluster::{programs, repository, run as run_tool, tools},
 };
 
 use crate::measure::{Measured, measure};
@@ -44,7 +45,7 @@ impl Bench {
         eprintln!("making the databases (shop at scale {scale}) …");
         let settings = [("wal_level", "minimal"), ("max_wal_senders", "0"), ("shared_buffers", "512MB")];
         let cluster = Cluster::start_with(15, &settings).await?;
-        let authority = cluster.certify()?;
+        let authority = certify(&cluster)?;
         cluster.create_shop(SHOP, &scale.to_string())?;
         cluster.create_database(BIG)?;
         cluster.sql(
@@ -123,13 +124,15 @@ impl Bench {
         for (name, value) in self.minio.environment() {
             command.env(name, value);
         }
-        command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", &self.authority).stdout(Stdio::null());
+        command.env("PGHOST", "localhost").env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", &self.authority);
+        command.stdout(Stdio::null());
         command
     }
 
     /// A database's URL, with TLS checked in full.
     pub(crate) fn url_with_tls(&self, database: &str) -> String {
-        format!("{}?sslmode=verify-full&sslrootcert={}", self.cluster.url(database), self.authority.display())
+        let url = self.cluster.url(database).replace("@127.0.0.1:", "@localhost:");
+        format!("{url}?sslmode=verify-full&sslrootcert={}", self.authority.display())
     }
 
     /// Measures commands.
@@ -140,7 +143,7 @@ impl Bench {
     /// Measures a call of Lifeboat on a database.
     pub(crate) fn lifeboat(&self, call: Lifeboat, url: &str, bytes: impl FnOnce() -> Result<u64>) -> Result<Measured> {
         let mut command = call.database(url).command()?;
-        command.stdout(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         self.measure(vec![command], bytes)
     }
 
@@ -156,6 +159,21 @@ impl Bench {
     pub(crate) fn drop_database(&self, name: &str) -> Result<()> {
         run_tool(self.cluster.tool("dropdb", "postgres").arg(name)).map(drop)
     }
+}
+
+/// Gives the server the fixtures' certificate, which is for `localhost`, and gives the file of its authority.
+fn certify(cluster: &Cluster) -> Result<PathBuf> {
+    let (fixtures, data) = (repository().join("tests/fixtures/tls"), cluster.server.folder().join("data"));
+    let owner = fs::metadata(&data)?;
+    for name in ["server.crt", "server.key"] {
+        let file = data.join(name);
+        fs::copy(fixtures.join(name), &file).with_context(|| format!("copy {name}"))?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        chown(&file, Some(owner.uid()), Some(owner.gid())).with_context(|| format!("hand over {name}"))?;
+    }
+    cluster.sql("postgres", "ALTER SYSTEM SET ssl = on")?;
+    cluster.sql("postgres", "SELECT pg_reload_conf()")?;
+    Ok(fixtures.join("ca.crt"))
 }
 
 /// Fills a database with rows of so many bytes among ordinary ones; one table is loaded through its root, and hashes

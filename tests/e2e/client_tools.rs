@@ -1,11 +1,13 @@
 //! The client tools that go to Lambda, as `make layer` makes them: started with nothing in their environment, over TLS.
 
 use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{
     Cluster,
     cluster::{PASSWORD, repository, run},
@@ -24,10 +26,27 @@ fn with_nothing(tools: &Path, name: &str) -> Command {
     command
 }
 
+/// Gives the server a certificate for 127.0.0.1 that it signed itself, and gives the certificate's file.
+fn certify(cluster: &Cluster) -> Result<PathBuf> {
+    let data = cluster.server.folder().join("data");
+    let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lifeboat"]);
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key).arg("-out").arg(&certificate);
+    run(&mut openssl)?;
+    let owner = fs::metadata(&data)?;
+    for file in [&certificate, &key] {
+        chown(file, Some(owner.uid()), Some(owner.gid())).with_context(|| format!("hand over {}", file.display()))?;
+    }
+    cluster.sql("postgres", "ALTER SYSTEM SET ssl = on")?;
+    cluster.sql("postgres", "SELECT pg_reload_conf()")?;
+    Ok(certificate)
+}
+
 #[tokio::test]
 async fn they_check_the_servers_certificate_and_dump_and_list_with_an_emptied_environment() -> Result<()> {
     let (tools, cluster) = (tools()?, Cluster::start(15).await?);
-    let certificate = cluster.certify()?;
+    let certificate = certify(&cluster)?;
     cluster.create_shop("tls", "0.01")?;
     let password = PASSWORD.replace('\\', r"\\").replace('\'', r"\'");
     let server = format!("host=127.0.0.1 port={} user=postgres dbname=tls password='{password}'", cluster.port());

@@ -2,8 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    fs,
-    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -109,25 +107,6 @@ impl Cluster {
     /// A URL with the password in it: for environment variables, never for arguments.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", encoded(self.password), self.port())
-    }
-
-    /// Gives the server a certificate for 127.0.0.1 that it signed itself, switches TLS on, and gives the certificate's
-    /// file.
-    pub fn certify(&self) -> Result<PathBuf> {
-        let data = self.server.folder().join("data");
-        let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lifeboat"]);
-        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key).arg("-out").arg(&certificate);
-        run(&mut openssl)?;
-        let owner = fs::metadata(&data)?;
-        for file in [&certificate, &key] {
-            chown(file, Some(owner.uid()), Some(owner.gid()))
-                .with_context(|| format!("hand over {}", file.display()))?;
-        }
-        self.sql("postgres", "ALTER SYSTEM SET ssl = on")?;
-        self.sql("postgres", "SELECT pg_reload_conf()")?;
-        Ok(certificate)
     }
 
     /// A URL without the password.
