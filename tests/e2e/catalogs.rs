@@ -24,14 +24,12 @@ fn create_tables(cluster: &Cluster, database: &str, count: u32) -> Result<()> {
     cluster.create_database(database)?;
     cluster.sql(
         database,
-        &format!(
-            "CREATE PROCEDURE public.make(tables int) LANGUAGE plpgsql AS $$ BEGIN
+        "CREATE PROCEDURE public.make(tables int) LANGUAGE plpgsql AS $$ BEGIN
                FOR n IN 1 .. tables LOOP
                  EXECUTE format('CREATE TABLE public.t%s (id int PRIMARY KEY, text text)', n);
                  IF n % 3 > 0 THEN EXECUTE format('INSERT INTO public.t%s SELECT g, md5(g::text) FROM generate_series(1, 5) g', n); END IF;
                  IF n % 20 = 0 THEN COMMIT; END IF;
-               END LOOP; END $$"
-        ),
+               END LOOP; END $$",
     )?;
     cluster.sql(database, &format!("CALL public.make({count})"))?;
     cluster.sql(database, "DROP PROCEDURE public.make").map(drop)

@@ -49,7 +49,7 @@ pub(crate) async fn run(app: &App, arguments: &Restore) -> Result<Answer> {
         // It makes a schema, and touches nothing that is there.
         PlannedRestore::IntoSchema(_) => {}
     }
-    let restored = prepared.execute(&app.setup, &app.context).await?;
+    let restored = Box::pin(prepared.execute(&app.setup, &app.context)).await?;
     let text = told::restored(&restored, &destination_words(arguments));
     Ok(Answer::new(&restored, text)?.with_exit(exit(restored.trouble())))
 }

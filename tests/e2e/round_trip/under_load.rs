@@ -10,7 +10,7 @@ use super::backup::Backup;
 
 const DATABASE: &str = "bench";
 
-const AT_ONCE: Duration = Duration::from_secs(60);
+const AT_ONCE: Duration = Duration::from_mins(1);
 
 /// Each transaction adds the same to an account, a teller, a branch and the history.
 const SUMS: &str = "
