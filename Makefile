@@ -27,6 +27,8 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
 # All of the workspace in one go: built crate by crate, dependencies whose features differ would be compiled anew.
+# One test more than there are cores at a time: most of them wait for servers.
+test: export RUST_TEST_THREADS := $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
 test: infra-test ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
 	@tests/stack/setup compiler postgres15 postgres17 postgres18 minio age localstack moto sinks awscli cargo-lambda
 	@tests/stack/layer x86_64
