@@ -15,9 +15,9 @@ const PIECE: usize = 1 << 16;
 const PIECE_LENGTH: u8 = 224 + 16;
 
 /// Heads of packets in the new format: encrypted data with integrity protection, literal data, the hash at the end.
-const ENCRYPTED: u8 = 0xC0 | 18;
-const LITERAL: u8 = 0xC0 | 11;
-const HASH: [u8; 2] = [0xC0 | 19, 20];
+const ENCRYPTED: u8 = 0xC0 | 0x12;
+const LITERAL: u8 = 0xC0 | 0x0B;
+const HASH: [u8; 2] = [0xC0 | 0x13, 20];
 
 /// What stands before the content of literal data: binary, no name, no time.
 const LITERAL_HEAD: [u8; 6] = [b'b', 0, 0, 0, 0, 0];

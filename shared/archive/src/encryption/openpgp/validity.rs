@@ -3,7 +3,7 @@
 use pgp::{
     composed::SignedKeyDetails,
     packet::{PublicKey, PublicSubkey, Signature, SignatureType},
-    types::{KeyDetails, Tag},
+    types::{KeyDetails, Tag, Timestamp},
 };
 
 use super::super::keys::Unfit;
@@ -41,7 +41,7 @@ struct Word {
 }
 
 fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<Word> {
-    let newest = signatures.max_by_key(|signature| signature.created().map(|at| at.as_secs()))?;
+    let newest = signatures.max_by_key(|signature| signature.created().map(Timestamp::as_secs))?;
     let expires_after = newest.key_expiration_time().map(|span| u64::from(span.as_secs()));
     let flags = newest.key_flags();
     let said =
