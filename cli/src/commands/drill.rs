@@ -20,7 +20,7 @@ use crate::{answer::Answer, app::App, arguments::Drill, table::facts, text::Appe
 
 pub(crate) async fn run(app: &App, arguments: &Drill) -> Result<Answer> {
     if arguments.keys {
-        return super::keys::drill(app, arguments).await;
+        return Box::pin(super::keys::drill(app, arguments)).await;
     }
     let selected = app.one(arguments.database.as_ref())?;
     let options = DrillOptions {

@@ -35,7 +35,7 @@ use crate::{
 pub(crate) async fn run(app: &App, command: &Keys) -> Result<Answer> {
     match command {
         Keys::New(arguments) => new(app, arguments),
-        Keys::Check(arguments) => check(app, arguments).await,
+        Keys::Check(arguments) => Box::pin(check(app, arguments)).await,
     }
 }
 

@@ -76,14 +76,14 @@ fn how_it_is_pushed_makes_no_difference() {
     let key = gpg.usual_key("Pushed <pushed@example.com>").unwrap();
     let to = recipients(&[&gpg.public(&key).unwrap()]);
     let identities = Identities::parse(&gpg.secret(&key).unwrap()).unwrap();
-    let (mut sealer, mut sealed, mut whole) = (Sealer::new(&to).unwrap(), Vec::new(), Vec::new());
+    let (mut sealer, mut file, mut whole) = (Sealer::new(&to).unwrap(), Vec::new(), Vec::new());
     for length in [0, 1, PIECE - 7, 1, 0, 3 * PIECE + 5, 99_999, 2] {
         let bytes = content(length);
-        sealer.write(&bytes, &mut sealed).unwrap();
+        sealer.write(&bytes, &mut file).unwrap();
         whole.extend(bytes);
     }
-    sealer.finish(&mut sealed).unwrap();
-    assert_eq!(opened(&identities, &sealed).unwrap(), whole);
+    sealer.finish(&mut file).unwrap();
+    assert_eq!(opened(&identities, &file).unwrap(), whole);
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Gpg {
     /// # Errors
     /// If it is not there.
     pub fn public(&self, fingerprint: &str) -> io::Result<String> {
-        self.run(&["--armor", "--export", fingerprint], b"").map(text)
+        self.run(&["--armor", "--export", fingerprint], b"").map(|bytes| text(&bytes))
     }
 
     /// The secret half of a key, as text, locked as it is.
@@ -126,7 +126,7 @@ impl Gpg {
     /// # Errors
     /// If it is not there.
     pub fn secret(&self, fingerprint: &str) -> io::Result<String> {
-        self.run(&["--armor", "--export-secret-keys", fingerprint], b"").map(text)
+        self.run(&["--armor", "--export-secret-keys", fingerprint], b"").map(|bytes| text(&bytes))
     }
 
     /// Opens what was sealed to a key in here.
@@ -138,8 +138,8 @@ impl Gpg {
     }
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Drop for Gpg {

@@ -42,6 +42,9 @@ pub(super) struct Key {
     pub(super) environment: Vec<(&'static str, String)>,
 }
 
+/// What a key that opens nothing is, and the key, if there is one.
+pub(super) type Wrong = (&'static str, Option<Key>);
+
 impl Key {
     fn of_file(file: PathBuf) -> Self {
         Self { file: Some(file), to: None, id: String::new(), environment: Vec::new() }
@@ -76,7 +79,7 @@ impl Key {
     }
 
     /// The right key of a kind, and keys that open nothing of it, each with what it is.
-    pub(super) fn right_and_wrong(kind: Kind, folder: &Path) -> Result<(Self, Vec<(&'static str, Option<Self>)>)> {
+    pub(super) fn right_and_wrong(kind: Kind, folder: &Path) -> Result<(Self, Vec<Wrong>)> {
         let broken = folder.join("broken.key");
         fs::write(&broken, "AGE-SECRET-KEY-1 is missing\n")?;
         let mut wrong = vec![

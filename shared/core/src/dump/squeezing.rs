@@ -177,16 +177,17 @@ mod tests {
 
     #[test]
     fn an_encoder_used_again_makes_the_same_object_as_a_new_one() {
+        let long = vec![b'x'; 300_000];
         for codec in ["zstd:1", "zstd:19", "gzip:6", "none"] {
             let encoders = Encoders::new(codec.parse().unwrap());
-            let first = squeezed(&encoders, &[b"1\ta\n", &[b'x'; 300_000]]).0;
+            let first = squeezed(&encoders, &[b"1\ta\n", &long]).0;
             squeezed(&encoders, &[b"something else"]);
-            let (again, sums) = squeezed(&encoders, &[b"1\ta\n", &[b'x'; 300_000]]);
+            let (again, sums) = squeezed(&encoders, &[b"1\ta\n", &long]);
             assert_eq!(encoders.idle.lock().unwrap().len(), 1, "{codec}");
             assert_eq!(first, again, "{codec}");
             assert_eq!(sums.sha256, crate::manifest::sha256_hex(&again));
             assert_eq!(sums.size, again.len() as u64);
-            let content = [b"1\ta\n".as_slice(), &[b'x'; 300_000]].concat();
+            let content = [b"1\ta\n".as_slice(), long.as_slice()].concat();
             assert_eq!(sums.content_sha256, Some(crate::manifest::sha256_hex(&content)));
         }
     }

@@ -81,7 +81,7 @@ async fn work(setup: &Setup, request: &RestoreRequest, context: &RunContext) -> 
         }
     }
     let executing = Box::pin(async {
-        let told = prepared.execute_untold(setup, context).await?;
+        let told = Box::pin(prepared.execute_untold(setup, context)).await?;
         Ok(told.map(|restored| answer(None, Some(shortened(restored)))))
     });
     match &run {

@@ -306,7 +306,7 @@ impl PreparedRestore {
     /// else's business.
     pub async fn execute(self, setup: &Setup, context: &RunContext) -> Result<Restored> {
         if self.work.options.destination.name.is_none() {
-            return Ok(self.execute_untold(setup, context).await?.answer);
+            return Ok(Box::pin(self.execute_untold(setup, context)).await?.answer);
         }
         let database = self.work.options.manifest.database.clone();
         let backup = self.work.options.manifest.backup_id.clone();
@@ -322,8 +322,11 @@ impl PreparedRestore {
             How::Into { request, .. } => {
                 let request = RestoreRequest { jobs: self.work.jobs, ..request.clone() };
                 let hooks = destination.hooks(setup, Some(manifest), context).await?;
-                let safety =
-                    if self.takes_safety() { Some(self.work.safety_backup(setup, context).await?) } else { None };
+                let safety = if self.takes_safety() {
+                    Some(Box::pin(self.work.safety_backup(setup, context)).await?)
+                } else {
+                    None
+                };
                 let ports = self.work.ports();
                 let running = Box::pin(restore::run(&ports, manifest, &request, safety.as_ref(), context));
                 let (outcome, trouble) = hooked(&*hooks, context, running).await?;
