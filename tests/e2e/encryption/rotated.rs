@@ -105,7 +105,7 @@ async fn a_drill_of_keys_tries_each_alone_on_every_kept_backup_and_leaves_a_repo
     let files: Vec<_> = [&sealed.key, &escrow, &of_age].into_iter().filter_map(|key| key.file.clone()).collect();
     let drill = |files: &[std::path::PathBuf]| -> Result<Lifeboat> {
         let flags = files.iter().flat_map(|file| ["--identity".into(), file.clone().into_os_string()]);
-        let call = call(&sealed.store, sealed.database, &["drill", "--keys", "--output", "json"])?.args(flags);
+        let call = call(&sealed.store, sealed.database, &["drill", "--keys"])?.args(flags);
         Ok(call.env("LIFEBOAT_IDENTITY_PASSPHRASE", "correct horse"))
     };
     let all = drill(&files)?.env("LIFEBOAT_PASSPHRASE", "correct horse").json()?;
@@ -126,12 +126,14 @@ async fn a_drill_of_keys_tries_each_alone_on_every_kept_backup_and_leaves_a_repo
     ensure!(&written == report, "{written}");
 
     // One that is not brought is named, and what only it opens is lost; one that is revoked by now fails, though another opens.
-    let ended = drill(&files[..2])?.env("LIFEBOAT_PASSPHRASE", "correct horse").run()?.expect(5)?;
+    let ended =
+        drill(&files[..2])?.env("LIFEBOAT_PASSPHRASE", "correct horse").args(["--output", "json"]).run()?.expect(5)?;
     ensure!(ended.stdout.contains(&of_age.id), "{}", ended.stdout);
     gpg.revoke(&id)?;
     let revoked = Key::export(&gpg, &id, folder, "revoked-escrow.asc")?;
     let brought = [files[0].clone(), revoked.file.context("a file")?, files[2].clone()];
-    let ended = drill(&brought)?.env("LIFEBOAT_PASSPHRASE", "correct horse").run()?.expect(5)?;
+    let ended =
+        drill(&brought)?.env("LIFEBOAT_PASSPHRASE", "correct horse").args(["--output", "json"]).run()?.expect(5)?;
     let report: Value = serde_json::from_str(&ended.stdout)?;
     let failures: Vec<&Value> = report["drills"][0]["backups"]
         .as_array()

@@ -95,7 +95,7 @@ impl Squeezing {
     /// and has gone knows why.
     pub(super) fn run(mut self, mut read: Receiver<Read>, spent: &Sender<Vec<u8>>, encoders: &Encoders) {
         let mut ended = false;
-        while let (false, Some(next)) = (ended, read.blocking_recv()) {
+        while !ended && let Some(next) = read.blocking_recv() {
             let squeezed = match next {
                 Read::Block(block) => {
                     if let Some(content) = &mut self.content {
