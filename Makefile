@@ -26,7 +26,8 @@ demo: ## Back up, verify and restore a database here [DATABASE_URL=env:VARIABLE]
 	cargo build --release -p lifeboat-cli
 	$(CARGO_TARGET_DIR)/release/lifeboat demo $(DEMO_OPTIONS)
 
-# All of the workspace in one go: built crate by crate, dependencies whose features differ would be compiled anew.
+# All of the workspace in one go, and always all of its targets: built crate by crate, or without the tests, dependencies
+# whose features differ would be compiled anew.
 # One test more than there are cores at a time: most of them wait for servers.
 test: export RUST_TEST_THREADS := $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
 test: infra-test ## Run every test, against real PostgreSQL, MinIO, LocalStack and moto
@@ -104,7 +105,7 @@ invoke: ## Run a function on the stack, through cargo-lambda [FN=dump CASE=night
 
 infra-test: ## Check the CDK app: types, tests, every role's rights, cdk-nag, cfn-lint and checkov
 	@tests/stack/setup compiler infra
-	cargo build --workspace --bins
+	cargo build --workspace --all-targets
 	cd infra && npx tsc && npx vitest run
 
 synth functions-release deploy accept-aws: export LIFEBOAT_CONFIG := $(abspath $(or $(LIFEBOAT_CONFIG),lifeboat.toml))
