@@ -55,7 +55,6 @@ fn encrypted_backup_survives(servers: &Servers, trip: &Trip<'_>) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "every kind of object, encrypted to keys of age: run by `make soak`; every run does the passphrase's"]
 async fn an_encrypted_backup_survives_all_ways_on_15_the_stock_program_age_among_them() -> Result<()> {
     let servers = Servers::start(15).await?;
     encrypted_backup_survives(&servers, &every_kind(&servers)?)
