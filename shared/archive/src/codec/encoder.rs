@@ -1,10 +1,10 @@
-//! The streaming encoder: one frame or member per chunk, one encoder for many chunks.
+//! The streaming encoder: one or more frames, or one member, per chunk, one encoder for many chunks.
 
 use std::io;
 
 use super::{Codec, gzip::GzipEncoder, zstandard::ZstdEncoder};
 
-/// Compresses chunks, each to a single zstd frame (with a checksum, without a content size) or gzip member. Chunks one after
+/// Compresses chunks, each to zstd frames (with a checksum, without a content size) or a gzip member. Chunks one after
 /// another are again a valid file. Works in the calling thread, in memory bounded by the level, which is kept from chunk to
 /// chunk.
 pub struct Encoder(Kind);
@@ -37,7 +37,7 @@ impl Encoder {
         }
     }
 
-    /// Ends the frame or member and appends the rest of it to `out`; what is written afterwards begins the next one. After an
+    /// Ends the chunk and appends the rest of it to `out`; what is written afterwards begins the next one. After an
     /// error the encoder must not be used again.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match &mut self.0 {

@@ -148,6 +148,28 @@ fn an_empty_table_is_still_a_frame() {
 }
 
 #[test]
+fn a_long_chunk_is_frames_that_together_are_all_of_it() {
+    const MIB: usize = 1 << 20;
+    let row = |number: u32| format!("{number}\tsome row {}\n", number.wrapping_mul(2_654_435_761)).into_bytes();
+    let content: Vec<u8> = (0..400_000).flat_map(row).take(9 * MIB).collect();
+    for level in [1, 3, 4] {
+        let codec = Codec::Zstd { level };
+        let frame = if level < 4 { MIB } else { 4 * MIB };
+        for length in [frame - 1, frame, frame + 1, 2 * frame, 2 * frame + 7] {
+            let content = &content[..length];
+            let encoded = encode(codec, content.chunks(100_000));
+            let frames = length.div_ceil(frame);
+            // What zstd frames begin with (RFC 8878, 3.1.1); rows of text compress to nothing like it.
+            assert_eq!(memchr::memmem::find_iter(&encoded, &[0x28, 0xb5, 0x2f, 0xfd]).count(), frames, "{codec} {length}");
+            assert!(decode(codec, encoded.chunks(4096)).unwrap() == content, "{codec} {length}");
+            assert!(zstd::decode_all(&encoded[..]).unwrap() == content, "{codec} {length}");
+            let cut = &encoded[..encoded.len() - 1];
+            assert!(matches!(decode(codec, [cut]), Err(CodecError::Truncated)), "{codec} {length}");
+        }
+    }
+}
+
+#[test]
 fn what_follows_the_last_chunk_is_refused() {
     for codec in COMPRESSED {
         let encoded = encode(codec, [&b"row\n"[..]]);
