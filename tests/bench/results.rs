@@ -25,7 +25,8 @@ pub(crate) struct Line {
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    let (lower, upper) = (values.len().checked_sub(1)? / 2, values.len() / 2);
+    Some(f64::midpoint(values[lower], values[upper]))
 }
 
 impl Results {

@@ -1,4 +1,4 @@
-//! What the cases work on: a server with three databases, a MinIO, folders, a key, and targets that come and go.
+//! What the cases work on: a server with its databases, a MinIO, folders, a key, and targets that come and go.
 
 use std::{
     fs,
@@ -15,12 +15,27 @@ use lifeboat_tests::{
 
 use crate::measure::{Measured, measure};
 
-/// Tables of many sizes and kinds.
+/// Tables of many sizes and kinds, most of their rows short and of numbers and times: hard work for the server.
 pub(crate) const SHOP: &str = "shop";
+/// Eight tables of text, the largest eight times the smallest.
+pub(crate) const LETTERS: &str = "letters";
 /// One table.
 pub(crate) const BIG: &str = "big";
 /// A row of 500 MB, and one whose long value is hashed last, among ordinary ones.
 pub(crate) const LONG: &str = "long";
+
+/// What a server that serves is set to: PostgreSQL's defaults in place of those of our throwaway clusters, and room for pages.
+const SETTINGS: [(&str, &str); 9] = [
+    ("fsync", "on"),
+    ("synchronous_commit", "on"),
+    ("full_page_writes", "on"),
+    ("wal_level", "replica"),
+    ("max_wal_senders", "10"),
+    ("max_wal_size", "1GB"),
+    ("checkpoint_timeout", "5min"),
+    ("maintenance_work_mem", "64MB"),
+    ("shared_buffers", "512MB"),
+];
 
 /// Everything that a case needs.
 pub(crate) struct Bench {
@@ -29,6 +44,8 @@ pub(crate) struct Bench {
     pub(crate) minio: StoreUnderTest,
     /// The newest backup of the shop in a folder that is kept: what is verified.
     pub(crate) kept: Option<StoreUnderTest>,
+    /// How long the newest restore took for what `pg_restore` does too, s.
+    pub(crate) loaded: Option<f64>,
     /// pg_dump 17, built with zstd.
     newest: PathBuf,
     /// What the server's certificate is checked with.
@@ -40,13 +57,16 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Starts the servers and makes the databases: the shop at this scale, and one table of a third of its size.
+    /// Starts the servers and makes the databases: the shop at this scale, texts of about the same size, and one table of a
+    /// third of it.
     pub(crate) async fn start(scale: f64, long: bool) -> Result<Self> {
         eprintln!("making the databases (shop at scale {scale}) …");
-        let settings = [("wal_level", "minimal"), ("max_wal_senders", "0"), ("shared_buffers", "512MB")];
-        let cluster = Cluster::start_with(15, &settings).await?;
+        let cluster = Cluster::start_with(15, &SETTINGS).await?;
         let authority = certify(&cluster)?;
         cluster.create_shop(SHOP, &scale.to_string())?;
+        cluster.create_database(LETTERS)?;
+        let rows = format!("SET bench.rows = {}; ", scale * 15_000.0);
+        cluster.sql(LETTERS, &(rows + include_str!("letters.sql")))?;
         cluster.create_database(BIG)?;
         cluster.sql(
             BIG,
@@ -62,7 +82,7 @@ impl Bench {
         if long {
             create_rows(&cluster, LONG, 500_000_000)?;
         }
-        for database in [SHOP, BIG] {
+        for database in [SHOP, LETTERS, BIG] {
             cluster.sql(database, "VACUUM ANALYZE")?;
         }
         cluster.sql(SHOP, "CHECKPOINT")?;
@@ -82,6 +102,7 @@ impl Bench {
             folder,
             minio: StoreUnderTest::minio()?,
             kept: None,
+            loaded: None,
             newest: programs(17)?,
             authority,
             key: made["public_key"].as_str().context("no public key was printed")?.to_owned(),
@@ -97,7 +118,8 @@ impl Bench {
         Ok(vec![
             ("server".to_owned(), server.trim().to_owned()),
             ("newest pg_dump".to_owned(), newest.trim().to_owned()),
-            ("shop (balanced)".to_owned(), size(SHOP)?.trim().to_owned()),
+            ("shop (many tables, short rows)".to_owned(), size(SHOP)?.trim().to_owned()),
+            ("letters (eight tables of text)".to_owned(), size(LETTERS)?.trim().to_owned()),
             ("big (one table)".to_owned(), size(BIG)?.trim().to_owned()),
         ])
     }

@@ -34,8 +34,7 @@ pub(crate) fn throughput(bench: &Bench, raw_bytes: u64) -> Result<Vec<Line>> {
         add("lifeboat zstd:1", workers, dump("zstd:1")?);
         add("lifeboat zstd:3", workers, dump("zstd:3")?);
         add("pg_dump 17 -Fd zstd:3", workers, bench.newest(SHOP, workers)?.wall);
-        let raw = bench.measure(vec![crate::raw::command(&bench.cluster.url(SHOP), workers)?], || Ok(0))?;
-        add("raw COPY", workers, raw.wall);
+        add("raw COPY", workers, bench.raw(SHOP, workers)?.wall);
     }
     Ok(lines)
 }

@@ -13,9 +13,8 @@ use super::{CodecError, DECODED_BLOCK, Progress, room};
 /// 128 MiB: what every level of the encoder stays below, and what libzstd itself accepts without being asked for more.
 const WINDOW_LOG_MAX: u32 = 27;
 
-/// Bytes of a frame, but of the last of a chunk. A frame that lies in one piece is compressed in half to two thirds of the time
-/// that libzstd's streams take, whose window is mostly in another place than what comes next; `make bench` measures it. The
-/// levels that look for long have more to find in a longer one.
+/// Bytes of content of a frame, but of the last of a chunk. A frame is compressed in one call from one buffer: libzstd's
+/// streams look for matches in two places, which is slower (docs/decisions/0018). Levels that look for long find more in more.
 const fn frame_size(level: i32) -> usize {
     if level <= 3 { 1 << 20 } else { 4 << 20 }
 }

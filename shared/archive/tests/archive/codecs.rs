@@ -160,11 +160,28 @@ fn a_long_chunk_is_frames_that_together_are_all_of_it() {
             let encoded = encode(codec, content.chunks(100_000));
             let frames = length.div_ceil(frame);
             // What zstd frames begin with (RFC 8878, 3.1.1); rows of text compress to nothing like it.
-            assert_eq!(memchr::memmem::find_iter(&encoded, &[0x28, 0xb5, 0x2f, 0xfd]).count(), frames, "{codec} {length}");
+            assert_eq!(
+                memchr::memmem::find_iter(&encoded, &[0x28, 0xb5, 0x2f, 0xfd]).count(),
+                frames,
+                "{codec} {length}"
+            );
             assert!(decode(codec, encoded.chunks(4096)).unwrap() == content, "{codec} {length}");
             assert!(zstd::decode_all(&encoded[..]).unwrap() == content, "{codec} {length}");
             let cut = &encoded[..encoded.len() - 1];
             assert!(matches!(decode(codec, [cut]), Err(CodecError::Truncated)), "{codec} {length}");
+        }
+    }
+}
+
+#[test]
+fn an_encoder_begins_every_chunk_anew_wherever_the_one_before_ended() {
+    for codec in CODECS {
+        let mut encoder = Encoder::new(&codec).unwrap();
+        for length in [1 << 20, 0, 7, 0, 2 << 20, 0] {
+            let (content, mut encoded) = (vec![b'x'; length], Vec::new());
+            encoder.write(&content, &mut encoded).unwrap();
+            encoder.finish(&mut encoded).unwrap();
+            assert!(decode(codec, [&encoded[..]]).unwrap() == content, "{codec} {length}");
         }
     }
 }

@@ -13,7 +13,7 @@ use lifeboat_archive::{
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender};
 
-/// Compressed bytes are handed on in pieces of about this size.
+/// Compressed bytes are handed on in pieces of at most this size.
 const PIECE: usize = 256 * 1024;
 
 /// The encoders that no object uses at the moment: an encoder's memory is large enough to be worth keeping.
@@ -131,24 +131,26 @@ impl Squeezing {
 
     /// Encrypts and hashes what is compressed, and sends it on.
     fn hand_on(&mut self, last: bool) -> io::Result<()> {
-        let mut piece = std::mem::take(&mut self.buffer);
+        let mut squeezed = std::mem::take(&mut self.buffer);
         if let Some(sealer) = &mut self.sealer {
-            let mut sealed = Vec::with_capacity(piece.len() + (64 << 10));
-            sealer.write(&piece, &mut sealed)?;
-            piece.clear();
-            self.buffer = std::mem::replace(&mut piece, sealed);
-        } else if !last {
-            self.buffer = Vec::with_capacity(PIECE + (128 << 10));
+            let mut sealed = Vec::with_capacity(squeezed.len() + (64 << 10));
+            sealer.write(&squeezed, &mut sealed)?;
+            squeezed.clear();
+            self.buffer = std::mem::replace(&mut squeezed, sealed);
         }
         if last && let Some(sealer) = self.sealer.take() {
-            sealer.finish(&mut piece)?;
+            sealer.finish(&mut squeezed)?;
         }
-        if piece.is_empty() {
-            return Ok(());
+        self.hash.update(&squeezed);
+        self.size += squeezed.len() as u64;
+        let mut squeezed = Bytes::from(squeezed);
+        while !squeezed.is_empty() {
+            let piece = squeezed.split_to(squeezed.len().min(PIECE));
+            self.out
+                .blocking_send(Ok(Squeezed::Piece(piece)))
+                .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         }
-        self.hash.update(&piece);
-        self.size += piece.len() as u64;
-        self.out.blocking_send(Ok(Squeezed::Piece(Bytes::from(piece)))).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        Ok(())
     }
 }
 
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_encoder_used_again_makes_the_same_object_as_a_new_one() {
-        let long = vec![b'x'; 300_000];
+        let long = vec![b'x'; 3_000_000];
         for codec in ["zstd:1", "zstd:19", "gzip:6", "none"] {
             let encoders = Encoders::new(codec.parse().unwrap());
             let first = squeezed(&encoders, &[b"1\ta\n", &long]).0;
