@@ -178,10 +178,10 @@ fn an_encoder_begins_every_chunk_anew_wherever_the_one_before_ended() {
     for codec in CODECS {
         let mut encoder = Encoder::new(&codec).unwrap();
         for length in [1 << 20, 0, 7, 0, 2 << 20, 0] {
-            let (content, mut encoded) = (vec![b'x'; length], Vec::new());
-            encoder.write(&content, &mut encoded).unwrap();
-            encoder.finish(&mut encoded).unwrap();
-            assert!(decode(codec, [&encoded[..]]).unwrap() == content, "{codec} {length}");
+            let (content, mut chunk) = (vec![b'x'; length], Vec::new());
+            encoder.write(&content, &mut chunk).unwrap();
+            encoder.finish(&mut chunk).unwrap();
+            assert!(decode(codec, [&chunk[..]]).unwrap() == content, "{codec} {length}");
         }
     }
 }
