@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod failing;
+mod passwords;
 mod source;
 mod store;
 mod target;

@@ -2,13 +2,14 @@
 
 mod messages;
 mod rules;
+mod secrets;
 
 use lifeboat_core::ports::{Classification, ToolMessage};
 
 use messages::Spoken;
 
 /// The messages in a tool's standard error, classified. An error with its details, its command and the TOC entry it was
-/// about is one message.
+/// about is one message, and no password that the command holds is in its text.
 ///
 /// The tools must have spoken English (`LC_ALL=C`) and so must the server (`lc_messages`): what is not recognised is
 /// [`Classification::Unknown`], which is fatal.
@@ -25,6 +26,12 @@ pub fn classify(stderr: &[u8]) -> Vec<ToolMessage> {
         .collect()
 }
 
+/// All that a tool has said, as it may be told where its messages are not taken one by one.
+pub(crate) fn told(stderr: &[u8]) -> String {
+    let texts: Vec<String> = classify(stderr).into_iter().map(|message| message.text).collect();
+    texts.join("\n")
+}
+
 /// The message about one statement of a globals.sql that the server refused.
 pub(crate) fn refused_statement(error: &str, statement: &str) -> ToolMessage {
     let spoken = Spoken {
@@ -33,7 +40,7 @@ pub(crate) fn refused_statement(error: &str, statement: &str) -> ToolMessage {
         error: error.to_owned(),
         command: Some(statement.to_owned()),
         entry: None,
-        text: format!("{error}\nCommand was: {statement}"),
+        text: secrets::kept(error, Some(statement)),
     };
     ToolMessage { classification: rules::classification(&spoken), text: spoken.text, entry: None }
 }

@@ -71,6 +71,23 @@ pub fn unquote(written: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Where the quoted piece that begins at `at` is over; one that is not closed ends with the text. A doubled quote stays
+/// inside, and in a literal after an E whatever follows a backslash.
+pub(crate) fn end(sql: &[u8], at: usize) -> usize {
+    let quote = sql[at];
+    let escapes = quote == b'\'' && at > 0 && sql[at - 1] == b'E';
+    let mut at = at + 1;
+    while at < sql.len() {
+        match sql[at] {
+            b'\\' if escapes => at += 2,
+            byte if byte == quote && sql.get(at + 1) == Some(&quote) => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    sql.len()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -88,15 +88,21 @@ fn contains(text: &str, pieces: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Neither output holds a secret.
+pub(super) fn no_secret(ended: &Ended) -> Result<()> {
+    no_secret_in("standard output", &ended.stdout)?;
+    no_secret_in("standard error", &ended.stderr)
+}
+
 /// No password or secret key that any of these tests uses, in plain, in a URL or in JSON.
-fn no_secret(ended: &Ended) -> Result<()> {
+pub(super) fn no_secret_in(place: &str, text: &str) -> Result<()> {
     let stem = PASSWORD.split('"').next().unwrap_or(PASSWORD);
     let in_url = stem.replace('\'', "%27");
     let store_key = minio()?.secret_key.as_str();
-    for secret in [stem, in_url.as_str(), store_key, "hunter2"] {
-        for (name, text) in [("output", &ended.stdout), ("error", &ended.stderr)] {
-            ensure!(!text.contains(secret), "the secret {secret} is on standard {name}");
-        }
+    for secret in
+        [stem, in_url.as_str(), store_key, "hunter2", "subscription-secret", "mapping-secret", "server-secret"]
+    {
+        ensure!(!text.contains(secret), "the secret {secret} is in {place}");
     }
     Ok(())
 }

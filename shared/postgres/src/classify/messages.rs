@@ -1,5 +1,7 @@
 //! Cuts the standard error of pg_restore, pg_dump and psql into single messages.
 
+use super::secrets;
+
 /// How the tool labelled a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
@@ -21,19 +23,20 @@ pub(super) struct Spoken {
     pub(super) label: Label,
     /// `pg_restore`, `psql`, …
     pub(super) tool: String,
-    /// The first line of what went wrong, without the tool's and the server's prefixes.
+    /// The first line of what went wrong, without the tool's and the server's prefixes; it may quote a password.
     pub(super) error: String,
-    /// What the server was told to do, where the tool says so.
+    /// What the server was told to do, where the tool says so; whole, with the passwords in it.
     pub(super) command: Option<String>,
     /// The TOC entry it was about.
     pub(super) entry: Option<String>,
-    /// All of it, without the tool's name in front.
+    /// All of it that may be told, without the tool's name in front.
     pub(super) text: String,
 }
 
 const TOOLS: [&str; 4] = ["pg_restore", "pg_dump", "pg_dumpall", "psql"];
 
-const COMMAND: &str = "Command was: ";
+/// What stands between an error and its command.
+pub(super) const COMMAND: &str = "\nCommand was: ";
 
 /// Messages in the order they were said.
 pub(super) fn split(text: &str) -> Vec<Spoken> {
@@ -56,11 +59,14 @@ pub(super) fn split(text: &str) -> Vec<Spoken> {
         }
     }
     for message in &mut spoken {
-        let end = message.text.trim_end().len();
-        message.text.truncate(end);
-        if let Some(at) = message.text.find(&format!("\n{COMMAND}")) {
-            message.command = Some(message.text[at + 1 + COMMAND.len()..].to_owned());
-        }
+        let text = message.text.trim_end();
+        let (said, command) = match text.split_once(COMMAND) {
+            Some((said, command)) => (said, Some(command)),
+            None => (text, None),
+        };
+        let kept = secrets::kept(said, command);
+        message.command = command.map(str::to_owned);
+        message.text = kept;
     }
     spoken
 }

@@ -93,10 +93,9 @@ pub(crate) fn statements(script: &str) -> Vec<&str> {
             }
             b'-' if bytes.get(at + 1) == Some(&b'-') => at = line_end(bytes, at),
             b'\\' if start.is_none() => at = line_end(bytes, at),
-            quote @ (b'\'' | b'"') => {
-                let escapes = quote == b'\'' && at > 0 && bytes[at - 1] == b'E';
+            b'\'' | b'"' => {
                 start.get_or_insert(at);
-                at = quoted_end(bytes, at, quote, escapes);
+                at = quote::end(bytes, at);
             }
             byte => {
                 if !byte.is_ascii_whitespace() {
@@ -111,20 +110,6 @@ pub(crate) fn statements(script: &str) -> Vec<&str> {
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |length| at + length)
-}
-
-/// Where a quoted piece that begins at `at` is over; a doubled quote stays inside, as two pieces without a gap.
-fn quoted_end(bytes: &[u8], at: usize, quote: u8, escapes: bool) -> usize {
-    let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if escapes => at += 2,
-            byte if byte == quote && bytes.get(at + 1) == Some(&quote) => at += 2,
-            byte if byte == quote => return at + 1,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

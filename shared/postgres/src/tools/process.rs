@@ -12,6 +12,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::classify;
+
 /// How long a tool may take to cancel its queries on the server and go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,7 @@ pub(crate) async fn run(mut command: Command, doing: &str, input: &[u8], cancel:
             if ended.status.code().is_some() {
                 Ok(ended)
             } else {
-                let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+                let said = classify::told(&ended.stderr);
                 Err(Error::new(ErrorKind::ClientTool, format!("{doing}: ended by {} {said}", ended.status)))
             }
         }
@@ -143,9 +145,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_killed_tool_is_an_error() {
-        let error = run(shell("kill -9 $$"), "test", b"", &Cancel::never()).await.err().unwrap();
+    async fn a_killed_tool_is_an_error_that_tells_what_it_said_but_no_password() {
+        let script = r#"echo 'pg_restore: error: could not execute query: ERROR:  server "s" does not exist' >&2
+            echo "Command was: CREATE USER MAPPING FOR bob SERVER s OPTIONS (password 'hunter2" >&2
+            kill -9 $$"#;
+        let error = run(shell(script), "test", b"", &Cancel::never()).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::ClientTool);
+        assert!(error.to_string().ends_with("Command was: CREATE USER MAPPING FOR bob SERVER s …"), "{error}");
     }
 
     #[tokio::test]
