@@ -54,15 +54,23 @@ fn options(app: &App, arguments: &Dump) -> Result<DumpOptions> {
     })
 }
 
-/// Goes on after a failure, but not after Ctrl-C.
+/// Goes on after a failure, but begins nothing after Ctrl-C or the deadline; what was made until then is told all the same.
 async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
     let databases = app.setup.all(app.database_url.as_deref())?;
     let mut results: Vec<(Selected, Result<DumpAnswer>)> = Vec::new();
+    let mut stopped = None;
     for selected in databases {
-        // A run id names one execution of one operation.
-        let context = RunContext { run_id: RunId::new(app.context.entropy.next()), ..app.context.clone() };
-        let result = runs::dump(&app.setup, &selected, options, &context).await.and_then(runs::Dumped::into_result);
-        app.context.cancel.check()?;
+        let result = match app.context.cancel.check() {
+            Ok(()) => {
+                // A run id names one execution of one operation.
+                let context = RunContext { run_id: RunId::new(app.context.entropy.next()), ..app.context.clone() };
+                runs::dump(&app.setup, &selected, options, &context).await.and_then(runs::Dumped::into_result)
+            }
+            Err(reason) => Err(reason.context("not begun")),
+        };
+        if result.is_err() {
+            stopped = app.context.cancel.check().err().map(|reason| reason.kind());
+        }
         results.push((selected, result));
     }
     let failed = results.iter().filter(|(_, r)| r.is_err()).count();
@@ -105,7 +113,8 @@ async fn all(app: &App, options: &DumpOptions) -> Result<Answer> {
             remarks.add(format_args!("{}: {error}\n  hint: {}\n", selected.slug, error.hint()));
         }
     }
-    Ok(Answer::new(&document, text)?.with_remarks(remarks).with_exit((failed > 0).then_some(ErrorKind::FleetPartial)))
+    let exit = stopped.or((failed > 0).then_some(ErrorKind::FleetPartial));
+    Ok(Answer::new(&document, text)?.with_remarks(remarks).with_exit(exit))
 }
 
 /// The figures of one backup.
