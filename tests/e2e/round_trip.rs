@@ -6,6 +6,7 @@ mod drilled;
 mod encodings;
 mod encrypted;
 mod every_kind;
+mod fast;
 mod lock;
 mod newer;
 mod parts;

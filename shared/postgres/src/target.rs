@@ -152,7 +152,7 @@ impl Target for PgTarget {
         }
         role::set_wire(&mut session, role).await?;
         let (target, role) = (self.target.clone(), role.map(str::to_owned));
-        Ok(Box::new(Worker { session, target, role, for_large_objects: None }))
+        Ok(Box::new(Worker { session, target, role, fast: self.fast, for_large_objects: None }))
     }
 
     async fn ledger(&self) -> Result<Arc<dyn Ledger>> {
@@ -201,14 +201,20 @@ struct Worker {
     session: WireSession,
     target: ConnectionTarget,
     role: Option<String>,
+    fast: bool,
     for_large_objects: Option<Session>,
 }
 
 impl Worker {
     async fn for_large_objects(&mut self) -> Result<&Session> {
-        let session = match self.for_large_objects.take() {
-            Some(session) => session,
-            None => session_as(&self.target, self.role.as_deref()).await?,
+        let session = if let Some(session) = self.for_large_objects.take() {
+            session
+        } else {
+            let session = session_as(&self.target, self.role.as_deref()).await?;
+            if self.fast {
+                fast::load_large_objects(&session).await?;
+            }
+            session
         };
         Ok(self.for_large_objects.insert(session))
     }

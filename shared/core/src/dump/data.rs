@@ -50,9 +50,7 @@ pub(super) async fn copy(
     jobs: u32,
     writing: &Writing,
 ) -> Result<Copied> {
-    let mut pieces: Vec<Piece> = units.into_iter().map(Piece::Rows).collect();
-    pieces.extend(large_objects.iter().map(|(oid, bytes)| Piece::LargeObject(*oid, *bytes)));
-    pieces.sort_by_key(|piece| Reverse(piece.bytes()));
+    let pieces = pieces(units, large_objects);
     let (shared, writing) = (Arc::clone(snapshot), writing.clone());
     let done = workers::run(pieces, jobs, &writing.cancel.clone(), move |queue, cancel| {
         let (snapshot, writing) = (Arc::clone(&shared), Writing { cancel, ..writing.clone() });
@@ -68,6 +66,14 @@ pub(super) async fn copy(
     }
     large_objects.sort_by_key(|record| record.oid);
     Ok(Copied { tables: tables::records(snapshot.tables(), rows), large_objects })
+}
+
+/// Everything there is to copy, largest first.
+fn pieces(units: Vec<Unit>, large_objects: &[(u32, u64)]) -> Vec<Piece> {
+    let large_objects = large_objects.iter().map(|(oid, bytes)| Piece::LargeObject(*oid, *bytes));
+    let mut pieces: Vec<Piece> = units.into_iter().map(Piece::Rows).chain(large_objects).collect();
+    pieces.sort_by_key(|piece| Reverse(piece.bytes()));
+    pieces
 }
 
 /// What one worker has copied. Where it fails, what it has on its way comes to its end first, unless that takes long: an
@@ -179,5 +185,18 @@ async fn copy_large_object(worker: &mut dyn SnapshotWorker, oid: u32, writing: &
             writer.abort().await;
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_largest_is_taken_first_rows_and_large_objects_alike() {
+        let unit = |dump_id, bytes| Unit { dump_id, range: None, chunk: None, last: true, bytes };
+        let pieces = pieces(vec![unit(1, 10), unit(2, 30), unit(3, 20)], &[(7, 5), (8, 25)]);
+        let sizes: Vec<u64> = pieces.iter().map(Piece::bytes).collect();
+        assert_eq!(sizes, [30, 25, 20, 10, 5]);
     }
 }

@@ -1,4 +1,4 @@
-//! Plans a dump: which tables are split into which ranges of blocks, and in which order units are worked.
+//! Plans a dump: which tables are split into which ranges of blocks.
 
 use crate::ports::{BlockRange, SourceTable, Unit};
 
@@ -14,10 +14,10 @@ const LEAST: u64 = 8 << 20;
 /// Chunks, at least, that each worker has in a database that is large enough.
 const CHUNKS_EACH: u64 = 8;
 
-/// The units of a dump, largest first.
+/// The units of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpPlan {
-    /// In the order in which workers take them.
+    /// In the order of the tables and their blocks.
     pub units: Vec<Unit>,
     /// Bytes of heap and TOAST in all.
     pub total_bytes: u64,
@@ -52,7 +52,6 @@ pub fn plan(tables: &[SourceTable], chunk_bytes: u64, jobs: u32) -> DumpPlan {
             });
         }
     }
-    units.sort_by_key(|unit| std::cmp::Reverse(unit.bytes));
     DumpPlan { units, total_bytes }
 }
 
@@ -82,8 +81,7 @@ mod tests {
             let bytes = u64::from(blocks) * 8192 + toast;
             let plan = plan(&[table(blocks, bytes, true)], chunk, 2);
             prop_assert!(plan.units.len() as u64 <= MAX_CHUNKS);
-            let mut units = plan.units;
-            units.sort_by_key(|u| u.chunk);
+            let units = plan.units;
             prop_assert_eq!(units.iter().filter(|u| u.last).count(), 1);
             if units.len() > 1 {
                 let mut next = 0;

@@ -18,6 +18,11 @@ pub(super) async fn load(session: &mut WireSession) -> Result<()> {
     session.execute(NOT_WAITING).await.map_err(|e| database_error("set up a fast load", &e))
 }
 
+/// The same of one that loads large objects.
+pub(super) async fn load_large_objects(session: &Session) -> Result<()> {
+    session.batch_execute(NOT_WAITING).await.map_err(|e| database_error("set up a fast load", &e))
+}
+
 /// What `pg_restore` in so many jobs is told, as `PGOPTIONS`.
 pub(super) async fn options(session: &Session, jobs: u32) -> Result<String> {
     let row = session

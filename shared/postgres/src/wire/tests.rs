@@ -2,6 +2,7 @@
 
 mod copy_in;
 mod fuzz;
+mod scram;
 
 use std::{
     io,
@@ -11,12 +12,13 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use proptest::{collection::vec, prelude::*};
 use secrecy::SecretString;
 use tokio::{
-    io::ReadBuf,
+    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     runtime::{Builder, Runtime},
 };
 
@@ -24,6 +26,9 @@ use super::{
     start::{Login, start},
     *,
 };
+
+/// Long enough for everything but two sides that wait for each other.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a server sends, in pieces of at most `piece` bytes, whatever it is asked; then it closes.
 struct Script {
@@ -79,6 +84,29 @@ impl AsyncWrite for Script {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A server that hears its client out before it answers.
+struct Server<S>(S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
+    /// The next message: its tag and its body.
+    async fn hears(&mut self) -> (u8, Vec<u8>) {
+        let tag = self.0.read_u8().await.unwrap();
+        (tag, self.hears_untagged().await)
+    }
+
+    /// A message as the first one of a session is.
+    async fn hears_untagged(&mut self) -> Vec<u8> {
+        let mut body = vec![0; usize::try_from(self.0.read_i32().await.unwrap()).unwrap() - 4];
+        self.0.read_exact(&mut body).await.unwrap();
+        body
+    }
+
+    async fn says(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 }
 

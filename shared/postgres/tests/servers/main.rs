@@ -12,6 +12,7 @@ mod cluster;
 mod credentials;
 mod encodings;
 mod encrypted;
+mod fast;
 mod health;
 mod health_standby;
 mod inventory;

@@ -1,32 +1,13 @@
 //! COPY FROM STDIN against servers that answer in the middle of it, or not at all.
 
-use std::time::Duration;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 
 /// Bytes that the pipe between the two takes: less than what either has to say.
 const PIPE: usize = 1000;
 
-/// Long enough for everything but two sides that wait for each other.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server that has been asked for a COPY and is given a client to talk to.
-struct Server(DuplexStream);
-
-impl Server {
-    async fn hears(&mut self) -> (u8, Vec<u8>) {
-        let tag = self.0.read_u8().await.unwrap();
-        let mut body = vec![0; usize::try_from(self.0.read_i32().await.unwrap()).unwrap() - 4];
-        self.0.read_exact(&mut body).await.unwrap();
-        (tag, body)
-    }
-
-    async fn says(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.unwrap();
-    }
-
+impl Server<DuplexStream> {
     async fn begins_a_copy(&mut self) {
         assert_eq!(self.hears().await.0, b'Q');
         self.says(&message(b'G', &[0, 0, 0])).await;
@@ -34,7 +15,7 @@ impl Server {
 }
 
 /// Both at once, on one thread.
-fn talk<T>(client: impl AsyncFnOnce(WireSession) -> T, server: impl AsyncFnOnce(Server)) -> T {
+fn talk<T>(client: impl AsyncFnOnce(WireSession) -> T, server: impl AsyncFnOnce(Server<DuplexStream>)) -> T {
     let (ours, theirs) = duplex(PIPE);
     let both = async { tokio::join!(client(session_on(ours)), server(Server(theirs))).0 };
     run(async { tokio::time::timeout(PATIENCE, both).await.expect("both sides wait for each other") })
