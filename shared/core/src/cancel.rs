@@ -98,6 +98,21 @@ impl Cancel {
             result = work => result,
         }
     }
+
+    /// The same with `work` that watches this switch too: it has that long to come to its own end first.
+    pub async fn race_to_its_end<T>(
+        &self,
+        patience: std::time::Duration,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.check()?;
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            error = self.cancelled() => tokio::time::timeout(patience, work).await.unwrap_or(Err(error)),
+        }
+    }
 }
 
 fn stopped(reason: ErrorKind) -> Error {

@@ -12,7 +12,7 @@ use crate::{
     kit::KIT_NAME,
     manifest::{Manifest, ObjectRecord},
     phases::Phases,
-    ports::{BlockSource, RunContext, Store, Upload},
+    ports::{BlockSource, RunContext, Store, Upload, in_brief},
     reading::{self, BackupReader},
 };
 
@@ -35,8 +35,8 @@ fn decoded(manifest: &Manifest, codec: Codec, plain: bool) -> bool {
 }
 
 /// Copies the archive into `folder` (a file store on an empty folder), opened where it is encrypted, a table's chunks joined
-/// into one file, and the globals and the kit beside it. Nothing is written if no key opens it. Every object is checked on the way; on damage the archive is incomplete and `Corrupt`
-/// says so. `plain` writes data files decompressed, for a pg_restore built without the codec; zstd in an archive of
+/// into one file, and the globals and the kit beside it. Nothing is written if no key opens it. Every object is checked on the way;
+/// on damage, as on any error, what was written is removed again. `plain` writes data files decompressed, for a pg_restore built without the codec; zstd in an archive of
 /// version 1.14 always is, because pg_restore 15 knows no zstd.
 pub async fn run(
     backup: BackupReader<'_>,
@@ -44,51 +44,92 @@ pub async fn run(
     plain: bool,
     context: &RunContext,
 ) -> Result<FetchOutcome> {
-    let manifest = backup.manifest();
-    let mut phases = Phases::begin(context, "fetch", Some(manifest.totals.stored_bytes));
+    let mut phases = Phases::begin(context, "fetch", Some(backup.manifest().totals.stored_bytes));
     // Whether the key is right, and the table of contents whole, is known before anything is written.
-    let toc = context.cancel.race(backup.whole(&manifest.toc)).await?;
-    let codec = reading::codec_of(manifest)?;
-    let decode = decoded(manifest, codec, plain).then_some(codec);
-    let written = if decode.is_some() { Codec::None } else { codec };
-    let mut outcome =
-        FetchOutcome { database: manifest.database.clone(), backup_id: manifest.backup_id.clone(), files: 0, bytes: 0 };
-    let lists = manifest.large_object_lists.iter().map(|record| (archive_name(record), vec![record], false));
-    let large = manifest
-        .large_objects
-        .iter()
-        .map(|l| (large_objects::file_name(l.oid, &written), vec![&l.object], decode.is_some()));
-    let tables = manifest.tables.iter().map(|table| {
-        let name = chunk::chunk_name(table.dump_id, &written, None);
-        (name, table.chunks.iter().collect::<Vec<_>>(), decode.is_some())
-    });
-    for (name, records, decode) in tables.chain(lists).chain(large) {
-        let mut upload = folder.upload_new(&name, &context.run_id).await?;
-        match join(backup, &records, decode, upload.as_mut(), context).await {
-            Ok(bytes) => {
-                upload.complete().await?;
-                outcome.bytes += bytes;
-                outcome.files += 1;
-            }
-            Err(error) => {
-                drop(upload.abort().await);
-                return Err(error);
-            }
+    let toc = context.cancel.race(backup.whole(&backup.manifest().toc)).await?;
+    let mut fetching = Fetching { backup, folder, context, files: Vec::new(), bytes: 0 };
+    if let Err(error) = fetching.all(toc, plain).await {
+        if let Err(late) = in_brief("remove what was fetched", fetching.remove()).await {
+            tracing::warn!(error = %late, "the folder holds a part of the archive: do not use it");
         }
-    }
-    for (name, record) in [("globals.sql", &manifest.globals), (KIT_NAME, &manifest.kit), ("toc.dat", &manifest.toc)] {
-        // toc.dat last: without it pg_restore takes nothing for an archive.
-        let mut bytes = if name == "toc.dat" { toc.clone() } else { backup.whole(record).await? };
-        if name == "toc.dat" && decode.is_some() {
-            let toc = toc::read(&bytes).map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", record.key)))?;
-            bytes = toc.to_directory(&Codec::None).write();
-        }
-        outcome.bytes += bytes.len() as u64;
-        outcome.files += 1;
-        folder.put_new(name, Bytes::from(bytes), &context.run_id).await?;
+        return Err(error);
     }
     phases.end();
-    Ok(outcome)
+    Ok(FetchOutcome {
+        database: backup.manifest().database.clone(),
+        backup_id: backup.manifest().backup_id.clone(),
+        files: fetching.files.len() as u64,
+        bytes: fetching.bytes,
+    })
+}
+
+/// An archive that is being written.
+struct Fetching<'a> {
+    backup: BackupReader<'a>,
+    folder: &'a Arc<dyn Store>,
+    context: &'a RunContext,
+    /// Names of the files that are there.
+    files: Vec<String>,
+    /// Of all of them.
+    bytes: u64,
+}
+
+impl Fetching<'_> {
+    async fn all(&mut self, toc: Vec<u8>, plain: bool) -> Result<()> {
+        let manifest = self.backup.manifest();
+        let codec = reading::codec_of(manifest)?;
+        let decode = decoded(manifest, codec, plain).then_some(codec);
+        let written = if decode.is_some() { Codec::None } else { codec };
+        let lists = manifest.large_object_lists.iter().map(|record| (archive_name(record), vec![record], false));
+        let large = manifest
+            .large_objects
+            .iter()
+            .map(|l| (large_objects::file_name(l.oid, &written), vec![&l.object], decode.is_some()));
+        let tables = manifest.tables.iter().map(|table| {
+            let name = chunk::chunk_name(table.dump_id, &written, None);
+            (name, table.chunks.iter().collect::<Vec<_>>(), decode.is_some())
+        });
+        for (name, records, decode) in tables.chain(lists).chain(large) {
+            let mut upload = self.folder.upload_new(&name, &self.context.run_id).await?;
+            match join(self.backup, &records, decode, upload.as_mut(), self.context).await {
+                Ok(bytes) => {
+                    upload.complete().await?;
+                    self.bytes += bytes;
+                    self.files.push(name);
+                }
+                Err(error) => {
+                    drop(upload.abort().await);
+                    return Err(error);
+                }
+            }
+        }
+        for (name, record) in [("globals.sql", &manifest.globals), (KIT_NAME, &manifest.kit)] {
+            self.put(name, self.backup.whole(record).await?).await?;
+        }
+        let toc = match decode {
+            None => toc,
+            Some(_) => toc::read(&toc)
+                .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: {e}", manifest.toc.key)))?
+                .to_directory(&Codec::None)
+                .write(),
+        };
+        // Last: without it pg_restore takes nothing for an archive.
+        self.put("toc.dat", toc).await
+    }
+
+    async fn put(&mut self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        self.bytes += bytes.len() as u64;
+        self.folder.put_new(name, Bytes::from(bytes), &self.context.run_id).await?;
+        self.files.push(name.to_owned());
+        Ok(())
+    }
+
+    async fn remove(&self) -> Result<()> {
+        for name in self.files.iter().rev() {
+            self.folder.delete(name).await?;
+        }
+        Ok(())
+    }
 }
 
 fn archive_name(record: &ObjectRecord) -> String {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_core::{
-    ErrorKind, catalog,
+    Error, ErrorKind, catalog,
     ports::{Store, Target},
-    restore::{self, RestorePorts, RestoreRequest},
+    restore::{self, RestoreOutcome, RestorePorts, RestoreRequest},
     verify,
 };
 use lifeboat_postgres::target::PgTarget;
+use lifeboat_testkit::{Action, Fault, Gate, Operation};
 use lifeboat_tests::{Cluster, library::tool_search};
 
 use super::kinds::{Backups, DAMAGES, Damage, Kind, cluster, run};
@@ -66,15 +67,24 @@ async fn empty_target(cluster: &Cluster) -> Result<Arc<PgTarget>> {
     Ok(Arc::new(PgTarget::new(target, tool_search(&cluster.bin), std::env::temp_dir()).await?))
 }
 
+/// It fails with the code of damage and names the object, or what it was swapped with.
+fn expect_named(outcome: Result<RestoreOutcome, Error>, backups: &Backups, kind: &Kind, place: &str) -> Result<String> {
+    let error = outcome.err().with_context(|| format!("{place}: it was restored"))?;
+    ensure!(error.kind().exit_code() == 7, "{place}: {error}");
+    let named = relative(backups, kind);
+    let sibling = kind.sibling.strip_prefix(&backups.manifest.folder()).unwrap_or(named);
+    let words = error.to_string();
+    ensure!(words.contains(named) || words.contains(sibling), "{place}: {words}");
+    Ok(words)
+}
+
 #[tokio::test]
-async fn a_restore_of_a_damaged_backup_fails_before_the_target_is_touched_or_says_that_it_is_incomplete() -> Result<()>
-{
+async fn a_restore_of_a_damaged_backup_fails_before_the_target_is_touched() -> Result<()> {
     let cluster = cluster("refused").await?;
     let backups = Backups::make(&cluster, "refused").await?;
     let manifest = Arc::new(backups.manifest.clone());
     let request = RestoreRequest { jobs: 2, ..RestoreRequest::default() };
-    let mut target = empty_target(&cluster).await?;
-    let (mut untouched, mut incomplete) = (0, 0);
+    let target = empty_target(&cluster).await?;
     for kind in backups.kinds()?.iter().skip_while(|k| k.name == "manifest") {
         for damage in DAMAGES {
             let place = format!("{damage:?} of the {}", kind.name);
@@ -85,25 +95,43 @@ async fn a_restore_of_a_damaged_backup_fails_before_the_target_is_touched_or_say
                 identities: Arc::default(),
                 target: Arc::clone(&target) as Arc<dyn Target>,
             };
-            let error = restore::run(&ports, &manifest, &request, None, &run(4))
-                .await
-                .err()
-                .with_context(|| format!("{place}: it was restored"))?;
-            ensure!(error.kind().exit_code() == 7, "{place}: {error}");
-            let named = relative(&backups, kind);
-            let sibling = kind.sibling.strip_prefix(&backups.manifest.folder()).unwrap_or(named);
-            let words = error.to_string();
-            ensure!(words.contains(named) || words.contains(sibling), "{place}: {words}");
-            if words.contains("is incomplete, do not use the target") {
-                incomplete += 1;
-                target = empty_target(&cluster).await?;
-            } else {
-                untouched += 1;
-                let contents = target.facts().await?.contents;
-                ensure!(contents.is_empty(), "{place}: the target holds {contents:?}");
-            }
+            let outcome = restore::run(&ports, &manifest, &request, None, &run(4)).await;
+            expect_named(outcome, &backups, kind, &place)?;
+            let contents = target.facts().await?.contents;
+            ensure!(contents.is_empty(), "{place}: the target holds {contents:?}");
         }
     }
-    ensure!(untouched > incomplete && incomplete > 0, "{untouched} untouched, {incomplete} incomplete");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backup_that_is_damaged_after_it_was_checked_fails_as_an_incomplete_restore() -> Result<()> {
+    let cluster = cluster("struck").await?;
+    let backups = Backups::make(&cluster, "struck").await?;
+    let manifest = Arc::new(backups.manifest.clone());
+    let request = RestoreRequest { jobs: 2, ..RestoreRequest::default() };
+    for kind in backups.kinds()?.iter().filter(|k| k.name.ends_with("chunk") || k.name == "large object") {
+        for damage in [Damage::Flip, Damage::CutInHalf, Damage::Delete, Damage::Swap] {
+            let place = format!("{damage:?} of the {}", kind.name);
+            let (memory, gate) = (backups.store(), Gate::new());
+            memory.fault(Fault::on([Operation::Open], Action::Hold(gate.clone())).key(&kind.key).after(1));
+            let ports = RestorePorts {
+                store: Arc::new(memory.clone()),
+                identities: Arc::default(),
+                target: empty_target(&cluster).await?,
+            };
+            let context = run(4);
+            let striking = async {
+                gate.reached().await;
+                let done = damage.apply(&memory, kind);
+                gate.open();
+                done
+            };
+            let (outcome, struck) = tokio::join!(restore::run(&ports, &manifest, &request, None, &context), striking);
+            struck?;
+            let words = expect_named(outcome, &backups, kind, &place)?;
+            ensure!(words.contains("is incomplete, do not use the target"), "{place}: {words}");
+        }
+    }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A restore that was killed in its definitions, in its data and in its indexes, and went on each time to the same end.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lifeboat_tests::{
     Cluster, Lifeboat, StoreUnderTest,
@@ -9,8 +11,8 @@ use lifeboat_tests::{
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
-use super::{backup::Backup, contents::Contents};
-use crate::crashes::running::{AT_ONCE, Running, To};
+use super::{backup::Backup, contents::Contents, lock::Kind};
+use crate::crashes::running::{AT_ONCE, Running, To, no_session_within};
 
 /// Two large objects, so that not only tables are resumed, and a table of a dozen chunks.
 const BESIDE_EVERY_KIND: &str = "
@@ -27,6 +29,12 @@ const IN_DATA: u64 = 5 << 20;
 
 const TARGET: &str = "resumed";
 
+/// Rows go in beside this lock; indexes have to wait for it.
+const HOLD_INDEXES: &str = "BEGIN; LOCK TABLE public.big IN ROW EXCLUSIVE MODE";
+
+/// A second to notice, and the server's time to end what it was at.
+const AT_A_WORD: Duration = Duration::from_secs(3);
+
 struct Place {
     cluster: Cluster,
     backup: Backup,
@@ -37,14 +45,21 @@ impl Place {
         self.backup.restore(&self.cluster, TARGET, options)
     }
 
-    /// Restores through a proxy that holds every connection after so many bytes, and kills the program then.
-    fn killed_after(&self, bytes: u64, options: &[&str]) -> Result<()> {
+    /// Begins a restore through a proxy that holds every connection after so many bytes, and waits for that.
+    fn held_after(&self, bytes: u64, options: &[&str]) -> Result<(Proxy, Running)> {
         let proxy = Proxy::start(self.cluster.port(), Mode::HoldAfter(bytes))?;
         let to = proxy.through(&self.cluster.bare_url(TARGET), self.cluster.port());
         let call = self.backup.lifeboat(["restore", &self.backup.reference, "--to", &to, "--jobs", "1"]);
-        let call = call.args(options.iter().copied()).env("PGPASSWORD", self.cluster.password());
+        let call =
+            call.args(options.iter().copied()).args(self.backup.identity()).env("PGPASSWORD", self.cluster.password());
         let mut restore = Running::start(call)?;
         wait_until("the proxy holds the restore", AT_ONCE, || Ok(proxy.held() > 0)).with_context(|| restore.log())?;
+        Ok((proxy, restore))
+    }
+
+    /// Kills a restore after so many bytes.
+    fn killed_after(&self, bytes: u64, options: &[&str]) -> Result<()> {
+        let (_proxy, mut restore) = self.held_after(bytes, options)?;
         restore.signal("KILL", To::Program)?;
         ensure!(restore.ended(AT_ONCE)? == 137, "it was not killed: {}", restore.log());
         // Whoever does not say that it shall be resumed is told that it could be.
@@ -64,17 +79,30 @@ impl Place {
         Ok(plan["resumed"].clone())
     }
 
+    /// Steps that are done, and objects that are loaded.
+    fn done(&self) -> Result<(Vec<String>, u64)> {
+        let found = self.found()?;
+        let steps = found["steps"].as_array().context("steps")?;
+        let steps = steps.iter().map(|step| Ok(step.as_str().context("a step")?.to_owned())).collect::<Result<_>>()?;
+        Ok((steps, found["objects"].as_u64().context("objects")?))
+    }
+
+    /// Begins a restore, and waits until one of its indexes waits for the lock of another session.
+    fn held_by_an_index(&self, options: &[&str]) -> Result<Running> {
+        let mut restore = Running::start(self.restore(options))?;
+        let waits = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{TARGET}' AND application_name LIKE 'lifeboat %' AND wait_event_type = 'Lock'"
+        );
+        wait_until("an index waits for the lock", AT_ONCE, || Ok(self.cluster.sql("postgres", &waits)?.trim() != "0"))
+            .with_context(|| restore.log())?;
+        Ok(restore)
+    }
+
     async fn session(&self) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.cluster.url(TARGET), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
-}
-
-/// Steps that are done, and objects that are loaded.
-fn done(found: &Value) -> (Vec<&str>, u64) {
-    let steps = found["steps"].as_array().map(|all| all.iter().filter_map(Value::as_str).collect());
-    (steps.unwrap_or_default(), found["objects"].as_u64().unwrap_or_default())
 }
 
 async fn killed_in_every_phase(major: u32) -> Result<()> {
@@ -91,27 +119,22 @@ async fn killed_in_every_phase(major: u32) -> Result<()> {
 
     // An empty database has nothing to resume: it is restored from the start.
     place.killed_after(IN_PRE_DATA, &["--resume"]).context("in pre-data")?;
-    ensure!(done(&place.found()?) == (Vec::new(), 0), "killed in pre-data: {}", place.found()?);
+    ensure!(place.done()? == (Vec::new(), 0), "killed in pre-data: {}", place.found()?);
     place.killed_after(IN_DATA, &["--resume"]).context("in data")?;
-    let found = place.found()?;
-    let (steps, objects) = done(&found);
-    ensure!(steps == ["pre-data", "data definitions"] && objects > 0, "killed in data: {found}");
+    let (steps, objects) = place.done()?;
+    ensure!(steps == ["pre-data", "data definitions"] && objects > 0, "killed in data: {steps:?}, {objects} objects");
     ensure!(place.cluster.sql(TARGET, "SELECT count(*) < 40000 FROM public.big")?.trim() == "t", "all of it is there");
 
-    // The data go in beside this lock; the table's indexes have to wait for it.
     let other = place.session().await?;
-    other.batch_execute("BEGIN; LOCK TABLE public.big IN ROW EXCLUSIVE MODE").await?;
-    let mut restore = Running::start(place.restore(&["--resume", "--jobs", "2"]))?;
-    let waits = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{TARGET}' AND application_name LIKE 'lifeboat %' AND wait_event_type = 'Lock'"
-    );
-    wait_until("an index waits for the lock", AT_ONCE, || Ok(place.cluster.sql("postgres", &waits)?.trim() != "0"))
-        .with_context(|| restore.log())?;
+    other.batch_execute(HOLD_INDEXES).await?;
+    let mut restore = place.held_by_an_index(&["--resume", "--jobs", "2"])?;
     restore.signal("KILL", To::Program)?;
     ensure!(restore.ended(AT_ONCE)? == 137, "it was not killed: {}", restore.log());
-    let found = place.found()?;
-    let (steps, all) = done(&found);
-    ensure!(steps == ["pre-data", "data definitions", "data"] && all > objects, "killed in post-data: {found}");
+    let (steps, all) = place.done()?;
+    ensure!(
+        steps == ["pre-data", "data definitions", "data"] && all > objects,
+        "killed in post-data: {steps:?}, {all} objects"
+    );
 
     // pg_restore has outlived the program and waits still: the next run ends it, and makes what it had not made.
     let mut restore = Running::start(place.restore(&["--resume", "--jobs", "2"]))?;
@@ -123,9 +146,7 @@ async fn killed_in_every_phase(major: u32) -> Result<()> {
     // Nothing is left to be resumed.
     let refused = place.restore(&["--resume"]).run()?.expect(9)?;
     ensure!(refused.stderr.contains("holds no restore that could be resumed"), "{}", refused.stderr);
-    let sessions = place.cluster.lifeboat_sessions()?;
-    ensure!(sessions.is_empty(), "{sessions:?}");
-    Ok(())
+    no_session_within(&place.cluster, AT_ONCE).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,4 +203,39 @@ async fn what_no_longer_fits_is_not_resumed() -> Result<()> {
     let counted = place.cluster.sql(TARGET, "SELECT count(*) FROM public.a")?;
     ensure!(counted.trim() == "20000", "{counted}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_of_an_encrypted_backup_goes_on_after_its_network_was_cut_and_after_it_was_interrupted() -> Result<()>
+{
+    let cluster = Cluster::start(15).await?;
+    cluster.create_database("source")?;
+    cluster.sql("source", BESIDE_EVERY_KIND)?;
+    cluster.create_database_with(TARGET, "TEMPLATE template0")?;
+    let backup = Backup::encrypted(&cluster, "source", StoreUnderTest::folder()?, &[], Kind::Age)?;
+    let place = Place { cluster, backup };
+    let (proxy, mut restore) = place.held_after(IN_DATA, &[])?;
+    proxy.set(Mode::Cut);
+    let code = restore.ended(3 * AT_ONCE)?;
+    ensure!(code == 4, "{code}: {}", restore.log());
+    ensure!(restore.log().contains("--resume"), "{}", restore.log());
+    let (steps, objects) = place.done()?;
+    ensure!(steps == ["pre-data", "data definitions"] && objects > 0, "cut in data: {steps:?}, {objects} objects");
+
+    let other = place.session().await?;
+    other.batch_execute(HOLD_INDEXES).await?;
+    let mut restore = place.held_by_an_index(&["--resume", "--jobs", "2"])?;
+    restore.signal("TERM", To::Program)?;
+    ensure!(restore.ended(AT_ONCE)? == 130, "{}", restore.log());
+    ensure!(restore.log().contains("--resume"), "{}", restore.log());
+    // Told to end, pg_restore ends its queries: the server does not go on with them until it notices that nobody listens.
+    no_session_within(&place.cluster, AT_A_WORD)?;
+    let (steps, _) = place.done()?;
+    ensure!(steps == ["pre-data", "data definitions", "data"], "interrupted in post-data: {steps:?}");
+    other.batch_execute("ROLLBACK").await?;
+
+    place.restore(&["--resume", "--jobs", "2"]).run()?.expect(0)?;
+    let all = "SELECT count(*), sum(hashtext(b::text)), (SELECT md5(lo_get(4711))) FROM public.big b GROUP BY ()";
+    assert_eq!(place.cluster.sql(TARGET, all)?, place.cluster.sql("source", all)?);
+    no_session_within(&place.cluster, AT_ONCE).map(drop)
 }

@@ -35,7 +35,7 @@ pub(super) async fn restore(
         let client_version = target.facts().await?.client_version;
         Ok((target, server_version, outcome, client_version))
     });
-    let done = found.phase("restore", true, Some(manifest.totals.stored_bytes), context, work).await?;
+    let done = found.phase_to_its_end("restore", true, Some(manifest.totals.stored_bytes), context, work).await?;
     let (target, server_version, outcome, client_version) = done;
     if let Some(phase) = found.phases.last_mut() {
         let told: Vec<String> = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect();

@@ -9,7 +9,7 @@ use super::{Part, RestoreRequest, resume::Resumed, selection::select};
 use crate::{
     Error, ErrorKind, Result,
     ids::{BackupId, DatabaseSlug},
-    manifest::Manifest,
+    manifest::{Manifest, ObjectRecord},
     ports::TargetFacts,
 };
 
@@ -48,6 +48,15 @@ pub struct RestorePlan {
     /// What an interrupted restore has done of this; only the rest is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
+}
+
+impl RestorePlan {
+    /// The objects whose rows and bytes are loaded.
+    pub(super) fn objects<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = &'a ObjectRecord> {
+        let tables = self.tables.iter().flat_map(|index| &manifest.tables[*index].chunks);
+        let large = manifest.large_objects.iter().filter(|l| self.large_objects.binary_search(&l.oid).is_ok());
+        tables.chain(large.map(|l| &l.object))
+    }
 }
 
 /// Makes the plan, or refuses. `safety_backup`: whether one can and shall be taken.
@@ -239,8 +248,10 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
 #[cfg(test)]
 pub(super) mod tests {
     use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
+    use lifeboat_testkit::BackupBuilder;
 
     use super::*;
+    use crate::{lock_space::LockSpace, manifest::TableRecord};
 
     pub(in crate::restore) fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
         Entry {
@@ -314,5 +325,69 @@ pub(super) mod tests {
         assert_eq!(sorted(Part::Schema), (vec![1, 2], vec![], vec![3, 7]));
         assert_eq!(sorted(Part::Data), (vec![4], vec![5, 6], vec![]));
         assert_eq!(sorted(Part::Everything), (vec![1, 2, 4], vec![5, 6], vec![3, 7]));
+    }
+
+    /// Plans a restore into an empty database of a server that has room for 100 locks, and at the very most for 430.
+    fn plan_with_little_room(manifest: &Manifest, toc: &Toc, request: &RestoreRequest) -> Result<RestorePlan> {
+        let target = TargetFacts {
+            server_version: "15.18".to_owned(),
+            server_version_num: 150_018,
+            client_version: "15.18".to_owned(),
+            database: "shop".to_owned(),
+            encoding: "UTF8".to_owned(),
+            server: "localhost:5432".to_owned(),
+            superuser: true,
+            may_disable_triggers: true,
+            lock_space: LockSpace::new(10, 10),
+            contents: Vec::new(),
+        };
+        assert_eq!((target.lock_space.promised(), target.lock_space.most()), (100, 430));
+        plan(manifest, toc, &target, request, false)
+    }
+
+    fn manifest() -> Manifest {
+        let (_, bytes) = BackupBuilder::new("shop", "2026-11-20T02:00:00Z").seal().unwrap();
+        // The testkit was built with another copy of this crate: across the border goes JSON.
+        Manifest::open(&bytes).unwrap()
+    }
+
+    #[test]
+    fn to_drop_what_is_there_needs_room_for_the_locks_of_all_of_it() {
+        let kinds = ["INDEX", "CONSTRAINT", "SEQUENCE", "VIEW", "MATERIALIZED VIEW"];
+        // 142 tables take 426 locks, what belongs to nothing that is locked none, and all else one each.
+        let of = |others: usize| {
+            let kinds =
+                std::iter::repeat_n("TABLE", 142).chain(["SCHEMA", "COMMENT"]).chain(kinds[..others].iter().copied());
+            toc((1..).zip(kinds).map(|(id, kind)| entry(id, kind, "x", Section::PreData)).collect())
+        };
+        let clean = RestoreRequest { clean: true, ..RestoreRequest::default() };
+        assert!(plan_with_little_room(&manifest(), &of(4), &clean).is_ok());
+        let refused = plan_with_little_room(&manifest(), &of(5), &clean).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        let told =
+            "to drop what is there, in one transaction, takes about 431 locks at once; localhost:5432 has room for 100";
+        assert_eq!(refused.to_string(), told);
+        assert!(refused.hint().starts_with("set max_locks_per_transaction = 64 "), "{}", refused.hint());
+        // Nothing is dropped.
+        for request in [RestoreRequest::default(), RestoreRequest { resume: true, ..clean }] {
+            assert!(plan_with_little_room(&manifest(), &of(5), &request).is_ok());
+        }
+    }
+
+    #[test]
+    fn to_compare_a_partitioned_table_needs_room_for_the_locks_of_its_partitions() {
+        let with = |roots: &[(&str, usize)]| {
+            let mut manifest = manifest();
+            let plain = manifest.tables[0].clone();
+            for (root, partitions) in roots {
+                let partition = TableRecord { loads_into: Some((*root).to_owned()), ..plain.clone() };
+                manifest.tables.extend(std::iter::repeat_n(partition, *partitions));
+            }
+            plan_with_little_room(&manifest, &toc(Vec::new()), &RestoreRequest::default())
+        };
+        assert!(with(&[("public.a", 430), ("public.b", 430)]).is_ok());
+        let refused = with(&[("public.a", 10), ("public.b", 431)]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        assert!(refused.to_string().starts_with("to compare a partitioned table takes about 431 locks"), "{refused}");
     }
 }

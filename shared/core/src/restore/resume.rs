@@ -116,9 +116,7 @@ pub(super) async fn earlier(
 
 /// For people: what is done of a plan.
 pub(super) fn told(manifest: &Manifest, plan: &RestorePlan, found: &LedgerFound) -> Resumed {
-    let tables = plan.tables.iter().flat_map(|index| &manifest.tables[*index].chunks);
-    let large = manifest.large_objects.iter().filter(|l| plan.large_objects.binary_search(&l.oid).is_ok());
-    let loaded = tables.chain(large.map(|l| &l.object)).filter(|object| found.done.contains(&object.key));
+    let loaded = plan.objects(manifest).filter(|object| found.done.contains(&object.key));
     let (objects, stored_bytes) = loaded.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
     let steps = [PRE_DATA, DATA_DEFINITIONS, DATA, POST_DATA];
     Resumed {
@@ -140,27 +138,37 @@ pub(super) struct Kept {
     offered: bool,
 }
 
+/// The ledger of a restore that can be resumed, claimed for this run; `AlreadyRunning` where another one is at it.
+///
+/// None where the target holds what is not the restore's own: what half a restore has made there could not be told from it.
+pub(super) async fn claim(
+    target: &dyn Target,
+    toc: &Toc,
+    request: &RestoreRequest,
+    plan: &RestorePlan,
+    found: bool,
+) -> Result<Option<Arc<dyn Ledger>>> {
+    let alone = plan.target_contents.is_empty() || request.clean;
+    let takes_its_name = toc.entries.iter().any(|e| e.desc == b"SCHEMA" && e.tag == LEDGER_SCHEMA.as_bytes());
+    if !found && (!request.keep_ledger || request.part == Part::Data || !alone || takes_its_name) {
+        return Ok(None);
+    }
+    let ledger = target.ledger().await?;
+    ledger.claim().await?;
+    Ok(Some(ledger))
+}
+
 impl Kept {
-    /// Begins a ledger where the restore can be resumed, or takes the one over that was found.
-    ///
-    /// Not where the target holds what is not the restore's own: what half a restore has made there could not be told from it.
+    /// Begins the ledger that was claimed, or takes the one over that was found.
     pub(super) async fn begin(
-        target: &dyn Target,
-        toc: &Toc,
+        ledger: Option<Arc<dyn Ledger>>,
         manifest: &Manifest,
         request: &RestoreRequest,
-        plan: &RestorePlan,
         found: Option<LedgerFound>,
         context: &RunContext,
     ) -> Result<Self> {
         let none = Self { ledger: None, done: HashSet::new(), resumes: false, offered: request.keep_ledger };
-        let alone = plan.target_contents.is_empty() || request.clean;
-        let takes_its_name = toc.entries.iter().any(|e| e.desc == b"SCHEMA" && e.tag == LEDGER_SCHEMA.as_bytes());
-        if found.is_none() && (!request.keep_ledger || request.part == Part::Data || !alone || takes_its_name) {
-            return Ok(none);
-        }
-        let ledger = target.ledger().await?;
-        ledger.claim().await?;
+        let Some(ledger) = ledger else { return Ok(none) };
         if found.is_some() {
             ledger.take_over(context.run_id.as_str()).await?;
             // What it did until it was ended is done too.

@@ -1,6 +1,6 @@
 //! Runs a restore: refuse or plan, safety backup, pre-data, rows, post-data, ANALYZE, compare.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use lifeboat_archive::{encryption::Identities, toc::Toc};
 use serde::Serialize;
@@ -17,11 +17,11 @@ use crate::{
     Error, ErrorKind, Result, catalog,
     dump::{self, DumpPorts, DumpRequest},
     ids::{BackupId, DatabaseSlug},
-    manifest::{Manifest, PhaseDuration},
+    manifest::{Manifest, ObjectRecord, PhaseDuration},
     phases::Phases,
-    ports::{LedgerFound, RunContext, Store, Target, TargetFacts, ToolMessage},
+    ports::{BlockSource, LedgerFound, RunContext, Store, Target, TargetFacts, ToolMessage},
     reading::BackupReader,
-    verify,
+    verify, workers,
 };
 
 /// How the target itself is backed up before anything in it is changed.
@@ -100,6 +100,32 @@ pub(super) async fn check_presence(backup: BackupReader<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Reads every object that is to be loaded as it is stored, in `jobs` tasks: damage must be known before the target is touched.
+async fn check_hashes(
+    ports: &RestorePorts,
+    manifest: &Arc<Manifest>,
+    plan: &RestorePlan,
+    jobs: u32,
+    context: &RunContext,
+) -> Result<()> {
+    let mut objects: Vec<ObjectRecord> = plan.objects(manifest).cloned().collect();
+    objects.sort_by_key(|object| Reverse(object.size));
+    let (ports, manifest, progress) = (ports.clone(), Arc::clone(manifest), Arc::clone(&context.progress));
+    let checking = workers::run(objects, jobs, &context.cancel, move |queue, cancel| {
+        let (ports, manifest, progress) = (ports.clone(), Arc::clone(&manifest), Arc::clone(&progress));
+        async move {
+            while let Some(object) = queue.next().await {
+                let mut reader = ports.reader(&manifest).stored(&object).await?;
+                while let Some(block) = cancel.race(reader.next_block()).await? {
+                    progress.advance(block.len() as u64);
+                }
+            }
+            Ok(Vec::<()>::new())
+        }
+    });
+    checking.await.map(drop).map_err(|e| e.context("check the backup (nothing was changed)"))
+}
+
 /// Makes the plan and nothing else; changes nothing.
 pub async fn dry_run(
     ports: &RestorePorts,
@@ -154,6 +180,10 @@ pub async fn run(
     let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
     let disable_triggers =
         data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers, reads_as).await?;
+    if found.is_none() {
+        phases.next("hashes", Some(plan.stored_bytes));
+        check_hashes(ports, manifest, &plan, request.jobs, context).await?;
+    }
     let safety_backup = match safety {
         Some(safety) if plan.safety_backup => {
             phases.next("safety backup", None);
@@ -165,11 +195,13 @@ pub async fn run(
         _ => None,
     };
     let mut steps = Steps { target: &ports.target, request, context, messages: Vec::new() };
+    let claiming = resume::claim(&*ports.target, &toc, request, &plan, found.is_some());
+    let ledger = context.cancel.race(claiming).await?;
     if request.clean && found.is_none() {
         phases.next("drop", None);
         steps.drop_what_is_restored(&toc, &plan, true).await?;
     }
-    let beginning = Kept::begin(&*ports.target, &toc, manifest, request, &plan, found, context);
+    let beginning = Kept::begin(ledger, manifest, request, found, context);
     let kept = Arc::new(context.cancel.race(beginning).await?);
     let restoring = restore(ports, manifest, &toc, &plan, steps, disable_triggers, reads_as, &kept, &mut phases);
     let (messages, compared) = restoring.await.map_err(|e| {

@@ -160,7 +160,8 @@ impl Steps<'_> {
         if step.dump_ids.is_empty() {
             return Ok(());
         }
-        let said = self.context.cancel.race(self.target.pg_restore(&step, self.context)).await?;
+        // It watches the switch itself, and has to end what it does on the server.
+        let said = self.target.pg_restore(&step, self.context).await?;
         let some_tables = !self.request.tables.is_empty();
         let mut fatal = Vec::new();
         for mut message in said {
