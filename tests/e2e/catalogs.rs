@@ -86,6 +86,26 @@ async fn too_little_room_for_locks_is_said_before_a_dump_begins_with_what_to_set
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workers_look_through_all_locks_only_where_the_server_does_not_count_scans() -> Result<()> {
+    const TABLES: usize = 30;
+    for major in [15, 18] {
+        for (counts, looks) in [("on", 0), ("off", TABLES)] {
+            let settings = [("track_counts", counts), ("log_statement", "all")];
+            let cluster = Cluster::start_with(major, &settings).await?;
+            create_tables(&cluster, "some", u32::try_from(TABLES)?)?;
+            let store = StoreUnderTest::folder()?;
+            let dump = store.lifeboat(["dump"]).env("LIFEBOAT_CLIENT_TOOLS", &cluster.bin);
+            dump.database(&cluster.url("some")).run()?.expect(0)?;
+            let log = std::fs::read_to_string(cluster.server.folder().join("log"))?;
+            let looked = log.matches("pg_catalog.pg_locks l LEFT JOIN").count();
+            ensure!(looked == looks, "PostgreSQL {major}, track_counts {counts}: looked {looked} times");
+            ensure!(log.matches("COPY \"public\"").count() == TABLES, "the log does not tell what a dump does");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "20,000 tables: run by `make soak`"]
 async fn twenty_thousand_tables_come_back_with_the_room_for_locks_that_was_asked_for() -> Result<()> {
     there_and_back(20_000, &[("max_locks_per_transaction", "256"), ("max_connections", "100")]).await

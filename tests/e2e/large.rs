@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use lifeboat_tests::{Cluster, StoreUnderTest};
 
 /// The most memory that the client may take, MiB, with 4 workers on tables of ordinary rows.
-const MOST_MEMORY: f64 = 120.0;
+const MOST_MEMORY: f64 = 100.0;
 
 /// Dumps a shop with 4 workers, verifies, restores and compares it, and looks at the memory of each.
 async fn shop_of(scale: &str, store: StoreUnderTest) -> Result<()> {

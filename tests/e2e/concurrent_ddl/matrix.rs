@@ -38,7 +38,7 @@ struct Case {
     tables: usize,
 }
 
-const KINDS: [Case; 7] = [
+const KINDS: [Case; 10] = [
     Case {
         database: "truncate",
         set_up: "CREATE TABLE one.t AS SELECT g, 'row ' || g AS marker FROM generate_series(1, 3000) g;",
@@ -90,7 +90,32 @@ const KINDS: [Case; 7] = [
         ddl: "DROP TABLE one.t; CREATE TABLE one.t AS SELECT 'new ' || g AS marker FROM generate_series(1, 10) g",
         tables: 2,
     },
+    // The snapshot does not know the table that bears the name then, nor its rows.
+    Case {
+        database: "new-schema",
+        set_up: "CREATE TABLE one.t AS SELECT 'old ' || g AS marker FROM generate_series(1, 3000) g;",
+        ddl: "ALTER SCHEMA one RENAME TO three; CREATE SCHEMA one;
+              CREATE TABLE one.t AS SELECT 'new ' || g AS marker FROM generate_series(1, 2000) g",
+        tables: 2,
+    },
+    Case {
+        database: "labels",
+        set_up: "CREATE TYPE one.kind AS ENUM ('old', 'other');
+                 CREATE TABLE one.t AS SELECT 'old'::one.kind AS kind, g FROM generate_series(1, 3000) g;",
+        ddl: "ALTER TYPE one.kind RENAME VALUE 'old' TO 'new'",
+        tables: 2,
+    },
+    Case {
+        database: "functions",
+        set_up: "CREATE FUNCTION one.old() RETURNS int LANGUAGE sql RETURN 1; CREATE DOMAIN one.names AS regproc[];
+                 CREATE TABLE one.t AS SELECT ARRAY['one.old'::regproc]::one.names AS f, g FROM generate_series(1, 3000) g;",
+        ddl: "ALTER FUNCTION one.old() RENAME TO new",
+        tables: 2,
+    },
 ];
+
+/// Those kinds that strike whoever reads a table in ranges, and whether the DDL has to queue.
+const OF_RANGES: [(&str, bool); 4] = [("truncate", true), ("columns", true), ("schemas", false), ("new-schema", false)];
 
 /// When the DDL was sent, and how.
 type Shot = Arc<Mutex<Option<(Instant, Result<Sent>)>>>;
@@ -99,7 +124,7 @@ impl Case {
     fn reset(&self, cluster: &Cluster) -> Result<()> {
         let sql = format!(
             "SET client_min_messages = error;
-             DROP SCHEMA IF EXISTS one, two, public CASCADE; CREATE SCHEMA one; CREATE SCHEMA two; CREATE SCHEMA public;
+             DROP SCHEMA IF EXISTS one, two, three, public CASCADE; CREATE SCHEMA one; CREATE SCHEMA two; CREATE SCHEMA public;
              CREATE TABLE public.witness AS SELECT 'before' AS state; {}",
             self.set_up
         );
@@ -272,17 +297,21 @@ async fn whatever_ddl_strikes_at_whatever_step_a_backup_of_postgresql_18_is_one_
 }
 
 #[tokio::test]
-async fn ddl_that_queues_while_ranges_are_read_is_let_through_and_its_result_dumped() -> Result<()> {
+async fn ddl_that_strikes_while_ranges_are_read_is_let_through_and_its_result_dumped() -> Result<()> {
     let cluster = Cluster::start(15).await?;
-    let kinds = [&KINDS[0], &KINDS[2]];
-    for kind in kinds {
+    let kinds: Vec<(&Case, bool)> = OF_RANGES
+        .iter()
+        .filter_map(|(name, queues)| Some((KINDS.iter().find(|kind| kind.database == *name)?, *queues)))
+        .collect();
+    ensure!(kinds.len() == OF_RANGES.len(), "a kind is unknown");
+    for (kind, _) in &kinds {
         cluster.create_database(kind.database)?;
     }
     let at = [("unit begun", 1), ("unit locked", 2), ("unit copied", 1)];
     let tallies: Vec<Result<Tally>> = std::thread::scope(|scope| {
         let threads: Vec<_> = kinds
             .iter()
-            .map(|kind| {
+            .map(|(kind, _)| {
                 let cluster = &cluster;
                 scope.spawn(move || {
                     let mut request = dump_request(kind.database)?;
@@ -293,9 +322,9 @@ async fn ddl_that_queues_while_ranges_are_read_is_let_through_and_its_result_dum
             .collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a thread panicked"))).collect()
     });
-    for tally in tallies {
+    for ((kind, queues), tally) in kinds.iter().zip(tallies) {
         let tally = tally?;
-        ensure!(tally.queued > 0 && tally.after > 0, "{tally}");
+        ensure!(tally.after > 0 && (tally.queued > 0) == *queues, "{}: {tally}", kind.database);
     }
     Ok(())
 }

@@ -209,7 +209,7 @@ impl Snapshot for PgSnapshot {
         // Stopped in the middle of its query it would take the session with it.
         let mut session = self.shared.coordinator.lock().await;
         self.keepalive.abort();
-        session.execute("COMMIT").await.map_err(|e| locks::failed("end the snapshot", &e))
+        names::check_rows(&mut session).await
     }
 }
 

@@ -16,13 +16,22 @@ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.gran
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
   AND l.mode = 'AccessShareLock'";
 
-/// What this backend holds among relations that carry rows of users: tables, partitions, foreign tables, matviews.
+/// What this backend holds among relations that carry rows of users (tables, partitions, foreign tables, matviews), and what it
+/// holds that the snapshot does not know, unless that is an index that was made meanwhile.
 pub(super) const MY_DATA_LOCKS: &str = "
-SELECT c.oid, c.relkind::text
-FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+SELECT l.relation, c.relkind::text
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND c.relkind IN ('r', 'p', 'f', 'm') AND c.oid >= 16384";
+  AND l.relation >= 16384
+  AND (c.relkind IN ('r', 'p', 'f', 'm')
+       OR c.oid IS NULL AND pg_catalog.pg_index_has_property(l.relation, 'clusterable') IS NULL)";
+
+/// How often this session has read the whole of a table, since some moment before the transaction began. COPY of a whole table is one
+/// such scan of exactly the table that it read, whatever that was called.
+pub(super) fn my_scans(oid: u32) -> String {
+    format!("SELECT pg_catalog.pg_stat_get_xact_numscans({oid})")
+}
 
 /// Snapshot, its time and its place in the WAL.
 pub(super) const EXPORT: &str = "
@@ -114,3 +123,28 @@ FROM (SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.oid::pg_catalog.regn
       WHERE p.oid >= 16384 AND n.nspname !~ '^pg_') AS o(kind, before, now)
 WHERE o.before <> o.now AND o.now !~ '^[0-9]+$'
 LIMIT 1";
+
+/// Whether any column of a table holds names of objects: a `reg*` type, or an array, a domain, a composite or a range of such.
+pub(super) const ROWS_NAME_OBJECTS: &str = "
+WITH RECURSIVE naming AS (
+  SELECT t.oid FROM pg_catalog.pg_type t
+  WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b'
+    AND t.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regnamespace', 'regoper', 'regoperator', 'regconfig',
+                      'regdictionary', 'regcollation')
+  UNION
+  SELECT made.oid FROM naming n CROSS JOIN LATERAL (
+    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typelem = n.oid OR t.typbasetype = n.oid
+    UNION ALL
+    SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE a.atttypid = n.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384 AND c.reltype <> 0
+    UNION ALL
+    SELECT pg_catalog.unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_catalog.pg_range r WHERE r.rngsubtype = n.oid) AS made)
+SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+               WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
+                 AND a.atttypid IN (SELECT oid FROM naming))";
+
+/// Every value of every enum: its OID, its type, its name.
+pub(super) const ENUM_LABELS: &str = "
+SELECT e.oid, pg_catalog.format('%I.%I', n.nspname, t.typname), e.enumlabel
+FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace";
