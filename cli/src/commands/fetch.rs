@@ -31,11 +31,7 @@ pub(crate) async fn run(app: &App, arguments: &Fetch) -> Result<Answer> {
     let destination: Arc<dyn Store> = Arc::new(FileStore::new(&shown, folder.clone()));
     let result = fetch::run(reader, &destination, arguments.plain, &app.context).await;
     let tidied = remove_scratch(&folder);
-    let outcome = result.map_err(|e| match e.kind() {
-        // Nothing was written yet.
-        ErrorKind::Keys => e,
-        _ => e.context(format!("the archive in {shown} is incomplete, do not use it")),
-    })?;
+    let outcome = result?;
     tidied?;
     let quoted = shell_quote(&shown);
     let text = format!(

@@ -126,3 +126,64 @@ fn stopped(reason: ErrorKind) -> Error {
     };
     Error::new(reason, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, time::Duration};
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Presses the switch after a second.
+    async fn press(canceller: &Canceller, reason: ErrorKind) {
+        sleep(Duration::from_secs(1)).await;
+        canceller.cancel(reason);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_within_its_patience_gives_its_own_result() {
+        for own in [Ok(7), Err(ErrorKind::Corrupt)] {
+            let (canceller, cancel) = pair();
+            let work = async {
+                sleep(PATIENCE).await;
+                own.map_err(|kind| Error::new(kind, "its own"))
+            };
+            let pressing = press(&canceller, ErrorKind::Interrupted);
+            let (result, ()) = tokio::join!(cancel.race_to_its_end(PATIENCE, work), pressing);
+            assert_eq!(result.map_err(|error| error.kind()), own);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_end_within_its_patience_is_dropped_for_the_reason() {
+        let (canceller, cancel) = pair();
+        let (begun, reached) = (Instant::now(), Cell::new(false));
+        let work = async {
+            sleep(PATIENCE + Duration::from_secs(2)).await;
+            reached.set(true);
+            Ok(())
+        };
+        let pressing = press(&canceller, ErrorKind::Deadline);
+        let (result, ()) = tokio::join!(cancel.race_to_its_end(PATIENCE, work), pressing);
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
+        assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs() + 1);
+        assert!(!reached.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_is_begun_after_the_switch_was_pressed_does_not_run() {
+        let (canceller, cancel) = pair();
+        canceller.cancel(ErrorKind::Interrupted);
+        let ran = Cell::new(false);
+        let work = async {
+            ran.set(true);
+            Ok(())
+        };
+        let result = cancel.race_to_its_end(PATIENCE, work).await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Interrupted);
+        assert!(!ran.get());
+    }
+}

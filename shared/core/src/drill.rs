@@ -18,6 +18,8 @@ mod select;
 pub mod steps;
 mod thaw;
 
+pub(crate) use cost::READINGS;
+
 pub use chain::{latest_measuring, latest_report, latest_reports, latest_reports_with_proof, past_reports};
 pub use control::Damaged;
 pub use evidence::DrillOutcome;

@@ -12,7 +12,7 @@ use crate::{
     kit::KIT_NAME,
     manifest::{Manifest, ObjectRecord},
     phases::Phases,
-    ports::{BlockSource, RunContext, Store, Upload, in_brief},
+    ports::{BlockSource, RunContext, Store, Stored, Upload, in_brief},
     reading::{self, BackupReader},
 };
 
@@ -34,10 +34,11 @@ fn decoded(manifest: &Manifest, codec: Codec, plain: bool) -> bool {
     plain || (matches!(codec, Codec::Zstd { .. }) && manifest.source.archive_version == "1.14")
 }
 
-/// Copies the archive into `folder` (a file store on an empty folder), opened where it is encrypted, a table's chunks joined
-/// into one file, and the globals and the kit beside it. Nothing is written if no key opens it. Every object is checked on the way;
-/// on damage, as on any error, what was written is removed again. `plain` writes data files decompressed, for a pg_restore built without the codec; zstd in an archive of
-/// version 1.14 always is, because pg_restore 15 knows no zstd.
+/// Copies the archive into `folder` (a file store on an empty folder), opened where it is encrypted, a table's chunks
+/// joined into one file, and the globals and the kit beside it. Nothing is written if no key opens it. Every object is
+/// checked on the way; on damage, as on any error, what was written is removed again, and where that fails the error
+/// says that the archive is incomplete. `plain` writes data files decompressed, for a pg_restore built without the
+/// codec; zstd in an archive of version 1.14 always is, because pg_restore 15 knows no zstd.
 pub async fn run(
     backup: BackupReader<'_>,
     folder: &Arc<dyn Store>,
@@ -49,10 +50,13 @@ pub async fn run(
     let toc = context.cancel.race(backup.whole(&backup.manifest().toc)).await?;
     let mut fetching = Fetching { backup, folder, context, files: Vec::new(), bytes: 0 };
     if let Err(error) = fetching.all(toc, plain).await {
-        if let Err(late) = in_brief("remove what was fetched", fetching.remove()).await {
-            tracing::warn!(error = %late, "the folder holds a part of the archive: do not use it");
-        }
-        return Err(error);
+        return Err(match in_brief("remove what was fetched", fetching.remove()).await {
+            Ok(()) => error,
+            Err(late) => {
+                let place = format!("the archive in {}", folder.url());
+                error.context(format!("{place} is incomplete, do not use it (it could not be removed: {late})"))
+            }
+        });
     }
     phases.end();
     Ok(FetchOutcome {
@@ -68,7 +72,7 @@ struct Fetching<'a> {
     backup: BackupReader<'a>,
     folder: &'a Arc<dyn Store>,
     context: &'a RunContext,
-    /// Names of the files that are there.
+    /// Names of the files that are there, or may be.
     files: Vec<String>,
     /// Of all of them.
     bytes: u64,
@@ -93,9 +97,11 @@ impl Fetching<'_> {
             let mut upload = self.folder.upload_new(&name, &self.context.run_id).await?;
             match join(self.backup, &records, decode, upload.as_mut(), self.context).await {
                 Ok(bytes) => {
-                    upload.complete().await?;
-                    self.bytes += bytes;
+                    // Noted first: a write that fails may have landed all the same.
                     self.files.push(name);
+                    let answer = upload.complete().await;
+                    self.settle(answer)?;
+                    self.bytes += bytes;
                 }
                 Err(error) => {
                     drop(upload.abort().await);
@@ -119,16 +125,30 @@ impl Fetching<'_> {
 
     async fn put(&mut self, name: &str, bytes: Vec<u8>) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.folder.put_new(name, Bytes::from(bytes), &self.context.run_id).await?;
         self.files.push(name.to_owned());
-        Ok(())
+        let answer = self.folder.put_new(name, Bytes::from(bytes), &self.context.run_id).await;
+        self.settle(answer)
     }
 
-    async fn remove(&self) -> Result<()> {
-        for name in self.files.iter().rev() {
-            self.folder.delete(name).await?;
+    /// Takes the answer to the write that was noted last: what existed already is another's, and stays.
+    fn settle(&mut self, answer: Result<Stored>) -> Result<()> {
+        if answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists) {
+            self.files.pop();
         }
-        Ok(())
+        answer.map(drop)
+    }
+
+    /// Removes as much as can be removed; the first failure is the answer.
+    async fn remove(&self) -> Result<()> {
+        let mut removed = Ok(());
+        for name in self.files.iter().rev() {
+            match self.folder.delete(name).await {
+                // Not even the folder was made.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                done => removed = removed.and(done),
+            }
+        }
+        removed
     }
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod predict;
 mod rescue;
 mod resume;
+mod room;
 mod run;
 mod selection;
 mod steps;

@@ -136,11 +136,13 @@ impl Target for PgTarget {
         let stage = self.staged.read().await.clone();
         let stage =
             stage.ok_or_else(|| Error::new(ErrorKind::Unexpected, "pg_restore before the archive was staged"))?;
-        let session = self.session().await?;
-        let version = session.server_version_num().await?;
-        let options = if self.fast { fast::options(&session, step.jobs).await? } else { String::new() };
-        drop(session);
-        let tools = self.tools(version).await?;
+        let preparing = async {
+            let session = self.session().await?;
+            let version = session.server_version_num().await?;
+            let options = if self.fast { fast::options(&session, step.jobs).await? } else { String::new() };
+            Ok((self.tools(version).await?, options))
+        };
+        let (tools, options) = context.cancel.race(preparing).await?;
         let with = restore::With { target: &self.target, tools: &tools, stage: &stage, options: &options };
         restore::run(&with, step, context).await
     }

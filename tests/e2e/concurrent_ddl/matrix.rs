@@ -38,7 +38,7 @@ struct Case {
     tables: usize,
 }
 
-const KINDS: [Case; 10] = [
+const KINDS: [Case; 12] = [
     Case {
         database: "truncate",
         set_up: "CREATE TABLE one.t AS SELECT g, 'row ' || g AS marker FROM generate_series(1, 3000) g;",
@@ -110,6 +110,21 @@ const KINDS: [Case; 10] = [
         set_up: "CREATE FUNCTION one.old() RETURNS int LANGUAGE sql RETURN 1; CREATE DOMAIN one.names AS regproc[];
                  CREATE TABLE one.t AS SELECT ARRAY['one.old'::regproc]::one.names AS f, g FROM generate_series(1, 3000) g;",
         ddl: "ALTER FUNCTION one.old() RENAME TO new",
+        tables: 2,
+    },
+    Case {
+        database: "made-again",
+        set_up: "CREATE FUNCTION one.f() RETURNS int LANGUAGE sql RETURN 1;
+                 CREATE TABLE one.t AS SELECT 'one.f'::regproc AS f, g FROM generate_series(1, 3000) g;",
+        ddl: "DROP FUNCTION one.f(); CREATE FUNCTION one.f() RETURNS int LANGUAGE sql RETURN 2;
+              UPDATE one.t SET f = 'one.f'",
+        tables: 2,
+    },
+    Case {
+        database: "configurations",
+        set_up: "CREATE TEXT SEARCH CONFIGURATION one.old (COPY = pg_catalog.simple);
+                 CREATE TABLE one.t AS SELECT 'one.old'::regconfig AS c, g FROM generate_series(1, 3000) g;",
+        ddl: "ALTER TEXT SEARCH CONFIGURATION one.old RENAME TO new",
         tables: 2,
     },
 ];

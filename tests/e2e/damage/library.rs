@@ -1,19 +1,22 @@
 //! Every kind of object with every kind of damage, against verify and restore.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_core::{
     Error, ErrorKind, catalog,
-    ports::{Store, Target},
+    ports::{LEDGER_SCHEMA, Store, Target},
     restore::{self, RestoreOutcome, RestorePorts, RestoreRequest},
     verify,
 };
 use lifeboat_postgres::target::PgTarget;
-use lifeboat_testkit::{Action, Fault, Gate, Operation};
+use lifeboat_testkit::{Action, Fault, Gate, MemoryStore, Operation};
 use lifeboat_tests::{Cluster, library::tool_search};
 
 use super::kinds::{Backups, DAMAGES, Damage, Kind, cluster, run};
+
+/// A restore that does not come to the object by then will not come to it any more.
+const COMES_TO_IT: Duration = Duration::from_secs(30);
 
 /// The name that a message must contain: the key relative to the backup.
 fn relative<'a>(backups: &Backups, kind: &'a Kind) -> &'a str {
@@ -104,6 +107,54 @@ async fn a_restore_of_a_damaged_backup_fails_before_the_target_is_touched() -> R
     Ok(())
 }
 
+/// Schemas, relations (made anew, they have other oids), rows and large objects of the target.
+fn held(cluster: &Cluster) -> Result<String> {
+    cluster.sql(
+        "target",
+        "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1;
+         SELECT oid, relkind, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1;
+         SELECT id FROM public.short ORDER BY 1;
+         SELECT count(*), md5(string_agg(l::text, ',' ORDER BY id)) FROM public.long l;
+         SELECT oid, lo_get(oid) FROM pg_largeobject_metadata ORDER BY 1",
+    )
+}
+
+#[tokio::test]
+async fn a_clean_restore_of_a_damaged_backup_fails_before_anything_is_dropped() -> Result<()> {
+    let cluster = cluster("replaced").await?;
+    let backups = Backups::make(&cluster, "replaced").await?;
+    let manifest = Arc::new(backups.manifest.clone());
+    let target = empty_target(&cluster).await?;
+    let over = |memory: MemoryStore| RestorePorts {
+        store: Arc::new(memory),
+        identities: Arc::default(),
+        target: Arc::clone(&target) as Arc<dyn Target>,
+    };
+    let first = RestoreRequest { jobs: 2, ..RestoreRequest::default() };
+    restore::run(&over(backups.store()), &manifest, &first, None, &run(4)).await?;
+    cluster.sql("target", "INSERT INTO public.short VALUES (4), (5)")?;
+    let before = held(&cluster)?;
+    ensure!(!before.contains(LEDGER_SCHEMA), "{before}");
+
+    // What `restore --force --clean --no-safety-backup` asks for.
+    let clean = RestoreRequest { clean: true, force: true, keep_ledger: true, ..first };
+    for kind in backups.kinds()?.iter().filter(|k| k.name.ends_with("chunk") || k.name == "large object") {
+        let memory = backups.store();
+        Damage::Flip.apply(&memory, kind)?;
+        let outcome = restore::run(&over(memory), &manifest, &clean, None, &run(5)).await;
+        let words = expect_named(outcome, &backups, kind, kind.name)?;
+        ensure!(!words.contains("do not use the target"), "{}: {words}", kind.name);
+        let after = held(&cluster)?;
+        ensure!(after == before, "the flipped {} changed the target to {after}", kind.name);
+    }
+
+    // The same request with the whole backup does replace what is there.
+    restore::run(&over(backups.store()), &manifest, &clean, None, &run(6)).await?;
+    let rows = cluster.sql("target", "SELECT count(*) FROM public.short")?;
+    ensure!(rows.trim() == "3", "{rows} rows");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_backup_that_is_damaged_after_it_was_checked_fails_as_an_incomplete_restore() -> Result<()> {
     let cluster = cluster("struck").await?;
@@ -122,13 +173,13 @@ async fn a_backup_that_is_damaged_after_it_was_checked_fails_as_an_incomplete_re
             };
             let context = run(4);
             let striking = async {
-                gate.reached().await;
+                let reached = tokio::time::timeout(COMES_TO_IT, gate.reached()).await;
                 let done = damage.apply(&memory, kind);
                 gate.open();
-                done
+                reached.context("the restore did not come to the object").and(done)
             };
             let (outcome, struck) = tokio::join!(restore::run(&ports, &manifest, &request, None, &context), striking);
-            struck?;
+            struck.with_context(|| format!("{place}: {outcome:?}"))?;
             let words = expect_named(outcome, &backups, kind, &place)?;
             ensure!(words.contains("is incomplete, do not use the target"), "{place}: {words}");
         }

@@ -19,17 +19,6 @@ use super::lock::{Kind, Lock};
 /// The smallest there is, so that the fixtures' larger tables are split by ctid.
 const CHUNK_SIZE: &str = "1MiB";
 
-/// Passwords in definitions of the fixtures: an archive holds them, and nothing else.
-const PASSWORDS: [&str; 2] = ["subscription-secret", "mapping-secret"];
-
-/// Fails where an answer or a report tells a password of the fixtures.
-pub(super) fn expect_no_password(told: &str) -> Result<()> {
-    for password in PASSWORDS {
-        ensure!(!told.contains(password), "{password} is told: {told}");
-    }
-    Ok(())
-}
-
 /// A store, what the program is configured with, and the one backup in the store.
 pub(super) struct Backup {
     store: StoreUnderTest,

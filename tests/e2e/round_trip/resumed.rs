@@ -91,7 +91,8 @@ impl Place {
     fn held_by_an_index(&self, options: &[&str]) -> Result<Running> {
         let mut restore = Running::start(self.restore(options))?;
         let waits = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{TARGET}' AND application_name LIKE 'lifeboat %' AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{TARGET}' AND application_name LIKE 'lifeboat %'
+             AND wait_event_type = 'Lock' AND query ~ 'INDEX|CONSTRAINT'"
         );
         wait_until("an index waits for the lock", AT_ONCE, || Ok(self.cluster.sql("postgres", &waits)?.trim() != "0"))
             .with_context(|| restore.log())?;

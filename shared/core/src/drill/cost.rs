@@ -55,6 +55,9 @@ const RETRIEVAL_DEEP: (f64, f64) = (0.02, 0.1);
 const COPY_MONTH: f64 = 0.023;
 /// USD per thousand requests that read.
 const READS: f64 = 0.0004;
+/// How often a restore reads an object: to see that it is whole, before anything is written, and to load it. What was thawed is
+/// retrieved once, and both times it is the copy that is read.
+pub(crate) const READINGS: u32 = 2;
 
 /// What was used.
 pub(super) struct Used<'a> {
@@ -62,7 +65,7 @@ pub(super) struct Used<'a> {
     /// Seconds from the instance being asked for until it was gone; `None` where none was made.
     pub(super) instance_seconds: Option<f64>,
     pub(super) thawed: Option<Thawed>,
-    /// Objects of the backup: each is read by the restore and once more by the negative control at most.
+    /// Objects of the backup: the restore reads each [`READINGS`] times. The few that the negative control reads are not counted.
     pub(super) objects: u64,
     /// Whether the store is one that bills its requests.
     pub(super) billed_store: bool,
@@ -99,8 +102,8 @@ pub(super) fn of(used: &Used<'_>) -> Fact<Cost> {
         basis.push(format!("{objects} objects with {bytes} bytes thawed for {DAYS} days"));
     }
     if used.billed_store {
-        amount += thousands(used.objects) * READS;
-        basis.push(format!("{} objects read", used.objects));
+        amount += thousands(used.objects) * f64::from(READINGS) * READS;
+        basis.push(format!("{} objects read {READINGS} times each", used.objects));
     } else {
         basis.push("reading the store is not counted".to_owned());
     }
@@ -142,7 +145,7 @@ mod tests {
     fn a_drill_costs_its_instance_its_storage_and_its_requests() {
         let medium = scratch("db.t4g.medium");
         let cost = of(&used(&medium, 7200.0)).value.unwrap();
-        let expected = 2.0 * 0.065 + 20.0 * 2.0 / 730.0 * 0.115 + 0.0004;
+        let expected = 2.0 * 0.065 + 20.0 * 2.0 / 730.0 * 0.115 + 2.0 * 0.0004;
         assert!((cost.amount - expected).abs() < 1e-9, "{cost:?}");
         assert!(cost.basis.contains("2.00 h of db.t4g.medium") && cost.basis.contains("us-east-1"), "{cost:?}");
         let short = of(&used(&medium, 30.0)).value.unwrap();

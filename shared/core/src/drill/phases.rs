@@ -1,10 +1,10 @@
 //! The phases in a scratch target, each for itself: restore, compare, checks, negative control.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lifeboat_archive::encryption::Identities;
 
-use super::{Assertion, compare::compare, control, rehearsal::Rehearsal};
+use super::{Assertion, compare::compare, control, rehearsal::Rehearsal, rehearse::unstoppable};
 use crate::{
     Result,
     manifest::Manifest,
@@ -13,6 +13,9 @@ use crate::{
     report::CheckResult,
     restore::{self, RestorePorts, RestoreRequest},
 };
+
+/// How long a restore may take to come to its end once the drill shall stop.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Restores the backup into the target. `making` comes first and is a part of the phase: it gives the target.
 pub(super) async fn restore(
@@ -35,7 +38,10 @@ pub(super) async fn restore(
         let client_version = target.facts().await?.client_version;
         Ok((target, server_version, outcome, client_version))
     });
-    let done = found.phase_to_its_end("restore", true, Some(manifest.totals.stored_bytes), context, work).await?;
+    // It looks at the switch, and ends what it does on the server.
+    let work = Box::pin(context.cancel.race_to_its_end(PATIENCE, work));
+    let total = Some(manifest.totals.stored_bytes);
+    let done = found.phase("restore", true, total, &unstoppable(context), work).await?;
     let (target, server_version, outcome, client_version) = done;
     if let Some(phase) = found.phases.last_mut() {
         let told: Vec<String> = outcome.phases.iter().map(|p| format!("{} {:.1} s", p.phase, p.seconds)).collect();

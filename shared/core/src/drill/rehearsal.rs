@@ -1,7 +1,5 @@
 //! What a drill has found out so far, phase by phase: the parts that steps write down add up to one rehearsal.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +11,6 @@ use crate::{
         CheckResult, DataEvidence, Found, NegativeControl, OriginEvidence, PhaseOutcome, PhaseTiming, SchemaEvidence,
     },
 };
-
-/// How long such work may take for that, once the drill shall stop.
-const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Everything a rehearsal, or one step of it, found out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -74,32 +69,9 @@ impl Rehearsal {
         context: &RunContext,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.timed(name, counts_for_rto, total, context, Box::pin(context.cancel.race(work))).await
-    }
-
-    /// The same of work that watches the run's switch itself, and ends what it does on a server.
-    pub(super) async fn phase_to_its_end<T>(
-        &mut self,
-        name: &str,
-        counts_for_rto: bool,
-        total: Option<u64>,
-        context: &RunContext,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        self.timed(name, counts_for_rto, total, context, Box::pin(context.cancel.race_to_its_end(PATIENCE, work))).await
-    }
-
-    async fn timed<T>(
-        &mut self,
-        name: &str,
-        counts_for_rto: bool,
-        total: Option<u64>,
-        context: &RunContext,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
         context.progress.phase(name, total);
         let (started_at, began) = (context.clock.now(), context.clock.monotonic_seconds());
-        let result = work.await;
+        let result = context.cancel.race(work).await;
         if let Err(error) = &result {
             self.cause.get_or_insert(error.kind());
         }

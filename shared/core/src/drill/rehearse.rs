@@ -117,7 +117,8 @@ pub(super) fn thaw_too_long(within: u64) -> Error {
         .with_hint("it is thawing still: drill it by its id later, or raise drill.thaw_within")
 }
 
-fn unstoppable(context: &RunContext) -> RunContext {
+/// A run that is not stopped from outside: what is done in it sees to its end itself.
+pub(super) fn unstoppable(context: &RunContext) -> RunContext {
     RunContext { cancel: Cancel::never(), ..context.clone() }
 }
 

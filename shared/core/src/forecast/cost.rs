@@ -107,7 +107,7 @@ pub struct Bill {
     pub moves_usd: f64,
     /// What is billed for objects that went before their class's minimum time.
     pub early_deletion_usd: f64,
-    /// Drills: thawing and reading what they restore, and their scratch instances.
+    /// Drills: thawing and reading, twice, what they restore, and their scratch instances.
     pub drills_usd: f64,
     /// All together.
     pub total_usd: f64,

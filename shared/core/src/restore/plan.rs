@@ -1,11 +1,11 @@
 //! Plans a restore: which entries go into which step, which rows are loaded, and why it may be refused.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use lifeboat_archive::toc::{Entry, Section, Toc};
 use serde::Serialize;
 
-use super::{Part, RestoreRequest, resume::Resumed, selection::select};
+use super::{Part, RestoreRequest, resume::Resumed, room, selection::select};
 use crate::{
     Error, ErrorKind, Result,
     ids::{BackupId, DatabaseSlug},
@@ -68,7 +68,6 @@ pub fn plan(
     safety_backup: bool,
 ) -> Result<RestorePlan> {
     check_versions(manifest, target)?;
-    check_room_for_locks(manifest, toc, target, request)?;
     let empty = target.contents.is_empty();
     if !empty && !request.force && !request.resume && request.part != Part::Data {
         let some = target.contents.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
@@ -91,6 +90,7 @@ pub fn plan(
         .filter(|(_, t)| with_rows && selected.contains(&t.dump_id))
         .map(|(index, _)| index)
         .collect();
+    room::check(manifest, toc, target, request, &selected, &tables)?;
     let large_objects: Vec<u32> = if with_rows && request.tables.is_empty() {
         manifest.large_objects.iter().map(|l| l.oid).collect()
     } else {
@@ -200,38 +200,6 @@ fn check_versions(manifest: &Manifest, target: &TargetFacts) -> Result<()> {
     Ok(())
 }
 
-/// A restore takes few locks at a time, but for two things: to drop what is there in one transaction, and to read a partition
-/// root, whose partitions are locked together.
-fn check_room_for_locks(manifest: &Manifest, toc: &Toc, target: &TargetFacts, request: &RestoreRequest) -> Result<()> {
-    let (doing, locks) = if request.clean && !request.resume {
-        // A table goes with its TOAST table and that one's index.
-        let dropped = |entry: &Entry| match entry.desc.as_slice() {
-            b"TABLE" => 3,
-            b"INDEX" | b"CONSTRAINT" | b"SEQUENCE" | b"VIEW" | b"MATERIALIZED VIEW" => 1,
-            _ => 0,
-        };
-        ("to drop what is there, in one transaction,", toc.entries.iter().map(dropped).sum())
-    } else {
-        let mut below: HashMap<&str, u64> = HashMap::new();
-        for root in manifest.tables.iter().filter_map(|table| table.loads_into.as_deref()) {
-            *below.entry(root).or_default() += 1;
-        }
-        ("to compare a partitioned table", below.into_values().max().unwrap_or(0))
-    };
-    let room = target.lock_space;
-    if locks <= room.most() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Refused,
-        format!("{doing} takes about {locks} locks at once; {} has room for {}", target.server, room.promised()),
-    )
-    .with_hint(format!(
-        "set max_locks_per_transaction = {} (ALTER SYSTEM, or a parameter group) and restart the server",
-        room.wanted(locks)
-    )))
-}
-
 /// Foreign keys of the selected tables to tables that were not asked for.
 fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Vec<String> {
     if request.tables.is_empty() || request.bare || request.part == Part::Data {
@@ -248,10 +216,8 @@ fn left_out(toc: &Toc, selected: &BTreeSet<i32>, request: &RestoreRequest) -> Ve
 #[cfg(test)]
 pub(super) mod tests {
     use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
-    use lifeboat_testkit::BackupBuilder;
 
     use super::*;
-    use crate::{lock_space::LockSpace, manifest::TableRecord};
 
     pub(in crate::restore) fn entry(dump_id: i32, desc: &str, tag: &str, section: Section) -> Entry {
         Entry {
@@ -325,69 +291,5 @@ pub(super) mod tests {
         assert_eq!(sorted(Part::Schema), (vec![1, 2], vec![], vec![3, 7]));
         assert_eq!(sorted(Part::Data), (vec![4], vec![5, 6], vec![]));
         assert_eq!(sorted(Part::Everything), (vec![1, 2, 4], vec![5, 6], vec![3, 7]));
-    }
-
-    /// Plans a restore into an empty database of a server that has room for 100 locks, and at the very most for 430.
-    fn plan_with_little_room(manifest: &Manifest, toc: &Toc, request: &RestoreRequest) -> Result<RestorePlan> {
-        let target = TargetFacts {
-            server_version: "15.18".to_owned(),
-            server_version_num: 150_018,
-            client_version: "15.18".to_owned(),
-            database: "shop".to_owned(),
-            encoding: "UTF8".to_owned(),
-            server: "localhost:5432".to_owned(),
-            superuser: true,
-            may_disable_triggers: true,
-            lock_space: LockSpace::new(10, 10),
-            contents: Vec::new(),
-        };
-        assert_eq!((target.lock_space.promised(), target.lock_space.most()), (100, 430));
-        plan(manifest, toc, &target, request, false)
-    }
-
-    fn manifest() -> Manifest {
-        let (_, bytes) = BackupBuilder::new("shop", "2026-11-20T02:00:00Z").seal().unwrap();
-        // The testkit was built with another copy of this crate: across the border goes JSON.
-        Manifest::open(&bytes).unwrap()
-    }
-
-    #[test]
-    fn to_drop_what_is_there_needs_room_for_the_locks_of_all_of_it() {
-        let kinds = ["INDEX", "CONSTRAINT", "SEQUENCE", "VIEW", "MATERIALIZED VIEW"];
-        // 142 tables take 426 locks, what belongs to nothing that is locked none, and all else one each.
-        let of = |others: usize| {
-            let kinds =
-                std::iter::repeat_n("TABLE", 142).chain(["SCHEMA", "COMMENT"]).chain(kinds[..others].iter().copied());
-            toc((1..).zip(kinds).map(|(id, kind)| entry(id, kind, "x", Section::PreData)).collect())
-        };
-        let clean = RestoreRequest { clean: true, ..RestoreRequest::default() };
-        assert!(plan_with_little_room(&manifest(), &of(4), &clean).is_ok());
-        let refused = plan_with_little_room(&manifest(), &of(5), &clean).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Refused);
-        let told =
-            "to drop what is there, in one transaction, takes about 431 locks at once; localhost:5432 has room for 100";
-        assert_eq!(refused.to_string(), told);
-        assert!(refused.hint().starts_with("set max_locks_per_transaction = 64 "), "{}", refused.hint());
-        // Nothing is dropped.
-        for request in [RestoreRequest::default(), RestoreRequest { resume: true, ..clean }] {
-            assert!(plan_with_little_room(&manifest(), &of(5), &request).is_ok());
-        }
-    }
-
-    #[test]
-    fn to_compare_a_partitioned_table_needs_room_for_the_locks_of_its_partitions() {
-        let with = |roots: &[(&str, usize)]| {
-            let mut manifest = manifest();
-            let plain = manifest.tables[0].clone();
-            for (root, partitions) in roots {
-                let partition = TableRecord { loads_into: Some((*root).to_owned()), ..plain.clone() };
-                manifest.tables.extend(std::iter::repeat_n(partition, *partitions));
-            }
-            plan_with_little_room(&manifest, &toc(Vec::new()), &RestoreRequest::default())
-        };
-        assert!(with(&[("public.a", 430), ("public.b", 430)]).is_ok());
-        let refused = with(&[("public.a", 10), ("public.b", 431)]).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Refused);
-        assert!(refused.to_string().starts_with("to compare a partitioned table takes about 431 locks"), "{refused}");
     }
 }

@@ -115,10 +115,14 @@ async fn check_hashes(
         let (ports, manifest, progress) = (ports.clone(), Arc::clone(&manifest), Arc::clone(&progress));
         async move {
             while let Some(object) = queue.next().await {
-                let mut reader = ports.reader(&manifest).stored(&object).await?;
-                while let Some(block) = cancel.race(reader.next_block()).await? {
-                    progress.advance(block.len() as u64);
-                }
+                let reading = async {
+                    let mut reader = ports.reader(&manifest).stored(&object).await?;
+                    while let Some(block) = reader.next_block().await? {
+                        progress.advance(block.len() as u64);
+                    }
+                    Ok(())
+                };
+                cancel.race(reading).await?;
             }
             Ok(Vec::<()>::new())
         }
@@ -176,14 +180,16 @@ pub async fn run(
     context.cancel.race(check_presence(ports.reader(manifest))).await?;
     let planning = planned(&*ports.target, manifest, &toc, request, safety.is_some());
     let Planned { plan, facts, found } = context.cancel.race(planning).await?;
-    // A superuser sees every row; the role that owns a table may be kept from some by a policy of its own.
-    let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
-    let disable_triggers =
-        data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers, reads_as).await?;
+    let claiming = resume::claim(&*ports.target, &toc, request, &plan, found.is_some());
+    let ledger = context.cancel.race(claiming).await?;
     if found.is_none() {
         phases.next("hashes", Some(plan.stored_bytes));
         check_hashes(ports, manifest, &plan, request.jobs, context).await?;
     }
+    // A superuser sees every row; the role that owns a table may be kept from some by a policy of its own.
+    let reads_as = request.role.as_deref().filter(|_| !facts.superuser);
+    let disable_triggers =
+        data_only_precautions(ports, manifest, &toc, &plan, request, facts.may_disable_triggers, reads_as).await?;
     let safety_backup = match safety {
         Some(safety) if plan.safety_backup => {
             phases.next("safety backup", None);
@@ -195,8 +201,6 @@ pub async fn run(
         _ => None,
     };
     let mut steps = Steps { target: &ports.target, request, context, messages: Vec::new() };
-    let claiming = resume::claim(&*ports.target, &toc, request, &plan, found.is_some());
-    let ledger = context.cancel.race(claiming).await?;
     if request.clean && found.is_none() {
         phases.next("drop", None);
         steps.drop_what_is_restored(&toc, &plan, true).await?;

@@ -4,10 +4,13 @@ use super::messages::COMMAND;
 use crate::quote;
 
 /// Second words of the statements that may hold a password.
-const KINDS: [&str; 6] = ["SUBSCRIPTION", "USER", "SERVER", "FOREIGN", "ROLE", "GROUP"];
+const KINDS: [&str; 7] = ["SUBSCRIPTION", "USER", "SERVER", "FOREIGN", "ROLE", "GROUP", "DATABASE"];
 
 /// The words before it.
 const CLAUSES: [&str; 3] = ["CONNECTION", "OPTIONS", "PASSWORD"];
+
+/// The word before the name of a setting, behind which its value stands: applications keep their keys in settings of their own.
+const SET: &str = "SET";
 
 /// The server's words before what libpq says of a connection string, which may be a piece of it.
 const SYNTAX: &str = "invalid connection string syntax: ";
@@ -47,11 +50,22 @@ fn secret_at(command: &str) -> Option<usize> {
             Read::Nothing if is(&["CREATE", "ALTER"]) => Read::Verb,
             Read::Verb if is(&KINDS) => Read::Guarded,
             Read::Guarded if is(&CLAUSES) => return Some(at),
+            Read::Guarded if is(&[SET]) => return Some(name_end(command, at + piece.len())),
             Read::Guarded => Read::Guarded,
             _ => Read::Other,
         };
     }
     None
+}
+
+/// Where the name is over that follows from `at` on, quoted or not; `at` where there is none.
+fn name_end(command: &str, at: usize) -> usize {
+    let rest = command[at..].trim_start();
+    let start = command.len() - rest.len();
+    let of_name =
+        |piece: &str| piece == "." || piece.starts_with(|c: char| c == '"' || c == '_' || c.is_alphanumeric());
+    let name = pieces(rest).take_while(|(_, piece)| of_name(piece));
+    name.last().map_or(at, |(place, piece)| start + place + piece.len())
 }
 
 /// What stands in quotation marks, as it is written and as it is meant; what holds others comes first.

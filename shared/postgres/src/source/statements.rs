@@ -102,9 +102,11 @@ pub(super) fn large_object_pages(oid: u32) -> String {
     )
 }
 
-/// Something that bears another name in the newest catalog, by which `reg*` types are written out, than in the snapshot.
-/// What was dropped meanwhile is written as a number, and pg_dump has noticed where it mattered.
-pub(super) const RENAMED: &str = "
+/// Everything that bears another name in the newest catalog, by which `reg*` types are written out, than in the snapshot; what is gone
+/// meanwhile bears its number.
+macro_rules! renamed {
+    () => {
+        "
 SELECT o.kind, o.before, o.now
 FROM (SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.oid::pg_catalog.regnamespace::text
       FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384
@@ -120,9 +122,37 @@ FROM (SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.oid::pg_catalog.regn
       UNION ALL
       SELECT 'function', pg_catalog.format('%I.%I', n.nspname, p.proname), p.oid::pg_catalog.regproc::text
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      WHERE p.oid >= 16384 AND n.nspname !~ '^pg_') AS o(kind, before, now)
-WHERE o.before <> o.now AND o.now !~ '^[0-9]+$'
-LIMIT 1";
+      WHERE p.oid >= 16384 AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'operator', pg_catalog.format('%I.%s', n.nspname, o.oprname), o.oid::pg_catalog.regoper::text
+      FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+      WHERE o.oid >= 16384 AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'collation', pg_catalog.format('%I.%I', n.nspname, c.collname), c.oid::pg_catalog.regcollation::text
+      FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
+      WHERE c.oid >= 16384 AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'text search configuration', pg_catalog.format('%I.%I', n.nspname, c.cfgname),
+             c.oid::pg_catalog.regconfig::text
+      FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
+      WHERE c.oid >= 16384 AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'text search dictionary', pg_catalog.format('%I.%I', n.nspname, d.dictname),
+             d.oid::pg_catalog.regdictionary::text
+      FROM pg_catalog.pg_ts_dict d JOIN pg_catalog.pg_namespace n ON n.oid = d.dictnamespace
+      WHERE d.oid >= 16384 AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 'role', pg_catalog.quote_ident(r.rolname), r.oid::pg_catalog.regrole::text
+      FROM pg_catalog.pg_roles r WHERE r.oid >= 16384) AS o(kind, before, now)
+WHERE o.before <> o.now"
+    };
+}
+
+/// At the start definitions matter: what was dropped meanwhile pg_dump has noticed where it mattered.
+pub(super) const RENAMED: &str = concat!(renamed!(), " AND o.now !~ '^[0-9]+$' LIMIT 1");
+
+/// At the end rows matter, in which also what was dropped is a number.
+pub(super) const RENAMED_OR_DROPPED: &str = concat!(renamed!(), " LIMIT 1");
 
 /// Whether any column of a table holds names of objects: a `reg*` type, or an array, a domain, a composite or a range of such.
 pub(super) const ROWS_NAME_OBJECTS: &str = "
@@ -130,7 +160,7 @@ WITH RECURSIVE naming AS (
   SELECT t.oid FROM pg_catalog.pg_type t
   WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b'
     AND t.typname IN ('regclass', 'regtype', 'regproc', 'regprocedure', 'regnamespace', 'regoper', 'regoperator', 'regconfig',
-                      'regdictionary', 'regcollation')
+                      'regdictionary', 'regcollation', 'regrole')
   UNION
   SELECT made.oid FROM naming n CROSS JOIN LATERAL (
     SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typelem = n.oid OR t.typbasetype = n.oid
@@ -143,8 +173,8 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c 
                WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
                  AND a.atttypid IN (SELECT oid FROM naming))";
 
-/// Every value of every enum: its OID, its type, its name.
+/// Every value of every enum: its OID, its type, its name, and the transaction that has given it that.
 pub(super) const ENUM_LABELS: &str = "
-SELECT e.oid, pg_catalog.format('%I.%I', n.nspname, t.typname), e.enumlabel
+SELECT e.oid, pg_catalog.format('%I.%I', n.nspname, t.typname), e.enumlabel, e.xmin::text
 FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace";

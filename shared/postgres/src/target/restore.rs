@@ -4,11 +4,16 @@ use std::{fmt::Write, fs};
 
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
-    ports::{Classification, PgRestoreStep, RunContext, ToolMessage},
+    ports::{Classification, PgRestoreStep, RunContext, ToolMessage, in_brief},
 };
 
-use super::stage::Stage;
-use crate::{classify::classify, connect::ConnectionTarget, tools, tools::ClientTools};
+use super::{APPLICATION, stage::Stage};
+use crate::{
+    classify::classify,
+    connect::ConnectionTarget,
+    failure::database_error,
+    tools::{self, ClientTools},
+};
 
 /// What says that the tool could not do its work at all, rather than that some of it failed.
 const NO_CONNECTION: [&str; 4] = [
@@ -17,6 +22,11 @@ const NO_CONNECTION: [&str; 4] = [
     "terminating connection due to ",
     "SSL connection has been closed unexpectedly",
 ];
+
+/// The sessions of one run's tools.
+const END_SESSIONS: &str = "
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE datname = pg_catalog.current_database() AND application_name = $1 AND pid <> pg_catalog.pg_backend_pid()";
 
 /// What a step is run with.
 pub(super) struct With<'a> {
@@ -60,7 +70,8 @@ async fn call(with: &With<'_>, step: &PgRestoreStep, context: &RunContext) -> Re
     fs::write(list.path(), list_of(stage, &step.dump_ids))
         .or_error(ErrorKind::Config, format!("{doing}: write its list"))?;
     let mut command = tools.command("pg_restore");
-    for (name, value) in target.tool_environment(&format!("lifeboat {}", context.run_id)).await? {
+    let application = format!("lifeboat {}", context.run_id);
+    for (name, value) in context.cancel.race(target.tool_environment(&application)).await? {
         let value = if name == "PGOPTIONS" { format!("{value} {options}") } else { value };
         command.env(name, value);
     }
@@ -85,8 +96,22 @@ async fn call(with: &With<'_>, step: &PgRestoreStep, context: &RunContext) -> Re
         command.arg(format!("--role={role}"));
     }
     command.arg(stage.path());
-    let ended = tools::run(command, &doing, b"", &context.cancel).await?;
+    let running = tools::run(command, &doing, b"", &context.cancel).await;
+    if running.is_err() && context.cancel.check().is_err() {
+        // Its own request to end a query is lost where the query has not begun yet.
+        drop(in_brief("end what pg_restore has left on the server", end_sessions(target, &application)).await);
+    }
+    let ended = running?;
     judge(&doing, ended.status.success(), &ended.stderr, ended.forgotten)
+}
+
+async fn end_sessions(target: &ConnectionTarget, application: &str) -> Result<()> {
+    let session = target.connect(APPLICATION).await?;
+    session
+        .query(END_SESSIONS, &[&application])
+        .await
+        .map(drop)
+        .map_err(|e| database_error("end the sessions of pg_restore", &e))
 }
 
 /// Lines as `pg_restore --list` prints them, of which only the number counts.

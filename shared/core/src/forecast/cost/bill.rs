@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    drill::Selection,
+    drill::{READINGS, Selection},
     forecast::{Growth, growth::float, line::median},
     manifest::Tier,
     prices::{self, gb},
@@ -156,16 +156,20 @@ fn early_deletions(lives: &[(&Life, Vec<Stay>)], shape: Shape, window: Window) -
     sum(lives.iter().flat_map(|(_, stays)| stays).filter_map(fee))
 }
 
+/// What a drill pays for one backup in a class: thawing it, or being billed for each GB of each reading, and the requests. What
+/// was thawed is retrieved once, and read as often from the copy, which is in STANDARD.
+pub(super) fn reading(class: StorageClass, shape: Shape) -> f64 {
+    let (prices, readings) = (prices::of(class), f64::from(READINGS));
+    let requests = float(shape.movable_objects) * (readings * prices.thousand_gets + prices.thousand_thaws);
+    let others = float(shape.other_objects) * readings * prices::of(StorageClass::Standard).thousand_gets;
+    let billed = if class.is_frozen() { 1.0 } else { readings };
+    (requests + others) / 1000.0 + billed * gb(shape.movable_bytes) * prices.gb_read
+}
+
 /// A month's drills: thawing and reading what they restore, and what past ones cost beside that.
 fn drills(storage: &[StorageCost], input: &CostInput) -> f64 {
     let Some(every) = input.drill_every_seconds else { return 0.0 };
-    let shape = input.shape;
-    let read = |class: StorageClass| {
-        let prices = prices::of(class);
-        let requests = float(shape.movable_objects) * (prices.thousand_gets + prices.thousand_thaws);
-        let others = float(shape.other_objects) * prices::of(StorageClass::Standard).thousand_gets;
-        (requests + others) / 1000.0 + gb(shape.movable_bytes) * prices.gb_read
-    };
+    let read = |class: StorageClass| reading(class, input.shape);
     let average = |rows: &[&StorageCost]| {
         let backups = sum(rows.iter().map(|row| row.backups));
         sum(rows.iter().map(|row| row.backups / backups * read(row.storage_class)))

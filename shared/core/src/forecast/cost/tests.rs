@@ -93,11 +93,30 @@ fn drills_cost_what_they_read_and_what_their_instances_did() {
         };
         cost_in_force(&Policy::default(), &input, now()).bill.drills_usd
     };
-    // The newest backup is in STANDARD: 165 GETs, and the middle of what past instances cost.
-    near(monthly(Selection::Latest, &[0.10, 0.12, 9.0]), 0.12 + 165.0 * 0.000_000_4, 1e-6);
+    // The newest backup is in STANDARD: twice 165 GETs, and the middle of what past instances cost.
+    near(monthly(Selection::Latest, &[0.10, 0.12, 9.0]), 0.12 + 330.0 * 0.000_000_4, 1e-6);
     // The oldest tiers are read from colder classes, for money.
     assert!(monthly(Selection::Rotate, &[]) > monthly(Selection::Latest, &[]) + 0.01);
     assert!(cost_in_force(&Policy::default(), &input(), now()).bill.drills_usd < f64::EPSILON);
+}
+
+#[test]
+fn a_drill_reads_a_backup_twice_and_retrieves_what_it_thaws_once() {
+    // The five small objects are in STANDARD whatever the class: 10 GETs, $0.000004.
+    for (class, usd) in [
+        // 330 GETs.
+        (StorageClass::Standard, 0.000_132),
+        // 320 GETs for $0.00032, 20 GB for $0.20.
+        (StorageClass::StandardIa, 0.200_324),
+        // 320 GETs for $0.0032, 20 GB for $0.60.
+        (StorageClass::GlacierIr, 0.603_204),
+        // 160 thaws for $0.008, 320 GETs of the copies for $0.000128, 10 GB for $0.10.
+        (StorageClass::Glacier, 0.108_132),
+        // 160 thaws for $0.016, 320 GETs of the copies for $0.000128, 10 GB for $0.20.
+        (StorageClass::DeepArchive, 0.216_132),
+    ] {
+        near(bill::reading(class, input().shape), usd, 1e-9);
+    }
 }
 
 #[test]
