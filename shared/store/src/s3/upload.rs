@@ -19,14 +19,14 @@ use super::{
     failure::{Action, Failure, Fate, within},
 };
 
-/// The size of a part, and of the largest object that goes up in one PUT. S3's least is 5 MiB.
-const PART: usize = 8 * 1024 * 1024;
+/// The size of a part, and of the largest object that goes up in one PUT: S3's least, for each upload holds two of them.
+const PART: usize = 5 * 1024 * 1024;
 /// S3's limit.
 const MOST_PARTS: usize = 10_000;
 /// So many parts keep their size; after them parts grow, so that 10,000 make 5 TiB.
 const EQUAL_PARTS: usize = 1_000;
 /// After so many more parts, parts are larger by one [`PART`].
-const GROW_EVERY: usize = 60;
+const GROW_EVERY: usize = 37;
 
 /// The size of the part with this index.
 const fn part_size(index: usize) -> usize {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_stay_small_up_to_eight_gibibytes() {
+    fn the_first_thousand_parts_are_small() {
         assert!((0..=EQUAL_PARTS).all(|index| part_size(index) == PART));
         assert_eq!(part_size(EQUAL_PARTS + 1), 2 * PART);
     }
