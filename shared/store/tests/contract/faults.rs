@@ -292,7 +292,7 @@ async fn unfinished(faulty: &Faulty, key: &str) -> usize {
 async fn a_write_that_is_dropped_while_a_part_is_on_its_way_can_still_be_aborted() {
     let faulty = faulty(|request| if request.is("PUT", "partNumber") { Fault::Hold } else { Fault::Pass }).await;
     let mut upload = faulty.store().upload_new("k", &run("run")).await.unwrap();
-    upload.write(Bytes::from(pattern(16 * MIB))).await.unwrap();
+    upload.write(Bytes::from(pattern(10 * MIB))).await.unwrap();
     // The second part waits for the first, which never arrives.
     assert!(upload.write(Bytes::from(pattern(MIB))).now_or_never().is_none());
     assert_eq!(unfinished(&faulty, "k").await, 1);

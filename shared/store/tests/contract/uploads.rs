@@ -37,7 +37,7 @@ async fn upload(store: &dyn Store, key: &str, body: &Bytes, by: &str) -> Result<
 
 pub(crate) async fn streams_of_every_size_come_back_whole(backend: Backend) {
     let store = &*backend.store;
-    for length in [0, 1, 5 * MIB, 8 * MIB, 8 * MIB + 1, 16 * MIB, 30 * MIB] {
+    for length in [0, 1, 5 * MIB, 5 * MIB + 1, 8 * MIB, 10 * MIB, 30 * MIB] {
         let key = format!("stream/{length}");
         let body = Bytes::from(pattern(length));
         let stored = upload(store, &key, &body, "run").await.unwrap();
