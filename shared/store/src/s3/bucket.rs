@@ -22,6 +22,7 @@ use lifeboat_core::{
 
 use super::{
     backoff::Backoff,
+    buffers::Buffers,
     checksum::Checksum,
     client::Clients,
     failure::{Action, Failure, Fate, within},
@@ -69,12 +70,21 @@ pub(super) struct Bucket {
     /// Together they name each swap of this process, so that it recognises its own.
     instance: u64,
     swaps: AtomicU64,
+    pub(super) buffers: Buffers,
 }
 
 impl Bucket {
     pub(super) fn new(clients: Clients, name: String, prefix: &str, stall_timeout: Duration) -> Self {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { clients, name, prefix, stall_timeout, instance: rand::random(), swaps: AtomicU64::new(0) }
+        Self {
+            clients,
+            name,
+            prefix,
+            stall_timeout,
+            instance: rand::random(),
+            swaps: AtomicU64::new(0),
+            buffers: Buffers::default(),
+        }
     }
 
     /// The key in the bucket; refuses what is no key.

@@ -14,6 +14,7 @@ use lifeboat_core::{
 
 mod backoff;
 mod bucket;
+mod buffers;
 mod checksum;
 mod client;
 mod failure;

@@ -15,12 +15,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{
     backoff::Backoff,
     bucket::{Bucket, Mark, RUN, content_type, limit_for},
+    buffers::Buffers,
     checksum::Checksum,
     failure::{Action, Failure, Fate, within},
 };
 
 /// The size of a part, and of the largest object that goes up in one PUT: S3's least, for each upload holds two of them.
-const PART: usize = 5 * 1024 * 1024;
+pub(super) const PART: usize = 5 * 1024 * 1024;
 /// S3's limit.
 const MOST_PARTS: usize = 10_000;
 /// So many parts keep their size; after them parts grow, so that 10,000 make 5 TiB.
@@ -56,8 +57,6 @@ struct Parts {
     done: Vec<CompletedPart>,
     /// At most one; stopped when dropped.
     flying: JoinSet<Result<(CompletedPart, Bytes)>>,
-    /// The buffer of the part that arrived, to be filled again.
-    spare: BytesMut,
 }
 
 impl S3Upload {
@@ -97,8 +96,9 @@ impl S3Upload {
     /// Sends the buffer as the next part, once the part before it has arrived. While it waits everything stays in `self`:
     /// dropped there, the upload can still be aborted.
     async fn send_part(&mut self) -> Result<()> {
+        let bucket = Arc::clone(&self.bucket);
         let parts = self.parts().await?;
-        parts.land().await?;
+        parts.land(&bucket.buffers).await?;
         let index = parts.done.len();
         if index >= MOST_PARTS {
             return Err(Error::new(
@@ -107,18 +107,16 @@ impl S3Upload {
             )
             .with_hint("an object can have 5 TiB; make smaller chunks"));
         }
-        let (id, spare) = (parts.upload_id.clone(), mem::take(&mut parts.spare));
-        let body = mem::replace(&mut self.buffer, spare).freeze();
+        let id = parts.upload_id.clone();
+        let body = mem::take(&mut self.buffer).freeze();
         let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
-        let (bucket, full) = (Arc::clone(&self.bucket), self.full.clone());
+        let full = self.full.clone();
         if let Some(parts) = &mut self.parts {
             parts.flying.spawn(async move {
                 let part = bucket.put_part(&full, &id, number, &body).await?;
                 Ok((part, body))
             });
         }
-        self.buffer.clear();
-        self.buffer.reserve(part_size(index + 1));
         Ok(())
     }
 
@@ -129,6 +127,9 @@ impl S3Upload {
             if self.room() == 0 {
                 self.send_part().await?;
             }
+            if self.buffer.capacity() == 0 {
+                self.buffer = self.bucket.buffers.take(self.room());
+            }
             let fits = block.split_to(block.len().min(self.room()));
             self.buffer.extend_from_slice(&fits);
         }
@@ -138,7 +139,8 @@ impl S3Upload {
     /// Sends the last part and waits for it.
     async fn land_all(&mut self) -> Result<()> {
         self.send_part().await?;
-        self.parts().await?.land().await
+        let bucket = Arc::clone(&self.bucket);
+        self.parts().await?.land(&bucket.buffers).await
     }
 
     /// Makes the object of the parts, all of which have arrived.
@@ -169,18 +171,23 @@ impl S3Upload {
     }
 }
 
+impl Drop for S3Upload {
+    fn drop(&mut self) {
+        self.bucket.buffers.give_back(mem::take(&mut self.buffer));
+    }
+}
+
 impl Parts {
     fn new(upload_id: String) -> Self {
-        Self { upload_id, done: Vec::new(), flying: JoinSet::new(), spare: BytesMut::new() }
+        Self { upload_id, done: Vec::new(), flying: JoinSet::new() }
     }
 
     /// Waits for the part on its way. Dropped while it waits, it loses nothing.
-    async fn land(&mut self) -> Result<()> {
+    async fn land(&mut self, buffers: &Buffers) -> Result<()> {
         if let Some(part) = self.flying.join_next().await {
             let (part, body) = part.or_error(ErrorKind::Unexpected, "wait for a part")??;
             self.done.push(part);
-            // Another owner can only be the connection, letting go a moment later; then a new buffer is made.
-            self.spare = body.try_into_mut().unwrap_or_default();
+            buffers.sent(body);
         }
         Ok(())
     }
@@ -329,7 +336,9 @@ impl Upload for S3Upload {
         }
         if self.parts.is_none() {
             let body = mem::take(&mut self.buffer).freeze();
-            return self.bucket.put_new(&self.full, body, &self.run_id).await;
+            let stored = self.bucket.put_new(&self.full, body.clone(), &self.run_id).await;
+            self.bucket.buffers.sent(body);
+            return stored;
         }
         if let Err(e) = self.land_all().await {
             self.abandon_quietly().await;

@@ -1,0 +1,74 @@
+//! Buffers of parts, which are used again.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+
+use super::upload::PART;
+
+/// More idle ones than this are freed.
+const MOST_IDLE: usize = 16;
+
+/// The buffers that no upload uses at the moment. Freed and made anew each time, memory of this size comes back from where small
+/// things lie too, and leaves holes between them: a third of all that a dump took.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Vec<BytesMut>>);
+
+impl Buffers {
+    /// An empty buffer that holds a part, or more.
+    pub(super) fn take(&self, room: usize) -> BytesMut {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = idle.unwrap_or_else(|| BytesMut::with_capacity(PART));
+        buffer.reserve(room);
+        buffer
+    }
+
+    /// What was sent can be filled again, unless the connection still holds it or it was grown for a larger part.
+    pub(super) fn sent(&self, body: Bytes) {
+        if let Ok(buffer) = body.try_into_mut() {
+            self.give_back(buffer);
+        }
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if (PART..2 * PART).contains(&buffer.capacity()) && idle.len() < MOST_IDLE {
+            idle.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_filled_again_and_one_that_was_grown_is_not_kept() {
+        let buffers = Buffers::default();
+        let mut first = buffers.take(PART);
+        first.extend_from_slice(b"part");
+        let place = first.as_ptr();
+        buffers.sent(first.freeze());
+        let again = buffers.take(PART);
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        let grown = buffers.take(3 * PART);
+        let grown_place = grown.as_ptr();
+        buffers.give_back(grown);
+        buffers.give_back(again);
+        let next = buffers.take(PART);
+        assert_eq!(next.as_ptr(), place);
+        assert_ne!(next.as_ptr(), grown_place);
+    }
+
+    #[test]
+    fn what_somebody_still_holds_is_not_given_to_another() {
+        let buffers = Buffers::default();
+        let body = buffers.take(PART).freeze();
+        let held = body.clone();
+        buffers.sent(body);
+        assert!(buffers.0.lock().unwrap().is_empty());
+        drop(held);
+    }
+}
