@@ -25,7 +25,7 @@ pub const NOT_COUNTED: &str = "not counted: functions, KMS, Secrets Manager, Clo
      what health and retention read, copies in another region, taxes";
 
 /// S3 takes an object up to this size in one request, and a larger one in parts of it. Bytes.
-const PART: u64 = 8 << 20;
+const PART: u64 = 5 << 20;
 
 /// How large a backup is, as a bill sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
