@@ -37,7 +37,7 @@ pub use secrets::Secrets;
 pub use source::{
     BlockRange, BlockSink, Finding, Preflight, Severity, Snapshot, SnapshotWorker, Source, SourceTable, Unit,
 };
-pub use store::{BlockSource, Listed, ObjectReader, Removal, Store, Stored, Swap, Thaw, Upload};
+pub use store::{BlockSource, Listed, ObjectReader, PART, Removal, Store, Stored, Swap, Thaw, Upload};
 pub use target::{
     Classification, Inventory, InventoryItem, LoadStatement, PgRestoreStep, Scratch, ScratchFacts, ScratchProvider,
     ScratchWish, Target, TargetFacts, TargetWorker, ToolMessage,

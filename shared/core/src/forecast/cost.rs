@@ -13,7 +13,7 @@ use crate::{
     drill::Selection,
     ids::DatabaseSlug,
     manifest::Tier,
-    ports::Listed,
+    ports::{Listed, PART},
     prices::{PRICES, SOURCE},
     retention::{LintInput, Policy, StorageClass, lint, movable},
 };
@@ -23,9 +23,6 @@ use super::Growth;
 /// What no figure holds.
 pub const NOT_COUNTED: &str = "not counted: functions, KMS, Secrets Manager, CloudWatch, transfer out of the region, \
      what health and retention read, copies in another region, taxes";
-
-/// S3 takes an object up to this size in one request, and a larger one in parts of it. Bytes.
-const PART: u64 = 5 << 20;
 
 /// How large a backup is, as a bill sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,7 +46,8 @@ impl Shape {
         let sum = |objects: &mut dyn Iterator<Item = &Listed>| objects.map(|o| o.size).sum::<u64>();
         let (movable_bytes, all) = (sum(&mut movable.iter().copied()), sum(&mut objects.iter()));
         // An upload in parts is begun and completed, too.
-        let puts = |object: &Listed| if object.size > PART { object.size.div_ceil(PART) + 2 } else { 1 };
+        let part = PART as u64;
+        let puts = |object: &Listed| if object.size > part { object.size.div_ceil(part) + 2 } else { 1 };
         Self {
             movable_objects: movable.len() as u64,
             movable_bytes,

@@ -8,6 +8,10 @@ use jiff::Timestamp;
 
 use crate::{Error, ErrorKind, Result, ids::RunId};
 
+/// An object up to this size goes to S3 in one request, and a larger one in parts of it: the least that S3 takes, for each
+/// upload holds one or two. Bytes.
+pub const PART: usize = 5 << 20;
+
 /// What a store says of an object it has written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {

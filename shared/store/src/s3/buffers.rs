@@ -1,23 +1,42 @@
-//! Buffers of parts, which are used again.
+//! Buffers of parts, which are used again, and how many of them are on their way at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::available_parallelism,
+};
 
 use bytes::{Bytes, BytesMut};
-
-use super::upload::PART;
+use lifeboat_core::{ErrorKind, Result, ResultExt, ports::PART};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// More idle ones than this are freed.
 const MOST_IDLE: usize = 16;
 
-/// The buffers that no upload uses at the moment. Freed and made anew each time, memory of this size comes back from where small
-/// things lie too, and leaves holes between them: a third of all that a dump took.
-#[derive(Debug, Default)]
-pub(super) struct Buffers(Mutex<Vec<BytesMut>>);
+/// The memory of uploads: each fills one buffer, and one more is on its way for each core, and one.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    /// Those that no upload uses at the moment. Freed and made anew each time, memory of this size comes back from where small
+    /// things lie too, and leaves holes between them: a third of all that a dump took.
+    idle: Mutex<Vec<BytesMut>>,
+    flights: Arc<Semaphore>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        let flights = 1 + available_parallelism().map_or(1, usize::from);
+        Self { idle: Mutex::default(), flights: Arc::new(Semaphore::new(flights)) }
+    }
+}
 
 impl Buffers {
+    /// Waits until a part may leave. Who waits keeps a full buffer; those on their way arrive without it.
+    pub(super) async fn flight(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.flights).acquire_owned().await.or_error(ErrorKind::Unexpected, "wait for other parts")
+    }
+
     /// An empty buffer that holds a part, or more.
     pub(super) fn take(&self, room: usize) -> BytesMut {
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = idle.unwrap_or_else(|| BytesMut::with_capacity(PART));
         buffer.reserve(room);
         buffer
@@ -33,7 +52,7 @@ impl Buffers {
     /// Takes a buffer back.
     pub(super) fn give_back(&self, mut buffer: BytesMut) {
         buffer.clear();
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if (PART..2 * PART).contains(&buffer.capacity()) && idle.len() < MOST_IDLE {
             idle.push(buffer);
         }
@@ -68,7 +87,7 @@ mod tests {
         let body = buffers.take(PART).freeze();
         let held = body.clone();
         buffers.sent(body);
-        assert!(buffers.0.lock().unwrap().is_empty());
+        assert!(buffers.idle.lock().unwrap().is_empty());
         drop(held);
     }
 }

@@ -8,20 +8,17 @@ use bytes::{Bytes, BytesMut};
 use lifeboat_core::{
     Error, ErrorKind, Result, ResultExt,
     ids::RunId,
-    ports::{Stored, Upload},
+    ports::{PART, Stored, Upload},
 };
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
     backoff::Backoff,
     bucket::{Bucket, Mark, RUN, content_type, limit_for},
-    buffers::Buffers,
     checksum::Checksum,
     failure::{Action, Failure, Fate, within},
 };
 
-/// The size of a part, and of the largest object that goes up in one PUT: S3's least, for each upload holds two of them.
-pub(super) const PART: usize = 5 * 1024 * 1024;
 /// S3's limit.
 const MOST_PARTS: usize = 10_000;
 /// So many parts keep their size; after them parts grow, so that 10,000 make 5 TiB.
@@ -56,7 +53,7 @@ struct Parts {
     upload_id: String,
     done: Vec<CompletedPart>,
     /// At most one; stopped when dropped.
-    flying: JoinSet<Result<(CompletedPart, Bytes)>>,
+    flying: JoinSet<Result<CompletedPart>>,
 }
 
 impl S3Upload {
@@ -98,7 +95,7 @@ impl S3Upload {
     async fn send_part(&mut self) -> Result<()> {
         let bucket = Arc::clone(&self.bucket);
         let parts = self.parts().await?;
-        parts.land(&bucket.buffers).await?;
+        parts.land().await?;
         let index = parts.done.len();
         if index >= MOST_PARTS {
             return Err(Error::new(
@@ -108,13 +105,16 @@ impl S3Upload {
             .with_hint("an object can have 5 TiB; make smaller chunks"));
         }
         let id = parts.upload_id.clone();
+        let flight = bucket.buffers.flight().await?;
         let body = mem::take(&mut self.buffer).freeze();
         let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
         let full = self.full.clone();
         if let Some(parts) = &mut self.parts {
             parts.flying.spawn(async move {
-                let part = bucket.put_part(&full, &id, number, &body).await?;
-                Ok((part, body))
+                let part = bucket.put_part(&full, &id, number, &body).await;
+                bucket.buffers.sent(body);
+                drop(flight);
+                part
             });
         }
         Ok(())
@@ -139,8 +139,7 @@ impl S3Upload {
     /// Sends the last part and waits for it.
     async fn land_all(&mut self) -> Result<()> {
         self.send_part().await?;
-        let bucket = Arc::clone(&self.bucket);
-        self.parts().await?.land(&bucket.buffers).await
+        self.parts().await?.land().await
     }
 
     /// Makes the object of the parts, all of which have arrived.
@@ -183,11 +182,9 @@ impl Parts {
     }
 
     /// Waits for the part on its way. Dropped while it waits, it loses nothing.
-    async fn land(&mut self, buffers: &Buffers) -> Result<()> {
+    async fn land(&mut self) -> Result<()> {
         if let Some(part) = self.flying.join_next().await {
-            let (part, body) = part.or_error(ErrorKind::Unexpected, "wait for a part")??;
-            self.done.push(part);
-            buffers.sent(body);
+            self.done.push(part.or_error(ErrorKind::Unexpected, "wait for a part")??);
         }
         Ok(())
     }
