@@ -12,6 +12,7 @@ mod copy_out;
 mod error;
 mod frames;
 mod row;
+mod socket;
 mod start;
 
 use postgres_protocol::message::backend::Message;

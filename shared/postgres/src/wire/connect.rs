@@ -16,6 +16,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{
     Transport, WireError, WireSession, channel_binding,
     frames::Frames,
+    socket::Socket,
     start::{Login, start},
 };
 use crate::{
@@ -53,17 +54,17 @@ impl ConnectionTarget {
         };
         let transport: Box<dyn Transport> = if self.is_socket() {
             let path = format!("{}/.s.PGSQL.{}", self.host(), self.port());
-            Box::new(UnixStream::connect(path).await.map_err(WireError::Connect)?)
+            Box::new(Socket::new(UnixStream::connect(path).await.map_err(WireError::Connect)?))
         } else {
             let socket = self.tcp().await.map_err(WireError::Connect)?;
             if let Some(config) = tls {
-                let stream = encrypt(socket, config, self.host()).await?;
+                let stream = encrypt(Socket::new(socket), config, self.host()).await?;
                 let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 login.channel_binding = certificates.first().and_then(|own| channel_binding::tls_server_end_point(own));
                 Box::new(stream)
             } else {
                 login.secret = socket.peer_addr().map_err(WireError::Connect)?.ip().is_loopback();
-                Box::new(socket)
+                Box::new(Socket::new(socket))
             }
         };
         let mut frames = Frames::new(transport);
@@ -94,10 +95,10 @@ impl ConnectionTarget {
 
 /// Asks for TLS and shakes hands. What a stranger put behind the server's first byte would break the handshake.
 async fn encrypt(
-    mut socket: TcpStream,
+    mut socket: Socket<TcpStream>,
     config: ClientConfig,
     host: &str,
-) -> std::result::Result<TlsStream<TcpStream>, WireError> {
+) -> std::result::Result<TlsStream<Socket<TcpStream>>, WireError> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     socket.write_all(&request).await.map_err(WireError::Io)?;
