@@ -54,7 +54,7 @@ impl ConnectionTarget {
         };
         let transport: Box<dyn Transport> = if self.is_socket() {
             let path = format!("{}/.s.PGSQL.{}", self.host(), self.port());
-            Box::new(Socket::new(UnixStream::connect(path).await.map_err(WireError::Connect)?))
+            Box::new(UnixStream::connect(path).await.map_err(WireError::Connect)?)
         } else {
             let socket = self.tcp().await.map_err(WireError::Connect)?;
             if let Some(config) = tls {
@@ -95,10 +95,10 @@ impl ConnectionTarget {
 
 /// Asks for TLS and shakes hands. What a stranger put behind the server's first byte would break the handshake.
 async fn encrypt(
-    mut socket: Socket<TcpStream>,
+    mut socket: Socket,
     config: ClientConfig,
     host: &str,
-) -> std::result::Result<TlsStream<Socket<TcpStream>>, WireError> {
+) -> std::result::Result<TlsStream<Socket>, WireError> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     socket.write_all(&request).await.map_err(WireError::Io)?;

@@ -2,99 +2,80 @@
 //! alone for a moment, it gathers many of them, and neither side is disturbed (docs/decisions/0021).
 
 use std::{
-    io::{self, Read},
-    net, os,
+    io::{self, IoSlice, Read},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
+    task::coop,
     time::{Instant, Sleep, sleep},
 };
 
 /// After so many bytes without a word of ours between them, more will come.
 const STREAM: usize = 1 << 20;
 
-/// How long an empty socket is left alone.
+/// What comes in a pause must leave most of the room that the system keeps for it, or the server would be waiting for the
+/// pause to end. The system makes more room while much comes.
+const MOST_OF_ROOM: usize = 4;
+
+/// How long an empty socket is left alone; the runtime's clock makes up to twice that of it.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Found empty so often in a row, it is watched again.
 const MOST_IN_VAIN: u32 = 4;
 
-/// What the runtime can watch, or let go.
-pub(super) trait Watchable: AsyncRead + AsyncWrite + Send + Unpin + Sized {
-    type Alone: Read + Send + Unpin;
-
-    fn let_go(self) -> io::Result<Self::Alone>;
-    fn watch(alone: Self::Alone) -> io::Result<Self>;
-}
-
-impl Watchable for TcpStream {
-    type Alone = net::TcpStream;
-
-    fn let_go(self) -> io::Result<Self::Alone> {
-        self.into_std()
-    }
-
-    fn watch(alone: Self::Alone) -> io::Result<Self> {
-        Self::from_std(alone)
-    }
-}
-
-impl Watchable for UnixStream {
-    type Alone = os::unix::net::UnixStream;
-
-    fn let_go(self) -> io::Result<Self::Alone> {
-        self.into_std()
-    }
-
-    fn watch(alone: Self::Alone) -> io::Result<Self> {
-        Self::from_std(alone)
-    }
-}
-
-/// A socket that does not block, in one of two states.
-pub(super) struct Socket<W: Watchable> {
-    state: State<W>,
+/// A socket that does not block.
+pub(super) struct Socket {
+    state: State,
     /// Bytes that have come since we last wrote, or since it is watched again.
     come: usize,
 }
 
-enum State<W: Watchable> {
-    Watched(W),
-    Alone(Alone<W::Alone>),
+enum State {
+    Watched(TcpStream),
+    Alone(Alone),
     /// It could not be brought from one state to the other.
     Lost,
 }
 
-struct Alone<S> {
-    socket: S,
+struct Alone {
+    socket: std::net::TcpStream,
     pause: Pin<Box<Sleep>>,
     /// It was empty: the pause has to end first.
     empty: bool,
+    /// Bytes that have come since the pause.
+    gathered: usize,
+    /// Pauses in a row in which nothing came.
     in_vain: u32,
 }
 
-impl<S: Read> Alone<S> {
-    /// Reads once something is there; false if nothing comes.
+impl Alone {
+    /// Reads once something is there; false if it has to be watched: nothing comes, or too much for a pause.
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         loop {
             if self.empty {
                 ready!(self.pause.as_mut().poll(context));
                 self.empty = false;
             }
+            // A socket that is never empty has to let others have their turn, as a watched one does.
+            let turn = ready!(coop::poll_proceed(context));
             match self.socket.read(buffer.initialize_unfilled()) {
                 Ok(read) => {
+                    turn.made_progress();
                     buffer.advance(read);
-                    self.in_vain = 0;
+                    self.gathered += read;
                     return Poll::Ready(Ok(true));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.in_vain += 1;
-                    if self.in_vain >= MOST_IN_VAIN {
+                    let gathered = std::mem::take(&mut self.gathered);
+                    self.in_vain = if gathered > 0 { 0 } else { self.in_vain + 1 };
+                    let room = SockRef::from(&self.socket).recv_buffer_size()?;
+                    if self.in_vain >= MOST_IN_VAIN || gathered > room / MOST_OF_ROOM {
                         return Poll::Ready(Ok(false));
                     }
                     self.pause.as_mut().reset(Instant::now() + PAUSE);
@@ -107,17 +88,17 @@ impl<S: Read> Alone<S> {
     }
 }
 
-impl<W: Watchable> Socket<W> {
-    pub(super) fn new(socket: W) -> Self {
+impl Socket {
+    pub(super) fn new(socket: TcpStream) -> Self {
         Self { state: State::Watched(socket), come: 0 }
     }
 
-    /// The socket, watched from now on.
-    fn watched(&mut self) -> io::Result<Pin<&mut W>> {
+    /// The socket, watched from now on. Who waited for the end of a pause is told to ask again.
+    fn watched(&mut self, context: &Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
         self.state = match std::mem::replace(&mut self.state, State::Lost) {
             State::Alone(alone) => {
-                self.come = 0;
-                State::Watched(W::watch(alone.socket)?)
+                context.waker().wake_by_ref();
+                State::Watched(TcpStream::from_std(alone.socket)?)
             }
             other => other,
         };
@@ -127,11 +108,22 @@ impl<W: Watchable> Socket<W> {
         }
     }
 
+    fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = write(self.watched(context)?, context);
+        self.come = 0;
+        written
+    }
+
     fn let_go(&mut self) -> io::Result<()> {
+        self.come = 0;
         self.state = match std::mem::replace(&mut self.state, State::Lost) {
             State::Watched(socket) => {
-                let (socket, pause) = (socket.let_go()?, Box::pin(sleep(PAUSE)));
-                State::Alone(Alone { socket, pause, empty: false, in_vain: 0 })
+                let (socket, pause) = (socket.into_std()?, Box::pin(sleep(PAUSE)));
+                State::Alone(Alone { socket, pause, empty: false, gathered: 0, in_vain: 0 })
             }
             other => other,
         };
@@ -139,7 +131,7 @@ impl<W: Watchable> Socket<W> {
     }
 }
 
-impl<W: Watchable> AsyncRead for Socket<W> {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -154,36 +146,49 @@ impl<W: Watchable> AsyncRead for Socket<W> {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(self.watched()?.poll_read(context, buffer))?;
+        ready!(self.watched(context)?.poll_read(context, buffer))?;
         self.come += buffer.filled().len() - before;
         Poll::Ready(Ok(()))
     }
 }
 
-impl<W: Watchable> AsyncWrite for Socket<W> {
+impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.watched()?.poll_write(context, bytes);
-        self.come = 0;
-        written
+        self.write(context, |socket, context| socket.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(context, |socket, context| socket.poll_write_vectored(context, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watched()?.poll_flush(context)
+        self.watched(context)?.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watched()?.poll_shutdown(context)
+        self.watched(context)?.poll_shutdown(context)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        future::poll_fn,
         io::Write,
+        net,
         sync::mpsc::{Sender, channel},
         thread::{JoinHandle, spawn},
     };
 
+    use futures_util::FutureExt;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         time::timeout,
@@ -193,8 +198,17 @@ mod tests {
 
     const PACKET: usize = 8 << 10;
 
+    /// More than enough to be left alone.
+    const MUCH: usize = 16 << 20;
+
     fn packet(number: usize) -> [u8; PACKET] {
         [u8::try_from(number % 251).unwrap(); PACKET]
+    }
+
+    fn send(socket: &mut net::TcpStream, packets: usize) {
+        for number in 0..packets {
+            socket.write_all(&packet(number)).unwrap();
+        }
     }
 
     /// A server that sends so many bytes, waits for one, sends as many again, waits to be told, sends three and closes.
@@ -204,14 +218,9 @@ mod tests {
         let (tell, told) = channel();
         let thread = spawn(move || {
             let mut socket = listener.accept().unwrap().0;
-            let packets = |socket: &mut net::TcpStream| {
-                for number in 0..bytes / PACKET {
-                    socket.write_all(&packet(number)).unwrap();
-                }
-            };
-            packets(&mut socket);
+            send(&mut socket, bytes / PACKET);
             socket.read_exact(&mut [0]).unwrap();
-            packets(&mut socket);
+            send(&mut socket, bytes / PACKET);
             told.recv().unwrap();
             socket.write_all(b"end").unwrap();
         });
@@ -219,7 +228,7 @@ mod tests {
     }
 
     /// Reads so many bytes, which are those of the server, and says whether it was left alone meanwhile.
-    async fn read(socket: &mut Socket<TcpStream>, bytes: usize) -> bool {
+    async fn read(socket: &mut Socket, bytes: usize) -> bool {
         let (mut come, mut alone) = (Vec::new(), false);
         let mut buffer = vec![0; 128 << 10];
         while come.len() < bytes {
@@ -234,14 +243,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_streams_gathers_while_it_is_left_alone_and_an_answer_is_waited_for() {
-        const BYTES: usize = 64 << 20;
-        let (address, tell, server) = server(BYTES);
+    async fn what_streams_is_left_alone_and_an_answer_is_waited_for() {
+        let (address, tell, server) = server(MUCH);
         let mut socket = Socket::new(TcpStream::connect(address).await.unwrap());
-        assert!(read(&mut socket, BYTES).await);
+        assert!(read(&mut socket, MUCH).await);
         socket.write_all(b"!").await.unwrap();
         assert!(matches!(socket.state, State::Watched(_)) && socket.come == 0);
-        assert!(read(&mut socket, BYTES).await);
+        assert!(read(&mut socket, MUCH).await);
         while matches!(socket.state, State::Alone(_)) {
             assert!(timeout(PAUSE, socket.read_u8()).await.is_err(), "there is nothing to read");
         }
@@ -263,5 +271,87 @@ mod tests {
         let mut end = Vec::new();
         socket.read_to_end(&mut end).await.unwrap();
         server.join().unwrap();
+    }
+
+    /// A socket that is left alone, and the other end of it; `full`: which takes nothing more.
+    async fn alone(full: bool) -> (Socket, net::TcpStream) {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut socket = Socket::new(own);
+        while full && timeout(PAUSE * 10, socket.write_all(&[0; STREAM])).await.is_ok() {}
+        socket.let_go().unwrap();
+        (socket, listener.accept().unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_a_pause_is_read_after_it() {
+        let (mut socket, mut other) = alone(false).await;
+        let mut buffer = [0; 2 * PACKET];
+        tokio::time::pause();
+        assert!(socket.read(&mut buffer).now_or_never().is_none());
+        send(&mut other, 1);
+        assert!(socket.read(&mut buffer).now_or_never().is_none());
+        tokio::time::advance(2 * PAUSE).await;
+        assert_eq!(socket.read(&mut buffer).now_or_never().unwrap().unwrap(), PACKET);
+    }
+
+    fn room(socket: &Socket) -> usize {
+        match &socket.state {
+            State::Watched(socket) => SockRef::from(socket).recv_buffer_size().unwrap(),
+            State::Alone(alone) => SockRef::from(&alone.socket).recv_buffer_size().unwrap(),
+            State::Lost => 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_in_a_pause_is_waited_for() {
+        let (mut socket, mut other) = alone(false).await;
+        send(&mut other, room(&socket) / MOST_OF_ROOM / PACKET + 1);
+        let mut buffer = vec![0; room(&socket)];
+        let read = socket.read(&mut buffer).await.unwrap();
+        assert!(socket.read(&mut buffer).now_or_never().is_none());
+        let too_much = read > room(&socket) / MOST_OF_ROOM;
+        assert_eq!(matches!(socket.state, State::Watched(_)), too_much, "{read} bytes");
+    }
+
+    #[tokio::test]
+    async fn an_end_is_heard_while_it_is_left_alone() {
+        let (mut socket, mut other) = alone(false).await;
+        other.write_all(b"end").unwrap();
+        drop(other);
+        let mut end = Vec::new();
+        socket.read_to_end(&mut end).await.unwrap();
+        assert_eq!(end, b"end");
+        assert!(matches!(socket.state, State::Alone(_)));
+    }
+
+    #[tokio::test]
+    async fn who_always_finds_something_lets_others_have_their_turn() {
+        let (mut socket, mut other) = alone(false).await;
+        send(&mut other, 1);
+        let other_task = tokio::spawn(async {});
+        for _ in 0..PACKET {
+            socket.read_u8().await.unwrap();
+        }
+        assert!(other_task.is_finished());
+    }
+
+    #[tokio::test]
+    async fn who_cannot_write_and_waits_for_what_comes_is_woken_by_it() {
+        let (mut socket, mut other) = alone(true).await;
+        let mut sent = false;
+        let heard = poll_fn(|context| {
+            let mut byte = [0];
+            let mut buffer = ReadBuf::new(&mut byte);
+            if Pin::new(&mut socket).poll_read(context, &mut buffer).is_ready() {
+                return Poll::Ready(byte);
+            }
+            assert!(Pin::new(&mut socket).poll_write(context, b"more").is_pending());
+            if !std::mem::replace(&mut sent, true) {
+                other.write_all(b"!").unwrap();
+            }
+            Poll::Pending
+        });
+        assert_eq!(timeout(Duration::from_secs(30), heard).await.unwrap(), *b"!");
     }
 }

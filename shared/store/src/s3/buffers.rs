@@ -61,6 +61,8 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -79,6 +81,18 @@ mod tests {
         let next = buffers.take(PART);
         assert_eq!(next.as_ptr(), place);
         assert_ne!(next.as_ptr(), grown_place);
+    }
+
+    #[tokio::test]
+    async fn only_so_many_parts_leave_and_each_that_arrives_lets_another_one_leave() {
+        let buffers = Buffers::default();
+        let mut flights = Vec::new();
+        for _ in 0..=available_parallelism().map_or(1, usize::from) {
+            flights.push(buffers.flight().await.unwrap());
+        }
+        assert!(buffers.flight().now_or_never().is_none());
+        flights.pop();
+        assert!(buffers.flight().now_or_never().is_some());
     }
 
     #[test]
