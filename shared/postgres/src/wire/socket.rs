@@ -278,7 +278,7 @@ mod tests {
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut socket = Socket::new(own);
-        while full && timeout(PAUSE * 10, socket.write_all(&[0; STREAM])).await.is_ok() {}
+        while full && timeout(PAUSE * 10, socket.write_all(&[0; PACKET])).await.is_ok() {}
         socket.let_go().unwrap();
         (socket, listener.accept().unwrap().0)
     }
