@@ -267,7 +267,10 @@ async fn a_dump_that_must_be_encrypted_and_would_not_be_is_refused_before_anythi
     ensure!(!store.path().context("a folder")?.join("must").exists(), "something was written");
     let key = Key::make(folder.path(), "key")?;
     dump(&["dump", "--encrypt-to", &key.id])?.run()?.expect(0)?;
-    dump(&["dump"])?.env("LIFEBOAT_PASSPHRASE", "correct horse").run()?.expect(0)?;
+    let ended = dump(&["dump"])?.env("LIFEBOAT_PASSPHRASE", "correct horse").run()?.expect(0)?;
+    ensure!(ended.stderr.contains("age, by a passphrase"), "{}", ended.stderr);
+    let ended = dump(&["dump", "--encrypt-to", "/nowhere/key.pub"])?.run()?.expect(2)?;
+    ensure!(ended.stderr.contains("read the public keys in /nowhere/key.pub: No such file"), "{}", ended.stderr);
     // A secret key is no recipient, and is not repeated.
     let secret = fs::read_to_string(key.file.context("a file")?)?;
     let secret = secret.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).context("a secret key")?;

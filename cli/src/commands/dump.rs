@@ -4,6 +4,7 @@ use lifeboat_core::{
     Error, ErrorKind, Result,
     config::default_codec,
     ids::RunId,
+    manifest::Encryption,
     ports::{RunContext, Severity},
     report::words::{bytes, count, counted, duration},
 };
@@ -160,7 +161,7 @@ pub(crate) fn speed(done: &DumpAnswer) -> String {
 }
 
 fn encrypted(done: &DumpAnswer) -> String {
-    done.encryption.as_ref().map_or_else(|| "no".to_owned(), |e| format!("{}, to {}", e.kind, e.recipients.join(", ")))
+    done.encryption.as_ref().map_or_else(|| "no".to_owned(), Encryption::in_words)
 }
 
 fn verified(done: &DumpAnswer) -> String {

@@ -2,6 +2,7 @@
 
 use lifeboat_core::{
     Result,
+    manifest::Encryption,
     report::words::{bytes, count, counted, duration},
 };
 use serde_json::json;
@@ -46,16 +47,7 @@ pub(crate) async fn run(app: &App, arguments: &Show) -> Result<Answer> {
             "archive",
             format!("version {}, pg_dump {}, {}", source.archive_version, source.client_version, manifest.compression),
         ),
-        (
-            "encrypted",
-            manifest.encryption.as_ref().map_or_else(
-                || "no".to_owned(),
-                |e| match e.key {
-                    Some(_) => format!("{}, by a passphrase", e.kind),
-                    None => format!("{}, to {}", e.kind, e.recipients.join(", ")),
-                },
-            ),
-        ),
+        ("encrypted", manifest.encryption.as_ref().map_or_else(|| "no".to_owned(), Encryption::in_words)),
         ("rows", format!("{} in {}", count(totals.rows), counted(totals.tables, "table"))),
         ("large objects", count(totals.large_objects)),
         (

@@ -211,6 +211,14 @@ impl Encryption {
         Self { kind: recipients.kind().to_string(), recipients: recipients.ids(), key: None }
     }
 
+    /// `age, to age1…`, `age, by a passphrase`.
+    pub fn in_words(&self) -> String {
+        match &self.key {
+            Some(_) => format!("{}, by a passphrase", self.kind),
+            None => format!("{}, to {}", self.kind, self.recipients.join(", ")),
+        }
+    }
+
     /// What a person must bring who wants to open it.
     pub fn wanted(&self) -> String {
         match &self.key {

@@ -52,7 +52,7 @@ impl Setup {
             Recipients::parse(configured.encrypt_to.value.iter().map(String::as_str))
                 .map_err(|e| Error::new(ErrorKind::Config, format!("encrypt to: {e}")))
         } else {
-            recipients_of(flags).map_err(|e| Error::new(ErrorKind::Usage, format!("encrypt to: {e}")))
+            recipients_of(flags).map_err(|e| e.context("encrypt to"))
         };
         let recipients = parsed?.fit_at(now()).map_err(|e| reading::unfit(&e).context("encrypt to"))?;
         Ok(SealTo { recipients: Some(Arc::new(recipients)), passphrase: None })
@@ -171,7 +171,7 @@ fn now() -> u64 {
 }
 
 /// Public keys as a person gives them: themselves, or files that hold them, as `gpg --export` and `age -R` want them.
-fn recipients_of(flags: &[String]) -> std::result::Result<Recipients, ParseKeyError> {
+fn recipients_of(flags: &[String]) -> Result<Recipients> {
     let mut keys = Vec::new();
     for flag in flags {
         // A secret key is no file's name, and what is not there may be one that was mistyped: it is not looked for long.
@@ -181,10 +181,15 @@ fn recipients_of(flags: &[String]) -> std::result::Result<Recipients, ParseKeyEr
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 keys.extend(lines.map(str::to_owned));
             }
+            // No key has a slash in it.
+            Err(error) if flag.contains('/') => {
+                return Err(Error::new(ErrorKind::Usage, format!("read the public keys in {flag}: {error}"))
+                    .with_hint("name a file that is there, or the public key itself"));
+            }
             Err(_) => keys.push(flag.clone()),
         }
     }
-    Recipients::parse(keys.iter().map(String::as_str))
+    Recipients::parse(keys.iter().map(String::as_str)).map_err(|e| Error::new(ErrorKind::Usage, e.to_string()))
 }
 
 /// A block of keys without what stands before it.

@@ -137,7 +137,7 @@ async fn a_reindex_of_long_values_is_waited_for_in_the_middle_too() -> Result<()
     let quiet = dump(&cluster, &dump_request("toast")?, &context().build()).await?;
     for request in [dump_request("toast")?, in_ranges("toast")?] {
         let url = cluster.url("toast");
-        let (ender, end) = mpsc::channel();
+        let (ender, mut end) = tokio::sync::mpsc::unbounded_channel();
         let mut fresh = true;
         let guard = steps::hook(move |step| {
             if step == "tables described" && std::mem::take(&mut fresh) {
@@ -145,8 +145,11 @@ async fn a_reindex_of_long_values_is_waited_for_in_the_middle_too() -> Result<()
             }
         });
         let commit_later = async {
+            let there =
+                tokio::time::timeout(Duration::from_secs(60), end.recv()).await.context("the dump never came there")?;
+            let open = there.context("the dump never came there")??;
             tokio::time::sleep(REINDEX_TAKES).await;
-            end.try_recv()??.commit()
+            open.commit()
         };
         let run = context().build();
         let (contents, committed) = tokio::join!(dump(&cluster, &request, &run), commit_later);

@@ -83,6 +83,10 @@ impl Running {
             Ok(code.is_some())
         })
         .with_context(|| self.log())?;
+        // What it said last may still be on its way here; a client tool that outlives it keeps the pipe open.
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
+            self.seen.push(line);
+        }
         code.context("an exit code")
     }
 

@@ -65,9 +65,9 @@ fn into(plan: &RestorePlan) -> String {
 
 /// What an interrupted restore had done.
 fn found_done(resumed: &Resumed) -> String {
-    let steps = if resumed.steps.is_empty() { "no step".to_owned() } else { resumed.steps.join(", ") };
+    let steps = if resumed.steps.is_empty() { "no steps".to_owned() } else { resumed.steps.join(", ") };
     format!(
-        "the restore begun {}: done are {steps}, and {} of data ({})",
+        "the restore begun {}: done are {steps} and {} of data ({})",
         resumed.begun_at,
         counted(resumed.objects, "object"),
         bytes(resumed.stored_bytes)

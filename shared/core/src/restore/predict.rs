@@ -37,7 +37,11 @@ pub async fn predict(store: &dyn Store, database: &DatabaseSlug, of: Extent) -> 
     if of.stored_bytes == 0 {
         return Ok(Expected { seconds: None, restore: None, compare: None });
     }
-    let drills = forecast::measured(store, database).await?;
+    // A restore must not want for a prediction.
+    let drills = forecast::measured(store, database).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "how long it will take is not known: what drills have measured cannot be read");
+        Vec::new()
+    });
     let restore = forecast::predict_restore(&drills, of);
     let compare = restore.and_then(|_| forecast::predict(&drills, Part::Compare, of));
     let seconds = restore.map(|restore| restore.seconds + compare.map_or(0.0, |compare| compare.seconds));

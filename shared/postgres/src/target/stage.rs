@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -27,6 +28,7 @@ impl Stage {
         let doing = || format!("stage the archive in {}", work_folder.display());
         let folder = tempfile::Builder::new()
             .prefix("lifeboat-restore-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(work_folder)
             .or_error(ErrorKind::Config, doing())?;
         for (name, size) in data_files {
@@ -168,6 +170,13 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}");
         }
         assert_eq!(Stage::new(work.path(), b"no toc", &[]).err().unwrap().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn nobody_else_reads_what_a_backup_defines() {
+        let work = tempfile::tempdir().unwrap();
+        let stage = Stage::new(work.path(), TOC, &[]).unwrap();
+        assert_eq!(fs::metadata(stage.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
