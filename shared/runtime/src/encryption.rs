@@ -181,8 +181,8 @@ fn recipients_of(flags: &[String]) -> Result<Recipients> {
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 keys.extend(lines.map(str::to_owned));
             }
-            // No key has a slash in it.
-            Err(error) if flag.contains('/') => {
+            // No key of age has a slash in it.
+            Err(error) if flag.contains('/') && !flag.contains("-----BEGIN PGP ") => {
                 return Err(Error::new(ErrorKind::Usage, format!("read the public keys in {flag}: {error}"))
                     .with_hint("name a file that is there, or the public key itself"));
             }
