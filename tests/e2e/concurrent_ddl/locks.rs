@@ -146,7 +146,7 @@ async fn a_reindex_of_long_values_is_waited_for_in_the_middle_too() -> Result<()
         });
         let commit_later = async {
             let there =
-                tokio::time::timeout(Duration::from_secs(60), end.recv()).await.context("the dump never came there")?;
+                tokio::time::timeout(Duration::from_mins(1), end.recv()).await.context("the dump never came there")?;
             let open = there.context("the dump never came there")??;
             tokio::time::sleep(REINDEX_TAKES).await;
             open.commit()
