@@ -12,7 +12,8 @@ invocation whose payload has all these texts is killed, "when" being "before" it
 and before it can say so, or so many seconds after its begin. The file is gone then.
 
 EventBridge starts state machines here as well where a rule transforms its input: LocalStack's own looks for the event's id
-in what the transformer made of it, and does not start them.
+in what the transformer made of it, and does not start them. And an execution that is stopped is ABORTED, as on AWS: LocalStack's
+own is FAILED where a choice was being made at that moment.
 
 Not there: memory limits, layers, images, and every runtime but a native `bootstrap`.
 """
@@ -35,6 +36,8 @@ from localstack.services.events.target import StatesTargetSender
 from localstack.services.lambda_.invocation.lambda_models import InvocationResult
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+from localstack.services.stepfunctions.asl.eval.environment import Environment
+from localstack.services.stepfunctions.asl.eval.program_state import ProgramStopped
 
 # The function takes the shell's place. What stays beside it waits for the end of a pipe whose other end LocalStack
 # holds, and then kills the whole group: the kernel closes the pipe however LocalStack ends. (PR_SET_PDEATHSIG would
@@ -55,6 +58,15 @@ def start_execution(sender: StatesTargetSender, event: dict, _trace_header: obje
 
 
 StatesTargetSender.send_event = start_execution
+
+
+def set_error(execution: Environment, error: object, own=Environment.set_error) -> None:
+    # A choice that ends after the stop cannot name the next state, and fails with that.
+    if not isinstance(execution.program_state(), ProgramStopped):
+        own(execution, error)
+
+
+Environment.set_error = set_error
 
 
 @dataclass(frozen=True)
