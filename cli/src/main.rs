@@ -9,7 +9,7 @@ mod redact;
 mod table;
 mod text;
 
-use std::{process::ExitCode, time::Duration};
+use std::{error::Error as _, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind as ClapErrorKind};
 use lifeboat_core::{Error, ErrorKind, Result};
@@ -78,10 +78,19 @@ fn usage(error: &clap::Error) -> u8 {
         _ => {}
     }
     let text = redact::without_urls(&text, &words());
+    // A value that one of our own types refused: it knows what would have been right.
+    let hint = error.source().and_then(|source| source.downcast_ref::<Error>()).map(Error::hint);
     if wants_json() {
-        return print_error(&usage_error(&text), Output::Json);
+        let mut error = usage_error(&text);
+        if let Some(hint) = hint {
+            error = error.with_hint(hint);
+        }
+        return print_error(&error, Output::Json);
     }
-    err(&text);
+    match hint {
+        Some(hint) => err(&format!("{text}hint: {hint}\n")),
+        None => err(&text),
+    }
     ErrorKind::Usage.exit_code()
 }
 

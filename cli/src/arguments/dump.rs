@@ -30,7 +30,7 @@ pub(crate) struct Dump {
     /// Leave out the verify right after the dump
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// End by then: 2h from now, or 2026-11-30T06:00:00Z; a minute of it is for cleaning up
+    /// End by then: 2h from now, or 2026-11-30T06:00:00Z; its last minute, or half of less than two, is for cleaning up
     #[arg(long, value_name = "WHEN")]
     pub(crate) deadline: Option<Deadline>,
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lifeboat_core::{
     Error, ErrorKind, Result,
     catalog::{self, BackupState},
+    ids::DatabaseSlug,
     report::words::{bytes, count, counted, duration},
 };
 use serde_json::json;
@@ -35,7 +36,11 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
     }
     let now = app.context.clock.now();
     let mut text = if states.is_empty() {
-        format!("There is no backup{} in {}.\n", database.map_or_else(String::new, |d| format!(" of {d}")), store.url())
+        format!(
+            "There is no backup{} in {}.\n",
+            database.as_ref().map_or_else(String::new, |d| format!(" of {d}")),
+            store.url()
+        )
     } else {
         shown(&states, now)
     };
@@ -48,6 +53,17 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
             bytes(leftover.bytes),
             age(now, leftover.last_written)
         ));
+    }
+    // A URL in the environment must not hide what somebody looks for.
+    if let (None, Some(shown)) = (&arguments.database, &database) {
+        let others = cancel.race(catalog::databases(&*store)).await?;
+        let others: Vec<&str> = others.iter().filter(|other| *other != shown).map(DatabaseSlug::as_str).collect();
+        if !others.is_empty() {
+            text.add(format_args!(
+                "Only backups of {shown}, which the database's URL names. The store also holds {}: `lifeboat list NAME`.\n",
+                others.join(", ")
+            ));
+        }
     }
     Answer::new(&json!({ "store": store.url(), "backups": states, "unfinished": leftovers }), text)
 }

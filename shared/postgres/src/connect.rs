@@ -68,6 +68,18 @@ fn usage(message: impl Into<String>) -> Error {
         .with_hint("write postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE")
 }
 
+/// What is wrong with a URL, without a word of it.
+fn unparsed(error: &tokio_postgres::Error) -> &'static str {
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if reason.starts_with("unknown option") {
+        "the database URL has a parameter that is not known"
+    } else if reason.contains("option `port`") {
+        "the port in the database URL is no number from 0 to 65535"
+    } else {
+        "the database URL cannot be parsed (is a special character not %-encoded?)"
+    }
+}
+
 impl ConnectionTarget {
     /// Parses `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`. A Unix socket folder is given as
     /// `?host=/run/postgresql`. Errors never repeat the URL, because it may hold a password.
@@ -93,9 +105,7 @@ impl ConnectionTarget {
         }
         let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
         // The parser's own message can quote parts of the URL: only its kind is told.
-        let config: tokio_postgres::Config = rest
-            .parse()
-            .map_err(|_| usage("the database URL cannot be parsed (is a special character not %-encoded?)"))?;
+        let config: tokio_postgres::Config = rest.parse().map_err(|e| usage(unparsed(&e)))?;
         let (host, socket) = match config.get_hosts() {
             [Host::Tcp(name)] => (name.clone(), false),
             [Host::Unix(folder)] => (folder.to_string_lossy().into_owned(), true),

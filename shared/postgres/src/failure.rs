@@ -34,8 +34,8 @@ pub(crate) fn refusal(message: &str, detail: Option<&str>, state: &SqlState) -> 
 }
 
 /// What helps where the server, the database or the role takes no further session.
-pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs, with large objects a restore up to twice as many: raise max_connections, or the CONNECTION LIMIT of role \
-     or database, or use fewer --jobs";
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs, with large objects a restore up to twice as many: \
+     raise max_connections, or the CONNECTION LIMIT of role or database, or use fewer --jobs";
 
 /// Maps an error of the start of a session.
 pub(crate) fn connect_error(doing: &str, error: &dyn Failure) -> Error {
@@ -44,15 +44,21 @@ pub(crate) fn connect_error(doing: &str, error: &dyn Failure) -> Error {
         Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
             "give the right password through PGPASSWORD, PGPASSFILE, env:NAME or a secret; check pg_hba.conf"
         }
-        Some(&SqlState::INVALID_CATALOG_NAME) => "check the database's name; `psql -l` lists those there are",
+        Some(&SqlState::INVALID_CATALOG_NAME) => {
+            "check the database's name; `psql -l` lists those there are; `createdb -T template0` makes one to restore into"
+        }
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => "GRANT CONNECT ON DATABASE … TO the role",
         Some(&SqlState::CANNOT_CONNECT_NOW) => "the server is starting or stopping: wait a moment, and look at its log",
         Some(&SqlState::TOO_MANY_CONNECTIONS) => TOO_MANY_CONNECTIONS,
         None if reason.contains("not encrypted") => {
             "connect by TLS (?sslmode=verify-full), or let pg_hba.conf on the server ask for scram-sha-256"
         }
+        None if reason.contains("not support TLS") => {
+            "turn `ssl` on in the server, or, on a trusted network, say sslmode=disable"
+        }
         None if reason.contains("TLS") => {
-            "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE or tls.root_cert, or, on a trusted network, sslmode=disable"
+            "the server's certificate must be trusted: name its CA with ?sslrootcert=FILE or tls.root_cert, or, on a \
+             trusted network, sslmode=disable"
         }
         None if reason.contains("password") => {
             "give the password through PGPASSWORD, PGPASSFILE, or a URL in a variable named with env:NAME"
@@ -66,7 +72,8 @@ pub(crate) fn connect_error(doing: &str, error: &dyn Failure) -> Error {
 pub(crate) fn database_error(doing: &str, error: &dyn Failure) -> Error {
     let hint = match error.sql_state() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            "grant the role what it needs (docs/CONFIG.md has the least-privilege role); `lifeboat preflight` lists what is missing"
+            "grant the role what it needs (docs/CONFIG.md has the least-privilege role); `lifeboat preflight` lists what \
+             is missing"
         }
         Some(&SqlState::OUT_OF_MEMORY) => {
             "raise max_locks_per_transaction on the server: every table and partition takes one lock in the dump"

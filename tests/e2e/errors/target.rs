@@ -135,6 +135,8 @@ fn a_backup_that_does_not_exist() -> Result<()> {
         )?;
     }
     ensure!(!fs::exists(&folder)?, "fetch made a folder for nothing");
+    let listed = call(&store, "another", &["list"])?.run()?.expect(0)?;
+    ensure!(listed.stdout.contains("The store also holds known: `lifeboat list NAME`"), "{listed:?}");
     fails(
         || Ok(store.lifeboat(["list", "elsewhere"])),
         &Failure { code: 6, kind: "not_found", says: &["no backup of elsewhere"], hint: &["known"] },

@@ -67,7 +67,10 @@ fn a_mistyped_word_is_told_with_the_right_one() -> Result<()> {
         &usage(&["'--databse-url'"], &["'--database-url'"]),
     )?;
     fails(|| Ok(Lifeboat::new(["dump", "--jobs", "0"])), &usage(&["'--jobs <N>'", "1..=64"], &["--help"]))?;
-    fails(|| Ok(Lifeboat::new(["dump", "latest"])), &usage(&["'latest' is a reserved word"], &["--help"]))
+    fails(|| Ok(Lifeboat::new(["dump", "latest"])), &usage(&["'latest' is a reserved word"], &["'orders'"]))?;
+    fails(|| Ok(Lifeboat::new(["dump", "Orders"])), &usage(&["'Orders' cannot name"], &["a-z, 0-9"]))?;
+    let slashless = || Ok(Lifeboat::new(["restore", "orders", "--to", "env:X"]));
+    fails(slashless, &usage(&["'orders' is not a backup id"], &["`orders/latest`"]))
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
     ids::{BackupId, DatabaseSlug},
     manifest::{MANIFEST_NAME, Manifest, backup_folder},
     ports::Store,
+    report::words::counted,
 };
 
 /// Backups that are read at the same time: manifests may be large, memory is not.
@@ -132,8 +133,8 @@ async fn latest(store: &dyn Store, database: Option<&DatabaseSlug>) -> Result<Ba
         Error::new(
             ErrorKind::Corrupt,
             format!(
-                "none of the {} backups{of} in {} can be relied on: the newest is {}",
-                states.len(),
+                "of {}{of} in {} none can be relied on: the newest is {}",
+                counted(states.len() as u64, "backup"),
                 store.url(),
                 states[0].standing()
             ),

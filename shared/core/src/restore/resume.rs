@@ -88,7 +88,10 @@ pub(super) async fn earlier(
             ErrorKind::Refused,
             format!("{place} holds no restore that could be resumed, but {}", facts.contents.join(", ")),
         )
-        .with_hint("a restore into an empty database, or with --clean, can be resumed until it is complete"));
+        .with_hint(
+            "a restore into an empty database, or with --clean, can be resumed until it is complete, and leaves nothing to \
+             resume then",
+        ));
     };
     let LedgerFound { head, begun_at, .. } = &found;
     let (backup, begun) = (backup_of(manifest), format!("an unfinished restore of {} (begun {begun_at})", head.backup));
@@ -97,7 +100,8 @@ pub(super) async fn earlier(
             return Ok(None);
         }
         return Err(Error::new(ErrorKind::Refused, format!("{place} holds {begun}")).with_hint(
-            "load what is missing of it with --resume and the same options, or make the database anew (dropdb, createdb -T template0)",
+            "load what is missing of it with --resume and the same options, or make the database anew (dropdb, \
+             createdb -T template0)",
         ));
     }
     let other = if head.backup != backup {

@@ -51,8 +51,26 @@ fn a_database_by_its_parts_is_what_a_url_would_say() {
 }
 
 #[test]
+fn what_is_wrong_with_a_url_is_told() {
+    for (url, word) in [
+        ("postgres://a@h:99999/d", "the port"),
+        ("postgres://a@h:x/d", "the port"),
+        ("postgres://a@h/d?foo=1", "a parameter that is not known"),
+        ("postgres://a:secret@h/%FF", "%-encoded"),
+    ] {
+        let error = ConnectionTarget::parse(url).unwrap_err();
+        assert!(error.to_string().contains(word), "{url}: {error}");
+    }
+}
+
+#[test]
 fn errors_do_not_repeat_the_url() {
-    for url in ["mysql://a:secret@h/d", "postgres://a:secret@h:99999999/d", "postgres://a:secret@h,i/d?sslmode=x"] {
+    for url in [
+        "postgres://a:b?secret=1@h/d",
+        "mysql://a:secret@h/d",
+        "postgres://a:secret@h:99999999/d",
+        "postgres://a:secret@h,i/d?sslmode=x",
+    ] {
         let error = ConnectionTarget::parse(url).unwrap_err();
         assert!(!format!("{error} {} {error:?}", error.hint()).contains("secret"), "{url}");
     }

@@ -43,8 +43,9 @@ async fn set_as_source(server: &ConnectionTarget, name: &str, source: &SourceFac
         };
         match kept {
             Ok(()) => {}
-            Err(error) if error.as_db_error().is_some() => {
-                tracing::info!(setting, %error, "a setting of the database is left to the exchange");
+            // The server's own words may hold the value.
+            Err(error) if let Some(state) = error.code() => {
+                tracing::info!(setting, sqlstate = state.code(), "a setting of the database is left to the exchange");
             }
             Err(error) => return Err(database_error("set the side database as the source was", &error)),
         }
