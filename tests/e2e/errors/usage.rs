@@ -52,9 +52,12 @@ fn a_password_on_the_command_line() -> Result<()> {
     }
     fails(|| Ok(store.lifeboat(["restore", "latest", "--to", WITH_PASSWORD])), &refused)?;
     // In the wrong place it is no URL to Lifeboat, and must not be repeated either.
-    for arguments in [&["dump", WITH_PASSWORD] as &[&str], &["list", WITH_PASSWORD], &["dump", "--jobs", WITH_PASSWORD]]
-    {
-        fails(|| Ok(store.lifeboat(arguments)), &usage(&["postgres://…"], &["--help"]))?;
+    for (arguments, hint) in [
+        (&["dump", WITH_PASSWORD] as &[&str], "a-z, 0-9"),
+        (&["list", WITH_PASSWORD], "a-z, 0-9"),
+        (&["dump", "--jobs", WITH_PASSWORD], "--help"),
+    ] {
+        fails(|| Ok(store.lifeboat(arguments)), &usage(&["postgres://…"], &[hint]))?;
     }
     Ok(())
 }

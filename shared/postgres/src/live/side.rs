@@ -41,13 +41,12 @@ async fn set_as_source(server: &ConnectionTarget, name: &str, source: &SourceFac
             Ok(_) => session.batch_execute(&keep).await,
             Err(error) => Err(error),
         };
-        match kept {
-            Ok(()) => {}
+        if let Err(error) = kept {
             // The server's own words may hold the value.
-            Err(error) if let Some(state) = error.code() => {
-                tracing::info!(setting, sqlstate = state.code(), "a setting of the database is left to the exchange");
-            }
-            Err(error) => return Err(database_error("set the side database as the source was", &error)),
+            let Some(state) = error.code() else {
+                return Err(database_error("set the side database as the source was", &error));
+            };
+            tracing::info!(setting, sqlstate = state.code(), "a setting of the database is left to the exchange");
         }
     }
     Ok(())
