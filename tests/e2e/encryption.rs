@@ -127,7 +127,10 @@ async fn a_wrong_or_missing_key_opens_nothing_and_nothing_is_written() -> Result
             let empty = !archive.exists() || fs::read_dir(&archive)?.next().is_none();
             ensure!(empty, "{}: something was written to {path}", of());
             let drill = ["drill", "--select", "latest", "--scratch", "local"];
-            sealed.call(&drill, key.as_ref())?.run()?.expect(5).with_context(of)?;
+            let drilled = sealed.call(&drill, key.as_ref())?.run()?.expect(5).with_context(of)?;
+            if matches!(*what, "none" | "another" | "of another person") {
+                ensure!(drilled.stdout.contains(&sealed.key.id), "{}: the report does too: {}", of(), drilled.stdout);
+            }
             // Without a key a verify has its hashes; with one that does not fit it says so.
             let verified = sealed.call(&["verify"], key.as_ref())?.run()?;
             verified.expect(if key.is_some() { 5 } else { 0 }).with_context(of)?;
@@ -211,6 +214,9 @@ async fn a_key_in_the_backup_that_was_flipped_or_cut_is_corrupt_whatever_the_pas
     Ok(())
 }
 
+/// The object that trying a key reads.
+const GLOBALS: &str = "/globals/key";
+
 fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
     let (one, other) = (sealed.chunk("t")?, sealed.chunk("other")?);
     let (whole, whole_other) = (fs::read(&one)?, fs::read(&other)?);
@@ -219,22 +225,33 @@ fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
         fs::remove_file(path)?;
         fs::write(path, bytes)
     };
-    let flipped = |at: usize| {
-        let mut bytes = whole.clone();
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
         bytes[at] ^= 1;
         bytes
     };
     let (middle, end) = (whole.len() / 2, whole.len() - 1);
-    let damages = [
-        ("flipped in the header", flipped(30), whole_other.clone()),
-        ("flipped in the middle", flipped(middle), whole_other.clone()),
-        ("flipped at the end", flipped(end), whole_other.clone()),
-        ("cut", whole[..middle].to_vec(), whole_other.clone()),
-        ("swapped", whole_other.clone(), whole.clone()),
+    let mut damages = vec![
+        ("flipped in the header", vec![(one.clone(), flipped(&whole, 30))]),
+        ("flipped in the middle", vec![(one.clone(), flipped(&whole, middle))]),
+        ("flipped at the end", vec![(one.clone(), flipped(&whole, end))]),
+        ("cut", vec![(one.clone(), whole[..middle].to_vec())]),
+        ("swapped", vec![(one, whole_other.clone()), (other, whole)]),
     ];
-    for (number, (what, first, second)) in damages.into_iter().enumerate() {
-        writable(&one, &first)?;
-        writable(&other, &second)?;
+    let manifest = sealed.manifest()?;
+    for object in ["/toc/key", GLOBALS, "/large_objects/0/object/key"] {
+        let path = sealed.path_of(manifest.pointer(object).and_then(Value::as_str).context(object)?)?;
+        let bytes = fs::read(&path)?;
+        damages.push((object, vec![(path.clone(), flipped(&bytes, bytes.len() / 2))]));
+        damages.push((object, vec![(path, bytes[..bytes.len() - 1].to_vec())]));
+    }
+    let cluster = fifteen()?;
+    for (number, (what, damaged)) in damages.into_iter().enumerate() {
+        let mut before = Vec::new();
+        for (path, bytes) in &damaged {
+            before.push((path, fs::read(path)?));
+            writable(path, bytes)?;
+        }
         for key in [None, Some(&sealed.key)] {
             let ended = sealed.call(&["verify", &sealed.reference], key)?.run()?.expect(7).context(what)?;
             ensure!(ended.stderr.contains(sealed.kind.suffix()), "{what}: {}", ended.stderr);
@@ -247,9 +264,18 @@ fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
         sealed.call(&["fetch", &sealed.reference, path], Some(&sealed.key))?.run()?.expect(7).context(what)?;
         let left = fs::read_dir(&archive).map_or(0, Iterator::count);
         ensure!(left == 0, "{what}: {left} files were left by fetch");
+        let drill = sealed
+            .call(&["drill", "--select", &sealed.reference, "--scratch", "env:SCRATCH_URL"], Some(&sealed.key))?;
+        let drilled = drill.env("SCRATCH_URL", cluster.url("postgres")).run()?.expect(7).context(what)?;
+        ensure!(drilled.stdout.contains("FAILED") && !drilled.stdout.contains("PASSED"), "{what}: {}", drilled.stdout);
+        if what == GLOBALS {
+            sealed.call(&["keys", "check"], Some(&sealed.key))?.run()?.expect(7).context(what)?;
+            sealed.call(&["drill", "--keys"], Some(&sealed.key))?.run()?.expect(7).context(what)?;
+        }
+        for (path, bytes) in before {
+            writable(path, &bytes)?;
+        }
     }
-    writable(&one, &whole)?;
-    writable(&other, &whole_other)?;
     sealed.call(&["verify", &sealed.reference], Some(&sealed.key))?.run()?.expect(0).map(drop)
 }
 

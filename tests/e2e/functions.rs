@@ -4,6 +4,7 @@ mod drill;
 mod drill_steps;
 mod dump;
 mod emulator;
+mod encrypted;
 mod handed_over;
 mod health;
 mod maintenance;

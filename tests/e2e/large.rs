@@ -93,5 +93,5 @@ async fn rows_of_500_megabytes_pass_through_in_pieces() -> Result<()> {
 #[tokio::test]
 #[ignore = "10 GB: run by `make soak`"]
 async fn ten_gigabytes_come_back_equal_in_bounded_memory() -> Result<()> {
-    shop_of("50", StoreUnderTest::folder()?).await
+    shop_of("50", StoreUnderTest::minio()?).await
 }

@@ -79,7 +79,7 @@ pub(crate) struct Restore {
     #[arg(long, conflicts_with_all = ["swap", "swap_back", "into_schema", "data_only", "clean", "force"])]
     pub(crate) resume: bool,
     /// Load faster into a target that may be lost: its server may crash before all is on disk, and gives more memory to indexes
-    #[arg(long, conflicts_with_all = ["swap", "swap_back", "into_schema", "force"])]
+    #[arg(long, conflicts_with_all = ["swap", "swap_back", "into_schema", "data_only", "force"])]
     pub(crate) fast_scratch: bool,
     /// Print what would be done and how long it will take, and change nothing
     #[arg(long)]

@@ -245,7 +245,7 @@ fn restored_lines(restored: &RestoreOutcome) -> Vec<String> {
             duration(seconds),
             count(dump::per_second(restored.rows, seconds))
         ),
-        format!("{} tables and large objects compared with the manifest: all equal", restored.compared.len()),
+        format!("all tables and large objects ({}) compared with the manifest: equal", restored.compared.len()),
     ]
 }
 

@@ -267,9 +267,8 @@ impl Tried {
     }
 
     fn exit(&self) -> Option<ErrorKind> {
-        let lost = keys::judge(&self.backups).is_err()
-            || self.to_come.iter().any(|to_come| !to_come.opened || to_come.refused.is_some());
-        lost.then_some(ErrorKind::Keys)
+        let lost = self.to_come.iter().any(|to_come| !to_come.opened || to_come.refused.is_some());
+        keys::judge(&self.backups).err().map(|error| error.kind()).or_else(|| lost.then_some(ErrorKind::Keys))
     }
 }
 

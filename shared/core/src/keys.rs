@@ -36,6 +36,9 @@ pub struct KeyCheck {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Whether the backup itself is damaged: no key would open it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub corrupt: bool,
 }
 
 /// Opens `globals.sql` of the newest backup of every set of recipients; backups that are not encrypted, or whose manifest
@@ -57,9 +60,11 @@ pub async fn check(
             continue;
         }
         let opened = context.cancel.race(open(store, state, identities)).await;
-        let why = match opened {
-            Ok(()) => None,
-            Err(error) if matches!(error.kind(), ErrorKind::Keys | ErrorKind::Corrupt) => Some(error.to_string()),
+        let (why, corrupt) = match opened {
+            Ok(()) => (None, false),
+            Err(error) if matches!(error.kind(), ErrorKind::Keys | ErrorKind::Corrupt) => {
+                (Some(error.to_string()), error.kind() == ErrorKind::Corrupt)
+            }
             Err(error) => return Err(error.context(format!("try the keys on {}", state.qualified()))),
         };
         found.push(KeyCheck {
@@ -70,6 +75,7 @@ pub async fn check(
             newest: state.backup_id.clone(),
             opened: why.is_none(),
             why,
+            corrupt,
         });
     }
     Ok(found)
@@ -80,7 +86,7 @@ async fn open(store: &dyn Store, state: &BackupState, identities: &Arc<Identitie
     BackupReader::new(store, &backup.manifest, identities).whole(&backup.manifest.globals).await.map(drop)
 }
 
-/// `Keys` naming what was not opened, where something was not.
+/// Names what was not opened, where something was not: `Corrupt` where a backup is damaged, else `Keys`.
 pub fn judge(checks: &[KeyCheck]) -> Result<()> {
     let closed: Vec<&KeyCheck> = checks.iter().filter(|check| !check.opened).collect();
     let Some(first) = closed.first() else { return Ok(()) };
@@ -92,6 +98,11 @@ pub fn judge(checks: &[KeyCheck]) -> Result<()> {
     } else {
         format!("the secret key of one of: {}", first.recipients.join(", "))
     };
+    if closed.iter().any(|check| check.corrupt) {
+        return Err(Error::new(ErrorKind::Corrupt, message).with_hint(
+            "`lifeboat verify` names what is damaged; restore from another backup, or from a copy of this one",
+        ));
+    }
     Err(Error::new(ErrorKind::Keys, message)
         .with_hint(format!("find {wanted}; until then these backups are as good as lost")))
 }

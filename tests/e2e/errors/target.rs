@@ -94,6 +94,18 @@ fn a_target_that_does_not_exist() -> Result<()> {
 }
 
 #[test]
+fn a_role_that_cannot_be_acted_as_is_told_by_the_dry_run_too() -> Result<()> {
+    let store = store_with_a_backup("unacted")?;
+    fifteen()?.create_database("unacted_target")?;
+    let failure =
+        Failure { code: 4, kind: "database", says: &["act as role 'nobody'", "does not exist"], hint: &["--role"] };
+    for flags in [&["--role", "nobody", "--dry-run"] as &[&str], &["--role", "nobody"]] {
+        fails(|| restore_to(&store, "unacted", "unacted_target", flags), &failure)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_drill_whose_scratch_server_lets_nobody_in_fails_and_has_nothing_to_tear_down() -> Result<()> {
     let store = store_with_a_backup("undrilled")?;
     let wrong = format!("postgres://postgres:hunter2@127.0.0.1:{}/postgres", fifteen()?.port());

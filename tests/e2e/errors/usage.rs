@@ -81,6 +81,11 @@ fn words_that_contradict_each_other() -> Result<()> {
     let store = StoreUnderTest::folder()?;
     let call = || Ok(store.lifeboat(["dump", "--compress", "zstd:3"]).env("LIFEBOAT_RESTORER", "15"));
     fails(call, &usage(&["--compress zstd:3", "restorer = 15"], &["gzip"]))?;
+    // What may be lost is never a database that holds something already.
+    for live in [&["--swap"] as &[&str], &["--into-schema", "rescued"], &["--data-only"], &["--force"]] {
+        let fast = || Ok(store.lifeboat(["restore", "latest", "--to", "env:X", "--fast-scratch"]).args(live));
+        fails(fast, &usage(&["--fast-scratch", live[0]], &["--help"]))?;
+    }
     let undo = || Ok(store.lifeboat(["retention", "undo", "latest"]));
     fails(undo, &usage(&["latest backup is never one that expires"], &["lifeboat list"]))
 }

@@ -1,6 +1,9 @@
 //! The function `restore` with each of its sample requests, and what the configuration does not allow it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use lifeboat_runtime::{
@@ -8,11 +11,11 @@ use lifeboat_runtime::{
     functions,
     lambda::{self, Host, Invocation},
 };
-use lifeboat_tests::StoreUnderTest;
+use lifeboat_tests::{StoreUnderTest, program::wait_until};
 use serde_json::json;
 
 use super::emulator::Functions;
-use crate::shared::fifteen;
+use crate::shared::{fifteen, no_session_stays_on, with_tools};
 
 const CONFIGURATION: &str = "
 [databases.orders]
@@ -84,6 +87,43 @@ fn each_sample_request_is_answered_and_only_what_the_target_allows_is_done() -> 
     let replaced = functions.invoke_made_up("restore", whole)?.answer()?;
     ensure!(replaced["restored"]["safety_backup"].as_str().is_some_and(|b| b.starts_with("safety-")), "{replaced:#}");
     Ok(())
+}
+
+#[test]
+fn a_restore_that_its_time_limit_ends_leaves_no_session_and_is_resumed() -> Result<()> {
+    let (store, cluster) = (StoreUnderTest::minio()?, fifteen()?);
+    cluster.create_shop("function_restore_late", "0.01")?;
+    cluster.create_database_with("function_restore_late_copy", "TEMPLATE template0")?;
+    let mut functions = Functions::start(&store, "function_restore_late")?;
+    functions.write("lifeboat.toml", CONFIGURATION)?;
+    functions.serve("dump", 1, &[])?;
+    functions.invoke("dump", "nightly.json")?.answer()?;
+    let copy = cluster.url("function_restore_late_copy");
+    // The emulator names no deadline to come; this stands for it.
+    let late = [("COPY_URL", copy.as_str()), ("LIFEBOAT_TIME_LIMIT", "2s"), ("LIFEBOAT_DEADLINE_MARGIN", "60s")];
+    functions.serve("restore", 1, &late)?;
+    // A name that somebody else is about to take keeps it waiting.
+    let mut taking = cluster.tool("psql", "function_restore_late_copy");
+    taking.args(["-X", "-q", "-c", "BEGIN; CREATE SCHEMA shop; SELECT pg_sleep(600)"]);
+    let mut taking = taking.stdout(std::process::Stdio::null()).spawn()?;
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND datname ~ 'restore_late_copy'
+                 AND pid <> pg_backend_pid()";
+    wait_until("the name is taken", Duration::from_secs(30), || Ok(cluster.sql("postgres", waits)?.trim() == "t"))?;
+    let ended = functions.invoke("restore", "whole.json").and_then(|i| i.error("deadline"));
+    taking.kill()?;
+    taking.wait()?;
+    cluster.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = 'function_restore_late_copy' AND query ~ 'CREATE SCHEMA shop; SELECT pg_sleep'",
+    )?;
+    ensure!(ended?.contains("before the end"));
+    no_session_stays_on(&["function_restore_late_copy"])?;
+    let resume = store.lifeboat(["restore", "orders/latest", "--to", "env:COPY_URL", "--resume"]);
+    let resumed = with_tools(resume, &cluster.bin).env("COPY_URL", copy).json()?;
+    ensure!(resumed["resumed"].is_object(), "{resumed:#}");
+    ensure!(resumed["compared"].as_array().is_some_and(|c| !c.is_empty()), "{resumed:#}");
+    no_session_stays_on(&["function_restore_late_copy"])
 }
 
 /// What is sent to be carried out later arrives at least once, each time under the same id.

@@ -64,7 +64,7 @@ impl Bus {
     }
 }
 
-fn serve(functions: &mut Functions, function: &str, environment: &[(String, String)]) -> Result<()> {
+pub(super) fn serve(functions: &mut Functions, function: &str, environment: &[(String, String)]) -> Result<()> {
     let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     functions.serve(function, 1, &environment)
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lifeboat_tests::StoreUnderTest;
 
-use crate::shared::{call, fifteen};
+use crate::shared::{call, fifteen, no_session_stays_on};
 
 #[test]
 fn only_a_restore_with_fast_scratch_loads_rows_by_commits_that_wait_for_no_disk() -> Result<()> {
@@ -27,6 +27,7 @@ fn only_a_restore_with_fast_scratch_loads_rows_by_commits_that_wait_for_no_disk(
         ensure!(ended.stderr.contains("23514") == (code != 0), "{}", ended.stderr);
         let rows = cluster.sql(target, "SELECT count(*), current_setting('synchronous_commit') FROM public.t")?;
         ensure!(rows.trim() == if code == 0 { "1|on" } else { "0|on" }, "{rows}");
+        no_session_stays_on(&[target])?;
     }
     Ok(())
 }

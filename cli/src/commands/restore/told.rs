@@ -149,7 +149,9 @@ fn done(outcome: &RestoreOutcome) -> String {
     let seconds = total(&outcome.phases);
     let compared = match &outcome.not_compared {
         Some(why) => format!("nothing: {why}"),
-        None => format!("{} tables and large objects, all equal to the manifest", count(outcome.compared.len() as u64)),
+        None => {
+            format!("all tables and large objects ({}), equal to the manifest", count(outcome.compared.len() as u64))
+        }
     };
     let mut text = facts([
         ("restored", format!("{}/{}", outcome.database, outcome.backup_id)),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorKind, Result,
+    Error, ErrorKind, Result,
     ids::BackupId,
     ports::{RunContext, ScratchFacts, ToolMessage},
     report::{
@@ -59,6 +59,14 @@ pub(super) struct Thawed {
     pub(super) deep_objects: u64,
 }
 
+/// What a report says of an error: keys that are missing by name too.
+pub(super) fn told(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Keys => format!("{error}: {}", error.hint()),
+        _ => error.to_string(),
+    }
+}
+
 impl Rehearsal {
     /// Runs one phase and keeps its times; an error is the phase's outcome and passed on.
     pub(super) async fn phase<T>(
@@ -82,7 +90,7 @@ impl Rehearsal {
             ended_at: Some(context.clock.now()),
             seconds: context.clock.monotonic_seconds() - began,
             counts_for_rto,
-            note: result.as_ref().err().map(ToString::to_string),
+            note: result.as_ref().err().map(told),
         });
         result
     }

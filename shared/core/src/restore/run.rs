@@ -158,6 +158,10 @@ async fn planned(
     safety_backup: bool,
 ) -> Result<Planned> {
     let facts = target.facts().await?;
+    if let Some(role) = &request.role {
+        // Whether it may be acted as: nothing has been changed yet.
+        drop(target.worker(Some(role)).await?);
+    }
     let found = resume::earlier(target, &facts, manifest, request).await?;
     let mut plan = plan(manifest, toc, &facts, request, safety_backup)?;
     match &found {

@@ -2,7 +2,7 @@
 
 mod copy_in;
 mod fuzz;
-mod scram;
+mod proof;
 
 use std::{
     io,
