@@ -188,8 +188,12 @@ async fn a_verify_says_whether_it_decoded() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ciphertext_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_without() -> Result<()> {
-    damaged_is_corrupt(&Sealed::of("damaged_age", Kind::Age)?)?;
+async fn ciphertext_of_age_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_without() -> Result<()> {
+    damaged_is_corrupt(&Sealed::of("damaged_age", Kind::Age)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ciphertext_of_openpgp_that_was_flipped_cut_or_swapped_is_corrupt_with_the_key_and_without() -> Result<()> {
     damaged_is_corrupt(&Sealed::of("damaged_openpgp", Kind::OpenPgp)?)
 }
 
@@ -246,6 +250,7 @@ fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
         damages.push((object, vec![(path, bytes[..bytes.len() - 1].to_vec())]));
     }
     let cluster = fifteen()?;
+    let (_, id) = sealed.reference.split_once('/').context("database and id")?;
     for (number, (what, damaged)) in damages.into_iter().enumerate() {
         let mut before = Vec::new();
         for (path, bytes) in &damaged {
@@ -264,8 +269,7 @@ fn damaged_is_corrupt(sealed: &Sealed) -> Result<()> {
         sealed.call(&["fetch", &sealed.reference, path], Some(&sealed.key))?.run()?.expect(7).context(what)?;
         let left = fs::read_dir(&archive).map_or(0, Iterator::count);
         ensure!(left == 0, "{what}: {left} files were left by fetch");
-        let drill = sealed
-            .call(&["drill", "--select", &sealed.reference, "--scratch", "env:SCRATCH_URL"], Some(&sealed.key))?;
+        let drill = sealed.call(&["drill", "--select", id, "--scratch", "env:SCRATCH_URL"], Some(&sealed.key))?;
         let drilled = drill.env("SCRATCH_URL", cluster.url("postgres")).run()?.expect(7).context(what)?;
         ensure!(drilled.stdout.contains("FAILED") && !drilled.stdout.contains("PASSED"), "{what}: {}", drilled.stdout);
         if what == GLOBALS {

@@ -24,7 +24,9 @@ fn encrypted_backups_are_restored_and_drilled_by_the_key_that_a_secret_holds_and
     let public = made["public_key"].as_str().context("a public key")?;
     let secret = std::fs::read_to_string(&file)?;
     let aws = Aws::new(localstack()?);
-    aws.json("secretsmanager", "CreateSecret", &json!({ "Name": SECRET, "SecretString": secret }))?;
+    let named = json!({ "Name": SECRET, "SecretString": secret,
+        "ClientRequestToken": "00000000-0000-4000-8000-000000000001" });
+    aws.json("secretsmanager", "CreateSecret", &named)?;
     let configuration = format!(
         "[databases.orders]
          url = {{ env = \"ORDERS_URL\" }}
@@ -43,7 +45,7 @@ fn encrypted_backups_are_restored_and_drilled_by_the_key_that_a_secret_holds_and
     }
     let backup = functions.invoke("dump", "nightly.json")?.answer()?;
     let shown = store.lifeboat(["show", "orders/latest"]).json()?;
-    ensure!(shown.to_string().contains(public) && shown["backup_id"] == backup["backup_id"], "{shown:#}");
+    ensure!(shown.to_string().contains(public) && shown["manifest"]["backup_id"] == backup["backup_id"], "{shown:#}");
     let verified = functions.invoke("verify", "latest.json")?.answer()?;
     ensure!(verified["backups"][0]["whole"] == true, "{verified:#}");
     let restored = functions.invoke("restore", "whole.json")?.answer()?;
