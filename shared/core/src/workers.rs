@@ -62,6 +62,13 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use tokio::{sync::Barrier, time::timeout};
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,6 +84,30 @@ mod tests {
         .unwrap();
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<u32>>());
+    }
+
+    #[tokio::test]
+    async fn as_many_workers_as_jobs_are_at_work_at_the_same_time_and_no_more_than_pieces() {
+        for (jobs, pieces, expected) in [(4, 100, 4), (4, 3, 3), (1, 2, 1)] {
+            let (barrier, begun) = (Arc::new(Barrier::new(expected)), Arc::new(AtomicUsize::new(0)));
+            let cancel = Cancel::never();
+            let working = run((0..pieces).collect::<Vec<u32>>(), jobs, &cancel, |queue, _| {
+                let barrier = Arc::clone(&barrier);
+                begun.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    let mut mine = Vec::from_iter(queue.next().await);
+                    // Passes nobody before all are here, each with a piece.
+                    barrier.wait().await;
+                    while let Some(piece) = queue.next().await {
+                        mine.push(piece);
+                    }
+                    Ok(mine)
+                }
+            });
+            let done = timeout(Duration::from_secs(10), working).await.expect("some never came").unwrap();
+            assert_eq!(done.len(), pieces as usize);
+            assert_eq!(begun.load(Ordering::Relaxed), expected, "{jobs} jobs, {pieces} pieces");
+        }
     }
 
     #[tokio::test]
