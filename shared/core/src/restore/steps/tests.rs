@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lifeboat_archive::toc::{Compression, CreatedAt, Extra, Format, Header};
+use lifeboat_testkit::BackupBuilder;
 
 use super::*;
 use crate::{
@@ -30,6 +31,8 @@ struct Scripted {
     script: Mutex<std::vec::IntoIter<Call>>,
     asked: Mutex<Vec<(Vec<i32>, u32)>>,
     made: Mutex<HashSet<i32>>,
+    /// Names and sizes of the data files that it was told of.
+    staged: Mutex<Vec<(String, u64)>>,
     owner: &'static str,
 }
 
@@ -90,8 +93,9 @@ impl Target for Scripted {
         unreachable!()
     }
 
-    async fn stage(&self, _: Bytes, _: &[(String, u64)]) -> Result<()> {
-        unreachable!()
+    async fn stage(&self, _: Bytes, data_files: &[(String, u64)]) -> Result<()> {
+        *self.staged.lock().unwrap() = data_files.to_vec();
+        Ok(())
     }
 
     async fn worker(&self, _: Option<&str>) -> Result<Box<dyn TargetWorker>> {
@@ -147,28 +151,65 @@ impl Entropy for Still {
 
 type Outcome = (Result<()>, Vec<(Vec<i32>, u32)>, Vec<Classification>);
 
-/// Runs the post-data step of three entries in four jobs: how it ended, what pg_restore was asked for, what was kept.
-async fn run(script: Vec<Call>, owner: &'static str) -> Outcome {
-    let scripted = Arc::new(Scripted {
+fn scripted(script: Vec<Call>, owner: &'static str) -> Arc<Scripted> {
+    Arc::new(Scripted {
         script: Mutex::new(script.into_iter()),
         asked: Mutex::default(),
         made: Mutex::default(),
+        staged: Mutex::default(),
         owner,
-    });
-    let target: Arc<dyn Target> = scripted.clone();
-    let context = RunContext {
+    })
+}
+
+fn context() -> RunContext {
+    RunContext {
         run_id: RunId::new(1),
         clock: Arc::new(Still),
         entropy: Arc::new(Still),
         progress: Arc::new(Unwatched),
         cancel: Cancel::never(),
-    };
+    }
+}
+
+/// Runs the post-data step of three entries in four jobs: how it ended, what pg_restore was asked for, what was kept.
+async fn run(script: Vec<Call>, owner: &'static str) -> Outcome {
+    let scripted = scripted(script, owner);
+    let target: Arc<dyn Target> = scripted.clone();
+    let context = context();
     let request = RestoreRequest::default();
     let mut steps = Steps { target: &target, request: &request, context: &context, messages: Vec::new() };
     let outcome = steps.run_in_parallel("post-data", &toc("ann", |_| true), &[1, 2, 3], 4).await;
     let kept = steps.messages.iter().map(|(_, message)| message.classification).collect();
     let asked = scripted.asked.lock().unwrap().clone();
     (outcome, asked, kept)
+}
+
+/// By these sizes the work is put in order.
+#[tokio::test]
+async fn the_staged_data_files_are_as_large_as_their_tables_were_before_compression() {
+    let builder = BackupBuilder::new("shop", "2026-11-20T02:00:00Z").table("orders", 1, b"compressed");
+    // The testkit was built with another copy of this crate: across the border goes JSON.
+    let mut manifest = Manifest::open(&builder.seal().unwrap().1).unwrap();
+    let mut tables = toc("ann", |_| false);
+    for table in &mut manifest.tables {
+        table.raw_bytes = table.stored_bytes * 1000 + u64::from(table.oid);
+        let mut rows = entry(table.dump_id, "TABLE DATA", "ann");
+        rows.extra = Extra::Directory { file: format!("{}.dat", table.dump_id).into() };
+        tables.entries.push(rows);
+    }
+    // A table whose rows were left out of the backup has no size.
+    let mut without = entry(1, "TABLE DATA", "ann");
+    without.extra = Extra::Directory { file: b"1.dat".to_vec() };
+    tables.entries.insert(0, without);
+    let scripted = scripted(Vec::new(), "ann");
+    let target: Arc<dyn Target> = scripted.clone();
+    let (request, context) = (RestoreRequest::default(), context());
+    let steps = Steps { target: &target, request: &request, context: &context, messages: Vec::new() };
+    steps.stage(&manifest, &tables).await.unwrap();
+    let expected: Vec<(String, u64)> =
+        manifest.tables.iter().map(|t| (format!("{}.dat", t.dump_id), t.raw_bytes)).collect();
+    assert_eq!(expected.len(), 2);
+    assert_eq!(*scripted.staged.lock().unwrap(), expected);
 }
 
 #[tokio::test]
