@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use lifeboat_tests::{Lifeboat, StoreUnderTest};
+use lifeboat_tests::{Lifeboat, StoreUnderTest, cluster::programs};
 
 use super::failing::{Failure, fails};
 use crate::shared::{call, eighteen, fifteen, tools_of_fifteen, with_tools};
@@ -92,6 +92,26 @@ fn all_that_forbids_a_dump_is_told_at_once() -> Result<()> {
             kind: "database",
             says: &["row security would hide rows", "public.payroll", "may not read", "public.closed"],
             hint: &["BYPASSRLS", "GRANT pg_read_all_data"],
+        },
+    )?;
+    nothing_is_listed(&store)
+}
+
+#[test]
+fn client_tools_newer_than_who_must_read_the_backup() -> Result<()> {
+    let (store, cluster) = (StoreUnderTest::folder()?, fifteen()?);
+    let newer = programs(18)?;
+    let dump = || {
+        let call = store.lifeboat(["dump"]).database(&cluster.url("postgres"));
+        Ok(with_tools(call, &newer).env("LIFEBOAT_RESTORER", "15"))
+    };
+    fails(
+        dump,
+        &Failure {
+            code: 3,
+            kind: "client_tool",
+            says: &["restorer = 15", "client found for PostgreSQL 15 is 18."],
+            hint: &["install the PostgreSQL client 15", "raise restorer"],
         },
     )?;
     nothing_is_listed(&store)

@@ -40,7 +40,13 @@ impl Backup {
 
     /// The same of the database that the URL leads to, by these client tools.
     pub(super) fn of_url(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str]) -> Result<Self> {
-        Self::to(url, tools, store, options, Kind::Not)
+        Self::to(url, tools, store, options, Kind::Not, "")
+    }
+
+    /// A dump by whose configuration this old a `pg_restore` must be able to read it.
+    pub(super) fn readable_by(restorer: u32, source: &Cluster, database: &str, store: StoreUnderTest) -> Result<Self> {
+        let config = format!("restorer = {restorer}\n");
+        Self::to(&source.url(database), &source.bin, store, &[], Kind::Not, &config)
     }
 
     /// The same, encrypted to a key of its own, which all ways back are given.
@@ -51,12 +57,13 @@ impl Backup {
         options: &[&str],
         kind: Kind,
     ) -> Result<Self> {
-        Self::to(&source.url(database), &source.bin, store, options, kind).with_context(|| format!("dump {database}"))
+        Self::to(&source.url(database), &source.bin, store, options, kind, "")
+            .with_context(|| format!("dump {database}"))
     }
 
-    fn to(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str], kind: Kind) -> Result<Self> {
+    fn to(url: &str, tools: &Path, store: StoreUnderTest, options: &[&str], kind: Kind, config: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut config = format!("[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n");
+        let mut config = format!("{config}[databases.kept]\nchunk_size = \"{CHUNK_SIZE}\"\n");
         let lock = Lock::make(kind, folder.path(), &mut config)?;
         fs::write(folder.path().join("lifeboat.toml"), config)?;
         let (tools, reference) = (tools.to_owned(), String::new());
