@@ -1,7 +1,7 @@
 //! What goes wrong, through the command line: exit code, message, hint, JSON form, and never a secret.
 
 mod concurrent;
-mod failing;
+pub(crate) mod failing;
 mod passwords;
 mod source;
 mod store;

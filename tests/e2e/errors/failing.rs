@@ -37,7 +37,7 @@ pub(super) fn fails_within(
 }
 
 /// Runs a call to its end inside of a wrapper.
-pub(super) fn run_within(wrapper: &[&str], call: &Lifeboat) -> Result<Ended> {
+pub(crate) fn run_within(wrapper: &[&str], call: &Lifeboat) -> Result<Ended> {
     let Some((program, arguments)) = wrapper.split_first() else { return call.run() };
     let inner = call.command()?;
     let mut command = Command::new(program);
