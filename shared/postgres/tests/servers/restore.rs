@@ -189,6 +189,51 @@ async fn a_cancelled_step_ends_pg_restore_and_its_sessions() {
 }
 
 #[tokio::test]
+async fn several_jobs_begin_with_the_indexes_of_the_biggest_tables() {
+    for major in MAJORS {
+        let cluster = cluster(major).await;
+        let source = create_database(&cluster, "source", "").await;
+        // pg_dump puts them in order by name: of all the same size, the biggest tables' would be made last.
+        let sql = "DO $$ DECLARE name text; BEGIN FOREACH name IN ARRAY '{a, b, c, y, z}'::text[] LOOP
+                     EXECUTE format('CREATE TABLE public.%s (i int)', name);
+                     EXECUTE format('CREATE INDEX of_%1$s ON public.%1$s (i)', name);
+                   END LOOP; END $$;
+                   INSERT INTO public.a VALUES (1); INSERT INTO public.c VALUES (1), (2);
+                   INSERT INTO public.y SELECT generate_series(1, 1000);
+                   INSERT INTO public.z SELECT generate_series(1, 50000)";
+        source.connect("test").await.unwrap().batch_execute(sql).await.unwrap();
+        let dump = Dump::of(major, &source, "UTF8").await;
+        let database = create_database(&cluster, "restored", "").await;
+        let restored = target(&database).await;
+        dump.stage(&restored).await;
+        let context = lifeboat_testkit::context().build();
+        restored.pg_restore(&step(dump.ids(Section::PreData), 1), &context).await.unwrap();
+        // Every index has to wait for this lock: what both jobs began with can be looked at.
+        let session = database.connect("test").await.unwrap();
+        session
+            .batch_execute("BEGIN; LOCK TABLE public.a, public.b, public.c, public.y, public.z IN ROW EXCLUSIVE MODE")
+            .await
+            .unwrap();
+        let post_data = step(dump.ids(Section::PostData), 2);
+        let running = tokio::spawn(async move { restored.pg_restore(&post_data, &context).await });
+        let watching = cluster.target("postgres").connect("test").await.unwrap();
+        let waiting = "SELECT coalesce(array_agg(substring(query FROM 'CREATE INDEX (\\w+)') ORDER BY query), '{}')
+                       FROM pg_stat_activity WHERE application_name LIKE 'lifeboat%' AND wait_event_type = 'Lock'";
+        let until = Instant::now() + Duration::from_secs(30);
+        let begun = loop {
+            let begun: Vec<String> = watching.query_one(waiting, &[]).await.unwrap().get(0);
+            if begun.len() == 2 {
+                break begun;
+            }
+            assert!(Instant::now() < until && !running.is_finished(), "only {begun:?} was begun");
+        };
+        assert_eq!(begun, ["of_y", "of_z"], "PostgreSQL {major}");
+        session.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(fatal(&running.await.unwrap().unwrap()), Vec::<&_>::new());
+    }
+}
+
+#[tokio::test]
 async fn indexes_are_made_by_several_jobs_and_attached_by_one() {
     let cluster = cluster(15).await;
     let source = create_database(&cluster, "source", "").await;

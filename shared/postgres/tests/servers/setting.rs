@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lifeboat_archive::{
     codec::Codec,
     data_file::END,
-    toc::{self, Section, Toc},
+    toc::{self, Entry, Section, Toc},
 };
 use lifeboat_core::{
     Result,
@@ -152,13 +152,12 @@ impl Dump {
         found
     }
 
+    /// Hands over the table of contents and the sizes of the data files before compression, as the domain does.
     pub(crate) async fn stage(&self, target: &PgTarget) {
-        let sizes: Vec<(String, u64)> = self
-            .toc
-            .entries
-            .iter()
-            .filter_map(|entry| Some((String::from_utf8(entry.file()?.to_vec()).unwrap(), 1_000)))
-            .collect();
+        let name = |entry: &Entry| Some(String::from_utf8(entry.file()?.to_vec()).unwrap());
+        let tables = self.toc.entries.iter().filter(|entry| entry.is_table_data());
+        let sizes: Vec<(String, u64)> =
+            tables.filter_map(name).map(|name| (name.clone(), self.file(&name).len() as u64)).collect();
         target.stage(Bytes::from(self.toc.to_directory(&Codec::None).write()), &sizes).await.unwrap();
     }
 
