@@ -37,6 +37,10 @@ pub(crate) fn refusal(message: &str, detail: Option<&str>, state: &SqlState) -> 
 pub(crate) const TOO_MANY_CONNECTIONS: &str = "a dump or restore needs some sessions more than it has jobs, with large objects a restore up to twice as many: \
      raise max_connections, or the CONNECTION LIMIT of role or database, or use fewer --jobs";
 
+/// What helps where a standby ends what reads, to replay what its primary has removed.
+pub(crate) const STANDBY_CANCELS: &str =
+    "on a standby, raise max_standby_streaming_delay or turn hot_standby_feedback on";
+
 /// Maps an error of the start of a session.
 pub(crate) fn connect_error(doing: &str, error: &dyn Failure) -> Error {
     let reason = error.reason();
@@ -80,9 +84,7 @@ pub(crate) fn database_error(doing: &str, error: &dyn Failure) -> Error {
         }
         Some(&SqlState::DISK_FULL) => "the server's disk is full: free space there",
         Some(&SqlState::TOO_MANY_CONNECTIONS) => TOO_MANY_CONNECTIONS,
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::QUERY_CANCELED) => {
-            "on a standby, raise max_standby_streaming_delay or turn hot_standby_feedback on"
-        }
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::QUERY_CANCELED) => STANDBY_CANCELS,
         _ => ErrorKind::Database.hint(),
     };
     Error::new(ErrorKind::Database, format!("{doing}: {}", error.reason())).with_hint(hint)

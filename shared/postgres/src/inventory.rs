@@ -10,7 +10,7 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use crate::{
-    failure::{Failure, database_error},
+    failure::{Failure, STANDBY_CANCELS, database_error},
     quote,
     wire::{Row, WireError, WireSession},
 };
@@ -80,6 +80,9 @@ fn failed(what: &str, error: &WireError) -> Error {
             | &SqlState::INTERNAL_ERROR
             | &SqlState::T_R_DEADLOCK_DETECTED,
         ) => Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", error.reason())),
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE) => {
+            Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", error.reason())).with_hint(STANDBY_CANCELS)
+        }
         _ => database_error(&doing, error),
     }
 }

@@ -20,7 +20,9 @@ use crate::{
 
 /// What to do about what pg_restore was told.
 fn hint(messages: &str, cleaning: bool) -> &'static str {
-    if cleaning {
+    if messages.contains("out of shared memory") {
+        "raise max_locks_per_transaction on the target's server, and restart it"
+    } else if cleaning {
         "something else depends on what would be dropped: restore into a new database, and move over what is needed"
     } else if messages.contains("already exists") {
         "the target holds objects of the same names: restore into a new database, or use --force --clean to replace them"

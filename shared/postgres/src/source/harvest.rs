@@ -7,7 +7,11 @@ use lifeboat_core::{Error, ErrorKind, Result, ResultExt, cancel::Cancel};
 use tokio::io::AsyncReadExt;
 
 use super::locks::lost;
-use crate::{connect::ConnectionTarget, failure::TOO_MANY_CONNECTIONS, tools::ClientTools};
+use crate::{
+    connect::ConnectionTarget,
+    failure::{STANDBY_CANCELS, TOO_MANY_CONNECTIONS},
+    tools::ClientTools,
+};
 
 /// How long pg_dump waits for a lock before it gives up; an ACCESS EXCLUSIVE queued behind ours would hold it for ever.
 const LOCK_WAIT_MS: u32 = 2000;
@@ -105,6 +109,8 @@ fn refusal(messages: &str) -> Error {
     ];
     if ddl.iter().any(|text| messages.contains(text)) {
         lost(format!("pg_dump refused: {brief}"))
+    } else if messages.contains("conflict with recovery") {
+        lost(format!("pg_dump refused: {brief}")).with_hint(STANDBY_CANCELS)
     } else if messages.contains("aborting because of server version mismatch") {
         Error::new(ErrorKind::ClientTool, format!("pg_dump refused: {brief}"))
     } else {
@@ -125,4 +131,19 @@ fn warnings(messages: &str) -> Vec<String> {
     }
     found.retain(|text| !text.starts_with("there are circular foreign-key constraints"));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_standby_cancels_is_worth_another_attempt_and_says_what_to_set() {
+        let error = refusal(
+            "pg_dump: error: query failed: ERROR:  canceling statement due to conflict with recovery\n\
+             DETAIL:  User query might have needed to see row versions that must be removed.\n\
+             pg_dump: detail: Query was: SELECT 1",
+        );
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::SnapshotLost, STANDBY_CANCELS));
+    }
 }
