@@ -80,6 +80,7 @@ fn usage(error: &clap::Error) -> u8 {
     let text = redact::without_urls(&text, &words());
     // A value that one of our own types refused: it knows what would have been right.
     let hint = error.source().and_then(|source| source.downcast_ref::<Error>()).map(Error::hint);
+    let hint = hint.map(|hint| redact::without_urls(hint, &words()));
     if wants_json() {
         let mut error = usage_error(&text);
         if let Some(hint) = hint {

@@ -22,7 +22,7 @@ The program age opens them with it too.")]
   lifeboat keys check
   lifeboat keys check orders --identity orders.key
 
-Exit code 5 if one of them is not opened.")]
+Exit code 7 if one of them is damaged, else 5 if one is not opened.")]
     Check(KeysCheck),
 }
 

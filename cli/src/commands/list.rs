@@ -54,9 +54,10 @@ pub(crate) async fn run(app: &App, arguments: &List) -> Result<Answer> {
             age(now, leftover.last_written)
         ));
     }
-    // A URL in the environment must not hide what somebody looks for.
-    if let (None, Some(shown)) = (&arguments.database, &database) {
-        let others = cancel.race(catalog::databases(&*store)).await?;
+    // A URL, perhaps one of the environment, must not hide what somebody looks for. Who may not see the others is not told.
+    if let (None, Some(shown)) = (&arguments.database, &database)
+        && let Ok(others) = cancel.race(catalog::databases(&*store)).await
+    {
         let others: Vec<&str> = others.iter().filter(|other| *other != shown).map(DatabaseSlug::as_str).collect();
         if !others.is_empty() {
             text.add(format_args!(

@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Usage,
     /// The configuration file or a setting is wrong or missing.
     Config,
-    /// `pg_dump`, `pg_restore` or another client tool is missing or too old.
+    /// `pg_dump`, `pg_restore` or another client tool is missing, too old, or newer than `restorer`.
     ClientTool,
     /// The database refused, was unreachable, or answered with an error.
     Database,

@@ -15,6 +15,7 @@ use crate::{
     ids::{BackupId, DatabaseSlug},
     ports::{RunContext, Store},
     reading::BackupReader,
+    report::words::counted,
 };
 
 /// What came of the keys at hand with the backups that are encrypted to the same recipients.
@@ -88,21 +89,30 @@ async fn open(store: &dyn Store, state: &BackupState, identities: &Arc<Identitie
 
 /// Names what was not opened, where something was not: `Corrupt` where a backup is damaged, else `Keys`.
 pub fn judge(checks: &[KeyCheck]) -> Result<()> {
-    let closed: Vec<&KeyCheck> = checks.iter().filter(|check| !check.opened).collect();
-    let Some(first) = closed.first() else { return Ok(()) };
-    let backups: u64 = closed.iter().map(|check| check.backups).sum();
-    let why = first.why.as_deref().unwrap_or("no reason is known");
-    let message = format!("{backups} backups cannot be opened, {}/{} among them: {why}", first.database, first.newest);
-    let wanted = if first.by_passphrase {
-        "the passphrase that its key is kept by".to_owned()
-    } else {
-        format!("the secret key of one of: {}", first.recipients.join(", "))
-    };
-    if closed.iter().any(|check| check.corrupt) {
-        return Err(Error::new(ErrorKind::Corrupt, message).with_hint(
-            "`lifeboat verify` names what is damaged; restore from another backup, or from a copy of this one",
-        ));
+    let (damaged, closed): (Vec<&KeyCheck>, Vec<&KeyCheck>) =
+        checks.iter().filter(|check| !check.opened).partition(|check| check.corrupt);
+    let closed = closed.split_first().map(|(first, others)| {
+        let backups: u64 = first.backups + others.iter().map(|check| check.backups).sum::<u64>();
+        let message = format!("{} cannot be opened, {} among them", counted(backups, "backup"), told(first));
+        let wanted = if first.by_passphrase {
+            "the passphrase that its key is kept by".to_owned()
+        } else {
+            format!("the secret key of one of: {}", first.recipients.join(", "))
+        };
+        (message, format!("find {wanted}; until then these backups are as good as lost"))
+    });
+    match (damaged.first(), closed) {
+        (None, None) => Ok(()),
+        (None, Some((message, hint))) => Err(Error::new(ErrorKind::Keys, message).with_hint(hint)),
+        (Some(damaged), closed) => {
+            let verify = "`lifeboat verify` names what is damaged, and does not need the key";
+            let hint = closed.map_or_else(|| verify.to_owned(), |(_, hint)| format!("{verify}; {hint}"));
+            Err(Error::new(ErrorKind::Corrupt, format!("a damaged backup: {}", told(damaged))).with_hint(hint))
+        }
     }
-    Err(Error::new(ErrorKind::Keys, message)
-        .with_hint(format!("find {wanted}; until then these backups are as good as lost")))
+}
+
+fn told(check: &KeyCheck) -> String {
+    let why = check.why.as_deref().unwrap_or("no reason is known");
+    format!("{}/{}: {why}", check.database, check.newest)
 }

@@ -149,4 +149,20 @@ async fn keys_are_tried_once_for_each_set_of_recipients() {
     assert_eq!(error.kind(), ErrorKind::Keys);
     assert!(error.hint().contains(&old.recipients.ids()[0]), "{}", error.hint());
     assert!(keys::judge(&checks[..1]).is_ok());
+
+    // Damage is told before a key that is missing, and hides neither that nor what would open the others.
+    assert!(store.flip(&format!("{}{}", newest.folder(), newest.globals.key), 200));
+    let checks = keys::check(&store, &states, &new.identities, &context().build()).await.unwrap();
+    assert_eq!(
+        checks.iter().map(|check| (check.opened, check.corrupt)).collect::<Vec<_>>(),
+        [(false, true), (false, false)]
+    );
+    let error = keys::judge(&checks).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains(newest.backup_id.as_str()), "{error}");
+    assert!(
+        error.hint().contains("lifeboat verify") && error.hint().contains(&old.recipients.ids()[0]),
+        "{}",
+        error.hint()
+    );
 }

@@ -10,8 +10,8 @@ use lifeboat_core::{
 use tokio_postgres::error::SqlState;
 
 use crate::{
-    failure::{Failure, STANDBY_CANCELS, database_error},
-    quote,
+    failure::Failure,
+    quote, source,
     wire::{Row, WireError, WireSession},
 };
 
@@ -21,7 +21,8 @@ use crate::{
 /// schemas, temporary objects, members of extensions, indexes that are not valid) is left out here. Everything comes
 /// from the transaction's snapshot but the values of sequences (kind `sequence`), which are those of this moment.
 ///
-/// `SnapshotLost` where an object vanished while it was looked at; the session's transaction has then failed.
+/// `SnapshotLost` where an object vanished while it was looked at, or the session with its snapshot; its transaction has
+/// failed then.
 pub(crate) async fn inventory(session: &mut WireSession, version: u32) -> Result<Inventory> {
     let mut items = Vec::new();
     for (what, query) in statements::all(version) {
@@ -80,9 +81,6 @@ fn failed(what: &str, error: &WireError) -> Error {
             | &SqlState::INTERNAL_ERROR
             | &SqlState::T_R_DEADLOCK_DETECTED,
         ) => Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", error.reason())),
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE) => {
-            Error::new(ErrorKind::SnapshotLost, format!("{doing}: {}", error.reason())).with_hint(STANDBY_CANCELS)
-        }
-        _ => database_error(&doing, error),
+        _ => source::failed(&doing, error),
     }
 }

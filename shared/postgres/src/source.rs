@@ -28,6 +28,8 @@ use crate::{
     wire::{WireError, WireSession},
 };
 
+pub(crate) use locks::failed;
+
 /// How often the start is tried before the dump gives up: with the pauses between, about half a minute of DDL.
 const START_ATTEMPTS: u32 = 12;
 
@@ -82,7 +84,7 @@ impl Source for PgSource {
                 Ok(snapshot) => return Ok(Box::new(snapshot)),
                 Err(error) if error.kind() == ErrorKind::SnapshotLost && attempt < START_ATTEMPTS => {
                     tracing::info!(attempt, reason = %error, "the start lost its consistent state; starting again");
-                    context.progress.note(&format!("tables are being changed ({error}); starting again"));
+                    context.progress.note(&format!("the start lost its consistent state ({error}); starting again"));
                     context.cancel.pause(pause).await?;
                     pause = (pause * 2).min(Duration::from_secs(5));
                     attempt += 1;

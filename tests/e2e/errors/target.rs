@@ -102,6 +102,8 @@ fn a_role_that_cannot_be_acted_as_is_told_by_the_dry_run_too() -> Result<()> {
     for flags in [&["--role", "nobody", "--dry-run"] as &[&str], &["--role", "nobody"]] {
         fails(|| restore_to(&store, "unacted", "unacted_target", flags), &failure)?;
     }
+    let made = "SELECT count(*) FROM pg_class WHERE oid >= 16384";
+    ensure!(fifteen()?.sql("unacted_target", made)?.trim() == "0", "something was made");
     Ok(())
 }
 

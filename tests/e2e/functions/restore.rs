@@ -100,14 +100,14 @@ fn a_restore_that_its_time_limit_ends_leaves_no_session_and_is_resumed() -> Resu
     functions.invoke("dump", "nightly.json")?.answer()?;
     let copy = cluster.url("function_restore_late_copy");
     // The emulator names no deadline to come; this stands for it. Half of it is for cleaning up.
-    let late = [("COPY_URL", copy.as_str()), ("LIFEBOAT_TIME_LIMIT", "16s"), ("LIFEBOAT_DEADLINE_MARGIN", "60s")];
+    let late = [("COPY_URL", copy.as_str()), ("LIFEBOAT_TIME_LIMIT", "40s"), ("LIFEBOAT_DEADLINE_MARGIN", "60s")];
     functions.serve("restore", 1, &late)?;
     // A name that somebody else is about to take keeps it waiting.
     let mut taking = cluster.tool("psql", "function_restore_late_copy");
     taking.args(["-X", "-q", "-c", "BEGIN; CREATE SCHEMA shop; SELECT pg_sleep(600)"]);
     let mut taking = taking.stdout(std::process::Stdio::null()).spawn()?;
-    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND datname ~ 'restore_late_copy'
-                 AND pid <> pg_backend_pid()";
+    let waits =
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname ~ 'restore_late_copy'";
     wait_until("the name is taken", Duration::from_secs(30), || Ok(cluster.sql("postgres", waits)?.trim() == "t"))?;
     let ended = functions.invoke("restore", "whole.json").and_then(|i| i.error("deadline"));
     taking.kill()?;

@@ -90,8 +90,8 @@ impl Conflicting {
             self.primary.sql("source", statement)?;
         }
         // The one that does nothing but hold the snapshot is ended at once; the other as soon as its client reads on.
-        let idle = "state = 'idle in transaction'";
-        wait_until("the standby has ended the snapshot", AT_ONCE, || Ok(self.sessions(idle)? == "0"))
+        let others = "query NOT LIKE 'COPY%'";
+        wait_until("the standby has ended the snapshot", AT_ONCE, || Ok(self.sessions(others)? == "0"))
     }
 
     fn no_session_is_left(&self) -> Result<()> {

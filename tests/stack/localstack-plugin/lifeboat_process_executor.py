@@ -62,8 +62,9 @@ StatesTargetSender.send_event = start_execution
 
 def set_error(execution: Environment, error: object, own=Environment.set_error) -> None:
     # A choice that ends after the stop cannot name the next state, and fails with that.
-    if not isinstance(execution.program_state(), ProgramStopped):
-        own(execution, error)
+    with execution._state_mutex:
+        if not isinstance(execution.program_state(), ProgramStopped):
+            own(execution, error)
 
 
 Environment.set_error = set_error

@@ -150,7 +150,7 @@ fn done(outcome: &RestoreOutcome) -> String {
     let compared = match &outcome.not_compared {
         Some(why) => format!("nothing: {why}"),
         None => {
-            format!("all tables and large objects ({}), equal to the manifest", count(outcome.compared.len() as u64))
+            format!("all that was restored ({}), equal to the manifest", count(outcome.compared.len() as u64))
         }
     };
     let mut text = facts([

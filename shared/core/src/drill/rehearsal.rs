@@ -60,7 +60,7 @@ pub(super) struct Thawed {
 }
 
 /// What a report says of an error: keys that are missing by name too.
-pub(super) fn told(error: &Error) -> String {
+pub(super) fn explained(error: &Error) -> String {
     match error.kind() {
         ErrorKind::Keys => format!("{error}: {}", error.hint()),
         _ => error.to_string(),
@@ -90,7 +90,7 @@ impl Rehearsal {
             ended_at: Some(context.clock.now()),
             seconds: context.clock.monotonic_seconds() - began,
             counts_for_rto,
-            note: result.as_ref().err().map(told),
+            note: result.as_ref().err().map(explained),
         });
         result
     }

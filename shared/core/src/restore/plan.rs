@@ -75,7 +75,10 @@ pub fn plan(
             ErrorKind::Refused,
             format!("database '{}' on {} is not empty: it holds {some}", target.database, target.server),
         )
-        .with_hint("restore into a new database (createdb -T template0 …), or use --force, which backs it up first, with --clean where it holds objects of the same names"));
+        .with_hint(
+            "restore into a new database (createdb -T template0 …), or use --force, which backs it up first, with --clean \
+             where it holds objects of the same names",
+        ));
     }
     let mut selected = select(toc, &request.tables)?;
     if request.bare {

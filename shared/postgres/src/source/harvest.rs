@@ -28,7 +28,8 @@ pub(crate) struct Harvest {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Runs `pg_dump -Fc` (at `snapshot`, if given) and reads its TOC. `SnapshotLost` where a lock or DDL was in the way.
+/// Runs `pg_dump -Fc` (at `snapshot`, if given) and reads its TOC. `SnapshotLost` where a lock, DDL or the
+/// replay of a standby was in the way.
 pub(crate) async fn harvest(
     target: &ConnectionTarget,
     tools: &ClientTools,
@@ -107,10 +108,10 @@ fn refusal(messages: &str) -> Error {
         "query to obtain definition of view",
         "appears to be empty (length zero)",
     ];
-    if ddl.iter().any(|text| messages.contains(text)) {
-        lost(format!("pg_dump refused: {brief}"))
-    } else if messages.contains("conflict with recovery") {
+    if messages.contains("conflict with recovery") {
         lost(format!("pg_dump refused: {brief}")).with_hint(STANDBY_CANCELS)
+    } else if ddl.iter().any(|text| messages.contains(text)) {
+        lost(format!("pg_dump refused: {brief}"))
     } else if messages.contains("aborting because of server version mismatch") {
         Error::new(ErrorKind::ClientTool, format!("pg_dump refused: {brief}"))
     } else {
@@ -142,7 +143,7 @@ mod tests {
         let error = refusal(
             "pg_dump: error: query failed: ERROR:  canceling statement due to conflict with recovery\n\
              DETAIL:  User query might have needed to see row versions that must be removed.\n\
-             pg_dump: detail: Query was: SELECT 1",
+             pg_dump: detail: Query was: LOCK TABLE public.a IN ACCESS SHARE MODE",
         );
         assert_eq!((error.kind(), error.hint()), (ErrorKind::SnapshotLost, STANDBY_CANCELS));
     }

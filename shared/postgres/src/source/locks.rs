@@ -53,7 +53,7 @@ pub(super) fn is_ddl_conflict(state: Option<&SqlState>) -> bool {
 
 /// What an error means while a snapshot is open: `SnapshotLost` where it is gone with its server or its session, as after
 /// a failover, a restart or a conflict with recovery on a standby. The same run may start again then.
-pub(super) fn failed(doing: &str, error: &WireError) -> Error {
+pub(crate) fn failed(doing: &str, error: &WireError) -> Error {
     let told = database_error(doing, error);
     let gone = match error.sql_state() {
         None => error.is_gone(),

@@ -128,7 +128,14 @@ async fn prepare(
     let exported = locks::lock_and_export(session).await?;
     let name = format!("lifeboat {} toc", context.run_id);
     let harvesting = harvest::harvest(target, tools, Some(&exported.id), &name, &context.cancel);
-    let harvest = kept_alive(session, harvesting).await?;
+    let harvest = match kept_alive(session, harvesting).await {
+        Ok(harvest) => harvest,
+        Err(error) => {
+            // Whatever pg_dump says, in whatever language: with the session that holds the snapshot that has gone, too.
+            keep(session).await?;
+            return Err(error);
+        }
+    };
     locks::step("table of contents harvested");
     let facts = facts::read(session, target, tools, &exported, &harvest.toc).await?;
     let (tables, readable) = tables::describe(session, &harvest.toc, &exported.locked, &facts.encoding, whole).await?;
@@ -152,10 +159,14 @@ async fn kept_alive<T>(session: &mut WireSession, work: impl Future<Output = Res
         tokio::select! {
             result = &mut work => return result,
             () = tokio::time::sleep(KEEPALIVE_EVERY) => {
-                session.execute(KEEPALIVE).await.map_err(|e| locks::failed("keep the snapshot", &e))?;
+                keep(session).await?;
             }
         }
     }
+}
+
+async fn keep(session: &mut WireSession) -> Result<()> {
+    session.execute(KEEPALIVE).await.map_err(|e| locks::failed("keep the snapshot", &e))
 }
 
 /// Queries the coordinator's session now and then: NAT gateways forget idle connections, and the server ends a session

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_the_biggest_table_has_the_lowest_number_and_all_else_stays_as_it_was() {
+    fn data_and_what_is_made_of_the_biggest_table_have_the_lowest_numbers_and_all_else_stays_as_it_was() {
         let before = toc::read(TOC).unwrap();
         let made_of = |toc: &Toc, table: i32| -> Vec<(i32, Vec<u8>)> {
             let made = |e: &&toc::Entry| e.desc == b"CONSTRAINT" && e.dependencies.contains(&table);
@@ -155,6 +155,12 @@ mod tests {
         assert!(new.iter().any(|(id, _)| Some(*id) == lowest), "{new:?}, {lowest:?}");
         let first = after.entries.iter().filter(|e| e.is_table_data()).min_by_key(|e| e.dump_id).unwrap();
         assert_eq!(first.file(), last.file());
+        // Only data change places with data, and what is made of tables with its like.
+        let class = |id: &i32| {
+            let entry = before.entries.iter().find(|e| e.dump_id == *id).unwrap();
+            (entry.is_table_data(), kinds.contains(&entry.desc.as_slice()))
+        };
+        assert!(renumbered.iter().all(|(from, to)| class(from) == class(to) && class(from) != (false, false)));
         for (one, other) in before.entries.iter().zip(&after.entries) {
             let number = |id: &i32| renumbered.get(id).copied().unwrap_or(*id);
             assert_eq!(number(&one.dump_id), other.dump_id);

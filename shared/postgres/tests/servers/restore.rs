@@ -226,6 +226,7 @@ async fn several_jobs_begin_with_the_indexes_of_the_biggest_tables() {
                 break begun;
             }
             assert!(Instant::now() < until && !running.is_finished(), "only {begun:?} was begun");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         };
         assert_eq!(begun, ["of_y", "of_z"], "PostgreSQL {major}");
         session.batch_execute("COMMIT").await.unwrap();

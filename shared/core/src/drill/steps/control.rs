@@ -13,7 +13,7 @@ use crate::{
         adopt,
         instance::{self, EXECUTION_TAG, Mark, Readiness},
         origin::{self, Origin},
-        rehearsal::{Rehearsal, told},
+        rehearsal::{Rehearsal, explained},
     },
     ports::{InstanceContent, Instances, RestoreTests, RunContext, Store},
 };
@@ -69,7 +69,7 @@ pub async fn control(
             let now = context.clock.now();
             let since = if removes { state.removing_since } else { state.provisioning_since };
             part.cause = Some(error.kind());
-            part.failed(step.phase(), since, now, told(&error));
+            part.failed(step.phase(), since, now, explained(&error));
             part.provisioned = true;
             if removes {
                 part.tear_down_trouble = Some(error.to_string());

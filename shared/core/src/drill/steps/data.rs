@@ -15,7 +15,7 @@ use crate::{
         DrillRequest,
         instance::expiry,
         origin, phases,
-        rehearsal::{Rehearsal, told},
+        rehearsal::{Rehearsal, explained},
         rehearse::thaw_too_long,
         rented::DATABASE,
         thaw,
@@ -73,7 +73,7 @@ pub async fn data(
     {
         // It did not come as far as its phase: the instance is out of reach, or the manifest.
         part.cause.get_or_insert(error.kind());
-        part.failed(step.phase(), Some(began), context.clock.now(), told(error));
+        part.failed(step.phase(), Some(began), context.clock.now(), explained(error));
     }
     records.end(step, &part, result, context).await?;
     Ok(state)
@@ -175,7 +175,7 @@ async fn thaw_step(
     state.wait_seconds = THAW_LOOK_SECONDS;
     if let Err(error) = &result {
         part.cause = Some(error.kind());
-        part.failed(Step::Thaw.phase(), Some(since), now, told(error));
+        part.failed(Step::Thaw.phase(), Some(since), now, explained(error));
         records.failed(Step::Thaw, &part, context).await;
     }
     result

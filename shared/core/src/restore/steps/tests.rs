@@ -246,3 +246,10 @@ async fn what_is_there_but_belongs_to_somebody_else_is_not_taken_for_restored() 
     assert!(outcome.unwrap_err().to_string().contains("deadlock detected"));
     assert_eq!(asked.len(), 1);
 }
+
+#[test]
+fn locks_that_the_server_has_no_room_for_are_told_with_what_to_set_whatever_the_step() {
+    for cleaning in [false, true] {
+        assert!(hint("ERROR:  out of shared memory", cleaning).contains("max_locks_per_transaction"));
+    }
+}
