@@ -65,12 +65,7 @@ fn what_is_wrong_with_a_url_is_told() {
 
 #[test]
 fn errors_do_not_repeat_the_url() {
-    for url in [
-        "postgres://a:b?secret=1@h/d",
-        "mysql://a:secret@h/d",
-        "postgres://a:secret@h:99999999/d",
-        "postgres://a:secret@h,i/d?sslmode=x",
-    ] {
+    for url in ["mysql://a:secret@h/d", "postgres://a:secret@h:99999999/d", "postgres://a:secret@h,i/d?sslmode=x"] {
         let error = ConnectionTarget::parse(url).unwrap_err();
         assert!(!format!("{error} {} {error:?}", error.hint()).contains("secret"), "{url}");
     }
