@@ -24,10 +24,28 @@ pub enum Mode {
     Cut,
 }
 
+/// What the proxy does now.
+#[derive(Debug, Clone, Copy)]
+struct Orders {
+    mode: Mode,
+    /// How often all connections that there were have been let go; what was accepted before is not held any more.
+    let_go: u64,
+}
+
+impl Orders {
+    /// What is done with a connection that was accepted when connections had been let go so often.
+    fn of(self, accepted_at: u64) -> Mode {
+        match self.mode {
+            Mode::HoldAfter(_) if accepted_at < self.let_go => Mode::Pass,
+            mode => mode,
+        }
+    }
+}
+
 /// A proxy on a free port of 127.0.0.1; ends when dropped.
 pub struct Proxy {
     port: u16,
-    mode: watch::Sender<Mode>,
+    orders: watch::Sender<Orders>,
     held: watch::Receiver<u64>,
     runtime: Option<Runtime>,
 }
@@ -36,7 +54,7 @@ impl Proxy {
     /// Listens, and hands on to a port of 127.0.0.1.
     pub fn start(to: u16, mode: Mode) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (sender, receiver) = watch::channel(mode);
+        let (sender, receiver) = watch::channel(Orders { mode, let_go: 0 });
         let (holding, held) = watch::channel(0);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
         listener.set_nonblocking(true)?;
@@ -44,7 +62,7 @@ impl Proxy {
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
         runtime.spawn(accept(listener, (Ipv4Addr::LOCALHOST, to).into(), receiver, holding));
-        Ok(Self { port, mode: sender, held, runtime: Some(runtime) })
+        Ok(Self { port, orders: sender, held, runtime: Some(runtime) })
     }
 
     /// Where it listens.
@@ -59,7 +77,12 @@ impl Proxy {
 
     /// Changes what it does, at once and for every connection.
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.orders.send_modify(|orders| orders.mode = mode);
+    }
+
+    /// Holds no connection any more that there is now; those to come are dealt with as before.
+    pub fn let_go(&self) {
+        self.orders.send_modify(|orders| orders.let_go += 1);
     }
 
     /// How often a connection has come to be held so far.
@@ -76,20 +99,20 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, mode: watch::Receiver<Mode>, held: watch::Sender<u64>) {
+async fn accept(listener: TcpListener, to: SocketAddr, orders: watch::Receiver<Orders>, held: watch::Sender<u64>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
-        if *mode.borrow() == Mode::Cut {
+        if orders.borrow().mode == Mode::Cut {
             continue;
         }
-        let (mode, held) = (mode.clone(), held.clone());
+        let (orders, held) = (orders.clone(), held.clone());
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(to).await else { return };
             let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
             // The first direction to end ends both: nobody who speaks to PostgreSQL closes half a connection.
             tokio::select! {
-                () = copy(from_client, to_server, mode.clone(), held.clone()) => {}
-                () = copy(from_server, to_client, mode, held) => {}
+                () = copy(from_client, to_server, orders.clone(), held.clone()) => {}
+                () = copy(from_server, to_client, orders, held) => {}
             }
         });
     }
@@ -98,24 +121,25 @@ async fn accept(listener: TcpListener, to: SocketAddr, mode: watch::Receiver<Mod
 async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    mut orders: watch::Receiver<Orders>,
     held: watch::Sender<u64>,
 ) {
+    let accepted_at = orders.borrow().let_go;
     let mut block = vec![0; 16 << 10];
     let mut passed: u64 = 0;
     loop {
-        let now = *mode.borrow_and_update();
+        let now = orders.borrow_and_update().of(accepted_at);
         match now {
             Mode::Cut => return,
             Mode::HoldAfter(limit) if passed >= limit => {
                 held.send_modify(|n| *n += 1);
-                if mode.changed().await.is_err() {
+                if orders.changed().await.is_err() {
                     return;
                 }
             }
             Mode::Pass | Mode::HoldAfter(_) => {
                 tokio::select! {
-                    changed = mode.changed() => {
+                    changed = orders.changed() => {
                         if changed.is_err() {
                             return;
                         }

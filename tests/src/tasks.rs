@@ -166,6 +166,15 @@ impl Started {
         Ok(())
     }
 
+    /// Gives what was awaited of it, or stops it and tells with the error what it said.
+    pub fn awaited(self, result: Result<()>) -> Result<Self> {
+        let Err(error) = result else { return Ok(self) };
+        // It may have ended by itself, and there is nothing to stop.
+        drop(self.stop());
+        let ended = self.end()?;
+        Err(error.context(format!("the task ended with {}: {}{}", ended.code, ended.stdout, ended.stderr)))
+    }
+
     /// Waits for its end.
     pub fn end(self) -> Result<Ended> {
         let output = self.child.wait_with_output().context("wait for the container")?;

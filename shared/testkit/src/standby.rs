@@ -46,14 +46,21 @@ impl Standby {
         if is_root()? {
             succeed(Command::new("chown").args(["-R", ACCOUNT]).arg(standby.folder.path()))?;
         }
-        let log = standby.folder.path().join("log");
         let mut start = standby.pg_ctl()?;
-        let started =
-            start.args(["-w", "-l"]).arg(&log).arg("start").stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        if started.success() {
+        let start = start.args(["-w", "-l"]).arg(standby.log_file()).arg("start");
+        if start.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
             return Ok(standby);
         }
-        Err(io::Error::other(format!("start a standby: {}", fs::read_to_string(log).unwrap_or_default())))
+        Err(io::Error::other(format!("start a standby: {}", standby.log().unwrap_or_default())))
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> io::Result<String> {
+        fs::read_to_string(self.log_file())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// The folder of its socket.

@@ -270,8 +270,7 @@ fn a_restore_that_a_task_does_is_carried_out_once_whenever_its_request_is_delive
     ensure!(handed["status"] == "handed_over", "{handed:#}");
     ensure!(deliver("8f0a-1")?["task"] == handed["task"], "until the task begins, it is this one");
     let holding = Holding::start("handed_once_copy", "CREATE SCHEMA shop")?;
-    let task = place.task("restore")?.start()?;
-    holding.holds_somebody_up()?;
+    let task = place.task("restore")?.start()?.awaited(holding.holds_somebody_up())?;
     let meanwhile = deliver("8f0a-1")?;
     ensure!(meanwhile["status"] == "already_running", "while the task works: {meanwhile:#}");
     drop(holding);
@@ -334,8 +333,7 @@ fn a_task_that_is_stopped_in_mid_run_tells_that_its_backup_failed() -> Result<()
     let bus = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
     task.environment.extend(bus.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let holding = Holding::start("handed_stopped", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
-    let running = task.start()?;
-    holding.is_joined()?;
+    let running = task.start()?.awaited(holding.is_joined())?;
     running.stop()?;
     let stopped = running.end()?;
     drop(holding);

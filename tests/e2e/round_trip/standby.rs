@@ -38,8 +38,14 @@ async fn a_backup_of_a_standby_brings_back_what_its_primary_holds_but_for_unlogg
     Contents::of(&target, "restored")?.expect_same("of the standby", &Contents::of(&primary, "shop")?)
 }
 
-/// What a conflict costs a standby that was set to put up with none.
-const IMPATIENT: (&str, &str) = ("max_standby_streaming_delay", "0");
+/// A standby that puts up with no conflict and logs the one that it has to wait for, and a primary on which no snapshot of
+/// its own keeps a VACUUM from making one.
+const IMPATIENT: [(&str, &str); 4] = [
+    ("max_standby_streaming_delay", "0"),
+    ("log_recovery_conflict_waits", "on"),
+    ("deadlock_timeout", "100ms"),
+    ("autovacuum", "off"),
+];
 
 /// Beyond what pg_dump reads of the catalogs, and less than the large table has.
 const IN_MID_COPY: Mode = Mode::HoldAfter(4 << 20);
@@ -58,7 +64,7 @@ struct Conflicting {
 
 impl Conflicting {
     async fn start(major: u32) -> Result<Self> {
-        let settings = [&OF_A_PRIMARY[..], &[IMPATIENT]].concat();
+        let settings = [&OF_A_PRIMARY[..], &IMPATIENT].concat();
         let primary = Cluster::start_with(major, &settings).await?;
         primary.create_database("source")?;
         primary.sql("source", TABLES)?;
@@ -73,29 +79,39 @@ impl Conflicting {
         Running::start(call.database(&url))
     }
 
-    /// Sessions of Lifeboat on the standby of which this holds.
+    /// The process ids of Lifeboat's sessions on the standby of which this holds, a line each.
     fn sessions(&self, condition: &str) -> Result<String> {
-        let sql =
-            format!("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'lifeboat%' AND {condition}");
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'lifeboat%' AND {condition}");
         let mut psql = self.primary.tool("psql", "postgres");
-        let counted = run(psql.env("PGPORT", self.standby.port().to_string()).args(["-X", "-A", "-t", "-c", &sql]))?;
-        Ok(counted.trim().to_owned())
+        let pids = run(psql.env("PGPORT", self.standby.port().to_string()).args(["-X", "-A", "-t", "-c", &sql]))?;
+        Ok(pids.trim().to_owned())
     }
 
-    /// Waits until a dump is held in the midst of its large table, then lets the primary do what ends its snapshot.
-    fn conflict(&self, held_before: u64, sql: &[&str]) -> Result<()> {
-        wait_until("the proxy holds the COPY", AT_ONCE, || Ok(self.proxy.held() > held_before))?;
-        ensure!(self.sessions("query LIKE 'COPY%large%'")? == "1", "another session is held");
+    /// Waits until a dump copies its large table, which it cannot do to the end, by a session other than that of the attempt
+    /// before; then lets the primary do what ends the snapshot. The session that copied.
+    fn conflict(&self, before: &str, sql: &[&str]) -> Result<String> {
+        let mut copying = String::new();
+        wait_until("a session copies", AT_ONCE, || {
+            // pg_dump, which begins with the same, puts no quotes.
+            copying = self.sessions(r#"state = 'active' AND query LIKE 'COPY "public"."large"%'"#)?;
+            Ok(!copying.is_empty() && copying != before)
+        })?;
+        let waits = || Ok::<_, anyhow::Error>(self.standby.log()?.matches("recovery still waiting").count());
+        let waits_before = waits()?;
         for statement in sql {
             self.primary.sql("source", statement)?;
         }
-        // The one that does nothing but hold the snapshot is ended at once; the other as soon as its client reads on.
-        let others = "query NOT LIKE 'COPY%'";
-        wait_until("the standby has ended the snapshot", AT_ONCE, || Ok(self.sessions(others)? == "0"))
+        // It ends those in its way one after the other, in no certain order: the one that only holds the snapshot at once,
+        // the one that copies perhaps not before its client reads on, and until then it waits.
+        wait_until("the standby ends what is in its way", AT_ONCE, || {
+            Ok(self.sessions("query NOT LIKE 'COPY%'")?.is_empty() || waits()? > waits_before)
+        })
+        .with_context(|| self.standby.log().unwrap_or_default())?;
+        Ok(copying)
     }
 
     fn no_session_is_left(&self) -> Result<()> {
-        wait_until("no session of Lifeboat on the standby", AT_ONCE, || Ok(self.sessions("true")? == "0"))
+        wait_until("no session of Lifeboat on the standby", AT_ONCE, || Ok(self.sessions("true")?.is_empty()))
     }
 }
 
@@ -113,7 +129,7 @@ async fn a_dump_whose_snapshot_the_standby_cancels_starts_again_and_is_whole() -
         let place = Conflicting::start(15).await?;
         let store = StoreUnderTest::folder()?;
         let mut dump = place.dump(&store)?;
-        place.conflict(0, &sql).with_context(|| format!("{name}: {}", dump.log()))?;
+        place.conflict("", &sql).with_context(|| format!("{name}: {}", dump.log()))?;
         place.proxy.set(Mode::Pass);
         let code = dump.ended(2 * AT_ONCE)?;
         ensure!(code == 0 && dump.log().contains("starting again"), "{name}: {code}: {}", dump.log());
@@ -133,17 +149,14 @@ async fn a_standby_that_cancels_every_attempt_is_told_with_what_to_set_and_nothi
     let place = Conflicting::start(15).await?;
     let store = StoreUnderTest::folder()?;
     let mut dump = place.dump(&store)?;
+    let mut session = String::new();
     for attempt in 1..=3 {
         let sql = [&*format!("DELETE FROM public.large WHERE id % 10 = {attempt}"), "VACUUM public.large"];
-        let before = if attempt == 1 { 0 } else { place.proxy.held() };
-        if attempt > 1 {
-            place.proxy.set(Mode::Pass);
-            dump.until("starting again", 1)?;
-            place.proxy.set(IN_MID_COPY);
-        }
-        place.conflict(before, &sql).with_context(|| format!("attempt {attempt}: {}", dump.log()))?;
+        let conflict = place.conflict(&session, &sql);
+        session = conflict.with_context(|| format!("attempt {attempt}: {}", dump.log()))?;
+        // The COPY of this attempt ends; that of the next is held.
+        place.proxy.let_go();
     }
-    place.proxy.set(Mode::Pass);
     let code = dump.ended(2 * AT_ONCE)?;
     ensure!(code == 4, "{code}: {}", dump.log());
     let log = dump.log();
