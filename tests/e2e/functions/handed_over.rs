@@ -108,14 +108,19 @@ fn uploaded(store: &StoreUnderTest, name: &str, text: &str) -> Result<String> {
 
 /// What was told while nobody was at the bus.
 fn undelivered(store: &StoreUnderTest) -> Result<Vec<Value>> {
+    let kept = kept_under(store, ".control/undelivered/")?;
+    Ok(kept.iter().flat_map(|kept| kept["events"].as_array().into_iter().flatten().cloned()).collect())
+}
+
+/// The JSON documents under a prefix.
+fn kept_under(store: &StoreUnderTest, prefix: &str) -> Result<Vec<Value>> {
     blocking(async {
         let store = opened(store).await?;
-        let mut events = Vec::new();
-        for object in store.list(".control/undelivered/").await? {
-            let kept: Value = serde_json::from_slice(&store.read(&object.key, 1 << 20).await?.0)?;
-            events.extend(kept["events"].as_array().into_iter().flatten().cloned());
+        let mut documents = Vec::new();
+        for object in store.list(prefix).await? {
+            documents.push(serde_json::from_slice(&store.read(&object.key, 1 << 20).await?.0)?);
         }
-        Ok(events)
+        Ok(documents)
     })
 }
 
@@ -144,11 +149,6 @@ impl Holding {
     fn sessions(&self, which: &str) -> Result<bool> {
         let sql = format!("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND {which}", self.database);
         Ok(fifteen()?.sql("postgres", &sql)?.trim() == "t")
-    }
-
-    fn is_joined(&self) -> Result<()> {
-        let other = "wait_event IS DISTINCT FROM 'PgSleep'";
-        wait_until("another session is there", Duration::from_mins(1), || self.sessions(other))
     }
 
     fn holds_somebody_up(&self) -> Result<()> {
@@ -333,7 +333,9 @@ fn a_task_that_is_stopped_in_mid_run_tells_that_its_backup_failed() -> Result<()
     let bus = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
     task.environment.extend(bus.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let holding = Holding::start("handed_stopped", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
-    let running = task.start()?.awaited(holding.is_joined())?;
+    // It does not wait for the lock, but tries again and again, for half a minute.
+    let at_work = || Ok(!kept_under(&place.store, ".control/leases/")?.is_empty());
+    let running = task.start()?.awaited(wait_until("the task has the lease", Duration::from_mins(1), at_work))?;
     running.stop()?;
     let stopped = running.end()?;
     drop(holding);
