@@ -5,6 +5,8 @@ use std::{path::Path, sync::OnceLock, thread, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use lifeboat_tests::{Cluster, Lifeboat, StoreUnderTest, cluster::programs, program::wait_until};
 
+use crate::stores::access::documents;
+
 static FIFTEEN: OnceLock<Result<Cluster, String>> = OnceLock::new();
 static EIGHTEEN: OnceLock<Result<Cluster, String>> = OnceLock::new();
 
@@ -42,6 +44,19 @@ pub(crate) fn with_tools(call: Lifeboat, folder: &Path) -> Lifeboat {
 /// The client tools of PostgreSQL 15, without a server.
 pub(crate) fn tools_of_fifteen() -> Result<std::path::PathBuf> {
     programs(15)
+}
+
+/// Waits until a dump has the lease of a database in this store, which had none before. Where tables are locked, its
+/// sessions come and go too fast to be seen: it does not wait for the lock, but tries again and again, for half a minute.
+pub(crate) fn a_dump_is_at_work(store: &StoreUnderTest) -> Result<()> {
+    wait_until("a dump has the lease", Duration::from_mins(1), || {
+        Ok(!blocking(documents(store, ".control/leases/"))?.is_empty())
+    })
+}
+
+/// Does asynchronous work in a test that is not asynchronous itself.
+pub(crate) fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// Waits until no session but psql's is on any of these databases. A server's process outlives its client by moments.

@@ -1,14 +1,12 @@
 //! The function `dump`: one backup per scheduled time, however often its event is delivered.
 
-use std::time::Duration;
-
 use anyhow::{Result, anyhow, ensure};
-use lifeboat_tests::{StoreUnderTest, program::wait_until};
+use lifeboat_tests::StoreUnderTest;
 use serde_json::{Value, json};
 
 use super::emulator::Functions;
 use crate::{
-    shared::{fifteen, no_session_stays_on},
+    shared::{a_dump_is_at_work, fifteen, no_session_stays_on},
     stores::access::opened,
 };
 
@@ -126,10 +124,7 @@ fn a_dump_while_another_runs_answers_that_it_runs_and_tells_of_no_failure() -> R
     let functions = &functions;
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| functions.invoke("dump", "now.json")?.answer());
-        let begun = wait_until("the first dump is on the database", Duration::from_secs(30), || {
-            let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'function_twice' AND application_name ~ 'lifeboat'";
-            Ok(cluster.sql("postgres", sql)?.trim() != "0")
-        });
+        let begun = a_dump_is_at_work(&store);
         let second = begun.and_then(|()| functions.invoke("dump", "now.json")?.answer());
         migration.kill()?;
         migration.wait()?;

@@ -15,8 +15,8 @@ use lifeboat_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    shared::{fifteen, no_session_stays_on},
-    stores::access::opened,
+    shared::{a_dump_is_at_work, blocking, fifteen, no_session_stays_on},
+    stores::access::{documents, opened},
 };
 
 /// The functions of one test, and the tasks that they may start; both have the same configuration, each from its own place.
@@ -108,24 +108,8 @@ fn uploaded(store: &StoreUnderTest, name: &str, text: &str) -> Result<String> {
 
 /// What was told while nobody was at the bus.
 fn undelivered(store: &StoreUnderTest) -> Result<Vec<Value>> {
-    let kept = kept_under(store, ".control/undelivered/")?;
+    let kept = blocking(documents(store, ".control/undelivered/"))?;
     Ok(kept.iter().flat_map(|kept| kept["events"].as_array().into_iter().flatten().cloned()).collect())
-}
-
-/// The JSON documents under a prefix.
-fn kept_under(store: &StoreUnderTest, prefix: &str) -> Result<Vec<Value>> {
-    blocking(async {
-        let store = opened(store).await?;
-        let mut documents = Vec::new();
-        for object in store.list(prefix).await? {
-            documents.push(serde_json::from_slice(&store.read(&object.key, 1 << 20).await?.0)?);
-        }
-        Ok(documents)
-    })
-}
-
-fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// A transaction that holds others up until this value ends, come what may.
@@ -334,8 +318,7 @@ fn a_task_that_is_stopped_in_mid_run_tells_that_its_backup_failed() -> Result<()
     task.environment.extend(bus.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let holding = Holding::start("handed_stopped", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
     // It does not wait for the lock, but tries again and again, for half a minute.
-    let at_work = || Ok(!kept_under(&place.store, ".control/leases/")?.is_empty());
-    let running = task.start()?.awaited(wait_until("the task has the lease", Duration::from_mins(1), at_work))?;
+    let running = task.start()?.awaited(a_dump_is_at_work(&place.store))?;
     running.stop()?;
     let stopped = running.end()?;
     drop(holding);

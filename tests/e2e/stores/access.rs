@@ -10,6 +10,7 @@ use lifeboat_tests::{
     StoreUnderTest,
     cluster::{run, tools},
 };
+use serde_json::Value;
 
 /// The store, opened by the library with the test's own credentials.
 pub(crate) async fn opened(store: &StoreUnderTest) -> Result<Arc<dyn Store>> {
@@ -24,6 +25,16 @@ pub(crate) async fn opened(store: &StoreUnderTest) -> Result<Arc<dyn Store>> {
         ..S3Settings::default()
     };
     lifeboat_store::open(&store.url, &settings).await.context("open the store")
+}
+
+/// The JSON documents under a prefix.
+pub(crate) async fn documents(store: &StoreUnderTest, prefix: &str) -> Result<Vec<Value>> {
+    let store = opened(store).await?;
+    let mut documents = Vec::new();
+    for object in store.list(prefix).await? {
+        documents.push(serde_json::from_slice(&store.read(&object.key, 1 << 20).await?.0)?);
+    }
+    Ok(documents)
 }
 
 /// Nothing lies about that belongs to no backup: no temporary file, no unfinished upload.
