@@ -22,7 +22,7 @@ fn sql(port: u16, password: &str, database: &str, sql: &str) -> Result<String> {
 
 fn available(identifier: &str) -> Result<u16> {
     let mut port = None;
-    wait_until(&format!("{identifier} is available"), Duration::from_mins(1), || {
+    wait_until(&format!("{identifier} is available"), Duration::from_mins(3), || {
         let found = instances(identifier)?;
         port = found.first().and_then(|instance| u16::try_from(instance["port"].as_u64()?).ok());
         Ok(found.first().is_some_and(|instance| instance["status"] == "available"))
@@ -31,7 +31,7 @@ fn available(identifier: &str) -> Result<u16> {
 }
 
 fn gone(identifier: &str) -> Result<()> {
-    wait_until(&format!("{identifier} is gone"), Duration::from_secs(30), || Ok(instances(identifier)?.is_empty()))
+    wait_until(&format!("{identifier} is gone"), Duration::from_mins(1), || Ok(instances(identifier)?.is_empty()))
 }
 
 fn delete(identifier: &str) -> Result<String> {
@@ -113,7 +113,9 @@ fn rds_keeps_the_password_where_functions_ask_for_it_and_its_faults_are_those_or
     delete("kept-one")?;
     gone("kept-one")?;
     ensure!(sql(port, password, "postgres", "SELECT 1").is_err(), "the server goes with the instance");
-    ensure!(aws.json("secretsmanager", "GetSecretValue", &secret).is_err(), "so does the secret");
+    wait_until("so does the secret", Duration::from_mins(1), || {
+        Ok(aws.json("secretsmanager", "GetSecretValue", &secret).is_err())
+    })?;
     let told: Vec<_> = calls("kept-")?.iter().map(|c| format!("{} {}", c["action"], c["status"])).collect();
     ensure!(told[0].ends_with("400") && told[1].ends_with("500"), "{told:#?}");
     Ok(())

@@ -33,18 +33,18 @@ fn a_function_on_lambda_answers_fails_and_logs_and_its_events_are_seen() -> Resu
 
     let run = answer["run_id"].as_str().context("the run's id")?;
     // LocalStack writes them from a thread of its own.
-    wait_until("the log names the run", Duration::from_secs(20), || {
+    wait_until("the log names the run", Duration::from_mins(1), || {
         Ok(stack.logs("dump").is_ok_and(|log| log.contains(run) && log.contains("REPORT RequestId")))
     })?;
 
     stack.put_event("BackupFailed", &json!({ "database": "orders" }))?;
     let mut seen = Vec::new();
-    wait_until("the event is seen", Duration::from_secs(20), || {
+    wait_until("the event is seen", Duration::from_mins(1), || {
         seen.extend(stack.take_events()?);
         Ok(seen.iter().any(|event| event["detail-type"] == "BackupFailed" && event["detail"]["database"] == "orders"))
     })?;
     stack.aws.query("sns", "Publish", &[("TopicArn", &stack.topic_arn()), ("Message", "over")])?;
-    wait_until("the alert is seen", Duration::from_secs(20), || {
+    wait_until("the alert is seen", Duration::from_mins(1), || {
         Ok(stack.take_alerts()?.iter().any(|alert| alert["Message"] == "over"))
     })
 }
@@ -55,7 +55,7 @@ fn an_asynchronous_invocation_that_fails_ends_in_the_dead_letter_queue() -> Resu
     let stack = Stack::create(&store, fifteen()?, "stack_nothing", &[])?;
     stack.deploy(&["dump"])?;
     stack.aws.invoke_asynchronously(&stack.function("dump"), &json!({ "database": "billing" }))?;
-    wait_until("it is given up", Duration::from_secs(30), || {
+    wait_until("it is given up", Duration::from_mins(1), || {
         Ok(stack.take_dead_letters()?.iter().any(|letter| letter["database"] == "billing"))
     })
 }

@@ -146,7 +146,7 @@ impl Api<'_> {
             ],
         )?;
         let mut port = None;
-        wait_until(&format!("{identifier} is available"), Duration::from_mins(1), || {
+        wait_until(&format!("{identifier} is available"), Duration::from_mins(3), || {
             let found = self.instances(identifier)?;
             let instance =
                 found.iter().find(|instance| instance["identifier"] == identifier).context("the instance")?;

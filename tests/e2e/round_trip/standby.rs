@@ -146,7 +146,7 @@ async fn a_dump_whose_snapshot_the_standby_cancels_starts_again_and_is_whole() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_cancels_every_attempt_is_told_with_what_to_set_and_nothing_is_listed() -> Result<()> {
-    let place = Conflicting::start(15).await?;
+    let place = Conflicting::start(18).await?;
     let store = StoreUnderTest::folder()?;
     let mut dump = place.dump(&store)?;
     let mut session = String::new();

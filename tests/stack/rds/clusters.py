@@ -69,7 +69,7 @@ ALTER DATABASE postgres OWNER TO {master};
 ALTER DATABASE template1 OWNER TO {master};
 """
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 class ClusterError(Exception):

@@ -101,7 +101,7 @@ async fn a_read_that_stalls_is_asked_for_again() {
     let body = pattern(MIB);
     faulty.direct.put_new("k", Bytes::from(body.clone()), &run("run")).await.unwrap();
     assert!(whole(faulty.store(), "k").await == body);
-    assert_eq!(faulty.proxy.count("GET", "/k?"), 3);
+    assert!(faulty.proxy.count("GET", "/k?") >= 3, "every stall was met by a new request");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
