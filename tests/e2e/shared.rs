@@ -5,7 +5,10 @@ use std::{path::Path, sync::OnceLock, thread, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use lifeboat_tests::{Cluster, Lifeboat, StoreUnderTest, cluster::programs, program::wait_until};
 
+pub(crate) use self::holding::Holding;
 use crate::stores::access::documents;
+
+mod holding;
 
 static FIFTEEN: OnceLock<Result<Cluster, String>> = OnceLock::new();
 static EIGHTEEN: OnceLock<Result<Cluster, String>> = OnceLock::new();

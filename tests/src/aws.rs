@@ -69,7 +69,11 @@ impl Aws {
             other => bail!("{other} is not called with JSON here"),
         };
         let headers = [("X-Amz-Target", format!("{prefix}.{action}")), ("Content-Type", kind.to_owned())];
-        let answer = self.call(service, "POST", "/", &headers, input.to_string().as_bytes())?;
+        let body = input.to_string();
+        let ask = || self.call(service, "POST", "/", &headers, body.as_bytes());
+        // A busy server closes a connection without an answer now and then; what only looks can be asked again.
+        let looks = ["Get", "List", "Describe", "Receive", "Filter"].iter().any(|verb| action.starts_with(verb));
+        let answer = if looks { ask().or_else(|_| ask()).or_else(|_| ask()) } else { ask() }?;
         decoded(&answer).with_context(|| format!("{service} {action} {input}"))
     }
 

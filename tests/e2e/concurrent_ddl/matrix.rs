@@ -20,10 +20,10 @@ use super::{
 };
 
 /// A dump may take this long, whatever the application does.
-pub(super) const DUMP_WITHIN: Duration = Duration::from_secs(40);
+pub(super) const DUMP_WITHIN: Duration = Duration::from_mins(2);
 
 /// The application's DDL may have to wait this long after the dump has ended.
-const LET_THROUGH_WITHIN: Duration = Duration::from_secs(3);
+const LET_THROUGH_WITHIN: Duration = Duration::from_secs(15);
 
 /// Where DDL that must queue meets the lock that pg_dump wants: only our rolling back lets it through.
 const BEFORE_PG_DUMP: [&str; 3] = ["tables locked", "snapshot exported", "locks checked"];

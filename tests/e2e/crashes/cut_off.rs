@@ -135,6 +135,7 @@ impl Progress for Notes {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_session_expired_while_an_upload_took_long_opens_another() -> Result<()> {
     let cluster = cluster("expired").await?;
+    cluster.sql("expired", "CREATE TABLE public.c AS SELECT 1 AS id")?;
     let memory = MemoryStore::new(Removal::Delete);
     let gate = Gate::default();
     memory.fault(Fault::on([Operation::UploadComplete], Action::Hold(gate.clone())));
@@ -144,14 +145,15 @@ async fn a_worker_whose_session_expired_while_an_upload_took_long_opens_another(
     let request = DumpRequest { jobs: 1, ..dump_request("expired")? };
     let expire = async {
         gate.reached().await;
-        terminate(&cluster, "state = 'idle'")?;
+        // The first table fills what may be on its way to the store: at the end of the second the worker waits.
+        wait_until("the worker waits", AT_ONCE, || Ok(terminate(&cluster, "state = 'idle'").is_ok()))?;
         wait_until("the session is gone", AT_ONCE, || Ok(cluster.lifeboat_sessions()?.len() == 1))?;
         gate.open();
         anyhow::Ok(())
     };
     let (outcome, expired) = tokio::join!(cluster.dump("expired", &store, &request, &run), expire);
     expired?;
-    ensure!(outcome?.manifest.tables.len() == 2, "both tables are there");
+    ensure!(outcome?.manifest.tables.len() == 3, "all tables are there");
     let notes = notes.0.lock().unwrap_or_else(PoisonError::into_inner);
     ensure!(notes.is_empty(), "it did not have to start again: {notes:?}");
     Ok(())

@@ -52,16 +52,19 @@ fn a_rules_tick_ends_as_a_verified_backup_with_tags_and_as_a_drill_on_rds_that_l
 
     // Rule → retention: everything lies in STANDARD, and what is large enough is tagged to be moved.
     let mut tagged = Vec::new();
+    let moves = |tags: &str| tags.contains("<Key>lifeboat-move</Key><Value>GLACIER_IR</Value>");
+    let is_to_move =
+        |key: &str, size: u64| key.contains("/archive/") && !key.ends_with("toc.dat") && size >= 128 * 1024;
+    // It tags one object after the other.
     let looked = wait_looking_every(PAUSE, "retention tags what is to be moved", PATIENCE, || {
         tagged = objects(site, "lifeboat-deployed", &format!("pg/orders/{backup}/"))?;
-        Ok(tagged.iter().any(|(_, _, _, tags)| tags.contains("<Value>GLACIER_IR</Value>")))
+        let mut to_move = tagged.iter().filter(|(key, size, ..)| is_to_move(key, *size)).peekable();
+        Ok(to_move.peek().is_some() && to_move.all(|(.., tags)| moves(tags)))
     });
     looked.with_context(|| format!("{tagged:#?}"))?;
     for (key, size, class, tags) in &tagged {
-        let moves = tags.contains("<Key>lifeboat-move</Key><Value>GLACIER_IR</Value>");
-        let data = key.contains("/archive/") && !key.ends_with("toc.dat");
         ensure!(class == "STANDARD", "{key} is {class}");
-        ensure!(moves == (data && *size >= 128 * 1024), "{key} of {size} bytes: {tags}");
+        ensure!(moves(tags) == is_to_move(key, *size), "{key} of {size} bytes: {tags}");
         ensure!(!tags.contains("lifeboat-expire"), "{key}: {tags}");
     }
 

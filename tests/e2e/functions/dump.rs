@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::emulator::Functions;
 use crate::{
-    shared::{a_dump_is_at_work, fifteen, no_session_stays_on},
+    shared::{Holding, a_dump_is_at_work, fifteen, no_session_stays_on},
     stores::access::opened,
 };
 
@@ -118,20 +118,13 @@ fn a_dump_while_another_runs_answers_that_it_runs_and_tells_of_no_failure() -> R
     let mut functions = Functions::start(&store, "function_twice")?;
     functions.serve("dump", 2, &[])?;
     // A migration keeps the first one waiting.
-    let mut migration = cluster.tool("psql", "function_twice");
-    migration.args(["-X", "-q", "-c", "BEGIN; LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"]);
-    let mut migration = migration.stdout(std::process::Stdio::null()).spawn()?;
+    let migration = Holding::start("function_twice", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
     let functions = &functions;
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| functions.invoke("dump", "now.json")?.answer());
         let begun = a_dump_is_at_work(&store);
         let second = begun.and_then(|()| functions.invoke("dump", "now.json")?.answer());
-        migration.kill()?;
-        migration.wait()?;
-        cluster.sql(
-            "postgres",
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'function_twice' AND query ~ 'pg_sleep'",
-        )?;
+        drop(migration);
         let first = first.join().map_err(|_| anyhow!("the first dump panicked"))?;
         anyhow::Ok((first?, second?))
     })?;
@@ -147,16 +140,9 @@ fn a_run_that_its_time_limit_ends_leaves_nothing_half_done() -> Result<()> {
     let mut functions = Functions::start(&store, "function_late")?;
     // The emulator names no deadline to come; this stands for it.
     functions.serve("dump", 1, &[("LIFEBOAT_TIME_LIMIT", "1s"), ("LIFEBOAT_DEADLINE_MARGIN", "60s")])?;
-    let mut migration = cluster.tool("psql", "function_late");
-    migration.args(["-X", "-q", "-c", "BEGIN; LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"]);
-    let mut migration = migration.stdout(std::process::Stdio::null()).spawn()?;
+    let migration = Holding::start("function_late", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
     let late = functions.invoke("dump", "now.json").and_then(|i| i.error("deadline"));
-    migration.kill()?;
-    migration.wait()?;
-    cluster.sql(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'function_late' AND query ~ 'pg_sleep'",
-    )?;
+    drop(migration);
     ensure!(late?.contains("before the end"));
     ensure!(ids(&store)?.is_empty());
     no_session_stays_on(&["function_late"])

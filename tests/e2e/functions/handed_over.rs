@@ -1,21 +1,20 @@
 //! Runs that would outlast their function: handed over to one task, which does them by the image's entry point and with the
 //! configuration from S3, as a container on Fargate would.
 
-use std::{fs, process::Child, time::Duration};
+use std::fs;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lifeboat_core::manifest::PhaseDuration;
 use lifeboat_testkit::BackupBuilder;
 use lifeboat_tests::{
     StoreUnderTest, emulator,
-    program::wait_until,
     stack::environment,
     tasks::{Container, TaskPlace, an_hour_after, ended, on_ecs, refuse},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    shared::{a_dump_is_at_work, blocking, fifteen, no_session_stays_on},
+    shared::{Holding, a_dump_is_at_work, blocking, fifteen, no_session_stays_on},
     stores::access::{documents, opened},
 };
 
@@ -110,46 +109,6 @@ fn uploaded(store: &StoreUnderTest, name: &str, text: &str) -> Result<String> {
 fn undelivered(store: &StoreUnderTest) -> Result<Vec<Value>> {
     let kept = blocking(documents(store, ".control/undelivered/"))?;
     Ok(kept.iter().flat_map(|kept| kept["events"].as_array().into_iter().flatten().cloned()).collect())
-}
-
-/// A transaction that holds others up until this value ends, come what may.
-struct Holding {
-    session: Child,
-    database: &'static str,
-}
-
-impl Holding {
-    fn start(database: &'static str, statement: &str) -> Result<Self> {
-        let mut psql = fifteen()?.tool("psql", database);
-        psql.args(["-X", "-q", "-c", &format!("BEGIN; {statement}; SELECT pg_sleep(600)")]);
-        let holding = Self { session: psql.stdout(std::process::Stdio::null()).spawn()?, database };
-        wait_until("the transaction holds what it holds", Duration::from_mins(1), || {
-            holding.sessions("wait_event = 'PgSleep'")
-        })?;
-        Ok(holding)
-    }
-
-    /// Whether there are such sessions on the database.
-    fn sessions(&self, which: &str) -> Result<bool> {
-        let sql = format!("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND {which}", self.database);
-        Ok(fifteen()?.sql("postgres", &sql)?.trim() == "t")
-    }
-
-    fn holds_somebody_up(&self) -> Result<()> {
-        wait_until("somebody waits", Duration::from_mins(1), || self.sessions("wait_event_type = 'Lock'"))
-    }
-}
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        drop(self.session.kill());
-        drop(self.session.wait());
-        let ending = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND query ~ 'pg_sleep'",
-            self.database
-        );
-        drop(fifteen().and_then(|cluster| cluster.sql("postgres", &ending)));
-    }
 }
 
 #[test]

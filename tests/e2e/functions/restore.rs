@@ -1,9 +1,6 @@
 //! The function `restore` with each of its sample requests, and what the configuration does not allow it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use lifeboat_runtime::{
@@ -11,11 +8,11 @@ use lifeboat_runtime::{
     functions,
     lambda::{self, Host, Invocation},
 };
-use lifeboat_tests::{StoreUnderTest, program::wait_until};
+use lifeboat_tests::StoreUnderTest;
 use serde_json::json;
 
 use super::emulator::Functions;
-use crate::shared::{fifteen, no_session_stays_on, with_tools};
+use crate::shared::{Holding, fifteen, no_session_stays_on, with_tools};
 
 const CONFIGURATION: &str = "
 [databases.orders]
@@ -103,20 +100,9 @@ fn a_restore_that_its_time_limit_ends_leaves_no_session_and_is_resumed() -> Resu
     let late = [("COPY_URL", copy.as_str()), ("LIFEBOAT_TIME_LIMIT", "40s"), ("LIFEBOAT_DEADLINE_MARGIN", "60s")];
     functions.serve("restore", 1, &late)?;
     // A name that somebody else is about to take keeps it waiting.
-    let mut taking = cluster.tool("psql", "function_restore_late_copy");
-    taking.args(["-X", "-q", "-c", "BEGIN; CREATE SCHEMA shop; SELECT pg_sleep(600)"]);
-    let mut taking = taking.stdout(std::process::Stdio::null()).spawn()?;
-    let waits =
-        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname ~ 'restore_late_copy'";
-    wait_until("the name is taken", Duration::from_secs(30), || Ok(cluster.sql("postgres", waits)?.trim() == "t"))?;
+    let taking = Holding::start("function_restore_late_copy", "CREATE SCHEMA shop")?;
     let ended = functions.invoke("restore", "whole.json").and_then(|i| i.error("deadline"));
-    taking.kill()?;
-    taking.wait()?;
-    cluster.sql(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = 'function_restore_late_copy' AND query ~ 'CREATE SCHEMA shop; SELECT pg_sleep'",
-    )?;
+    drop(taking);
     ensure!(ended?.contains("before the end"));
     no_session_stays_on(&["function_restore_late_copy"])?;
     let resume = store.lifeboat(["restore", "orders/latest", "--to", "env:COPY_URL", "--resume"]);

@@ -101,7 +101,7 @@ async fn the_instance_of_a_restore_test_is_drilled_and_aws_backup_is_told_how_it
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_backup_is_told_of_drills_that_come_to_no_end_of_their_own() -> Result<()> {
     let store = StoreUnderTest::folder()?;
-    let source = Source::start(&store, "lent")?;
+    let source = Source::start_with(&store, "lent", "20s")?;
     let machine = &source.machine;
     source.snapshot("lent-one")?;
     let state_of = |status: &str, job: &str, words: &str| -> Result<()> {

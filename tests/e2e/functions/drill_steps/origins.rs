@@ -24,11 +24,16 @@ pub(super) struct Source {
 impl Source {
     /// With a backup, whose catalog is compared.
     pub(super) fn start(store: &StoreUnderTest, slug: &str) -> Result<Self> {
+        Self::start_with(store, slug, "2m")
+    }
+
+    /// The same, whose drills wait so long for an instance.
+    pub(super) fn start_with(store: &StoreUnderTest, slug: &str, available_within: &str) -> Result<Self> {
         let (name, database) = (format!("{slug}-source"), format!("drill_{slug}"));
         let port = create_source(&name, 15, &database)?;
         rds::Api(rds::rds()?).fill_with_shop(port, &database)?;
         let url = format!("postgres://{MASTER}:{MASTER_PASSWORD}@127.0.0.1:{port}/{database}");
-        let keys = format!("source_instance = \"{name}\", ttl = \"2h\", available_within = \"20s\"");
+        let keys = format!("source_instance = \"{name}\", ttl = \"2h\", available_within = \"{available_within}\"");
         let machine = Machine::start_on(store, slug, &database, &url, &keys)?;
         machine.dump(slug)?;
         Ok(Self { machine, slug: slug.to_owned(), name, database, port })
