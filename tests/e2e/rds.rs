@@ -113,8 +113,9 @@ fn rds_keeps_the_password_where_functions_ask_for_it_and_its_faults_are_those_or
     delete("kept-one")?;
     gone("kept-one")?;
     ensure!(sql(port, password, "postgres", "SELECT 1").is_err(), "the server goes with the instance");
-    wait_until("so does the secret", Duration::from_mins(1), || {
-        Ok(aws.json("secretsmanager", "GetSecretValue", &secret).is_err())
+    wait_until("the secret goes as well", Duration::from_mins(1), || {
+        let asked = aws.json("secretsmanager", "GetSecretValue", &secret);
+        Ok(asked.is_err_and(|e| format!("{e:#}").contains("ResourceNotFoundException")))
     })?;
     let told: Vec<_> = calls("kept-")?.iter().map(|c| format!("{} {}", c["action"], c["status"])).collect();
     ensure!(told[0].ends_with("400") && told[1].ends_with("500"), "{told:#?}");

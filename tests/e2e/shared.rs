@@ -5,8 +5,7 @@ use std::{path::Path, sync::OnceLock, thread, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use lifeboat_tests::{Cluster, Lifeboat, StoreUnderTest, cluster::programs, program::wait_until};
 
-pub(crate) use self::holding::Holding;
-use crate::stores::access::documents;
+pub(crate) use self::holding::{Holding, a_dump_is_at_work};
 
 mod holding;
 
@@ -24,10 +23,7 @@ pub(crate) fn eighteen() -> Result<&'static Cluster> {
 }
 
 fn started(cell: &'static OnceLock<Result<Cluster, String>>, major: u32) -> Result<&'static Cluster> {
-    let start = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(Cluster::start(major))
-    };
+    let start = move || blocking(Cluster::start(major));
     // A thread of its own: the caller may have a runtime already.
     let join = || thread::spawn(start).join().map_err(|_| anyhow!("starting a cluster panicked"))?;
     cell.get_or_init(|| join().map_err(|e| format!("{e:#}"))).as_ref().map_err(|e| anyhow!("{e}"))
@@ -49,14 +45,6 @@ pub(crate) fn tools_of_fifteen() -> Result<std::path::PathBuf> {
     programs(15)
 }
 
-/// Waits until a dump has the lease of a database in this store, which had none before. Where tables are locked, its
-/// sessions come and go too fast to be seen: it does not wait for the lock, but tries again and again, for half a minute.
-pub(crate) fn a_dump_is_at_work(store: &StoreUnderTest) -> Result<()> {
-    wait_until("a dump has the lease", Duration::from_mins(1), || {
-        Ok(!blocking(documents(store, ".control/leases/"))?.is_empty())
-    })
-}
-
 /// Does asynchronous work in a test that is not asynchronous itself.
 pub(crate) fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
@@ -71,7 +59,7 @@ pub(crate) fn no_session_stays_on(databases: &[&str]) -> Result<()> {
          WHERE datname IN ({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     );
     let mut last = String::new();
-    wait_until(&format!("no session on {names}"), Duration::from_secs(10), || {
+    wait_until(&format!("no session on {names}"), Duration::from_secs(40), || {
         last = cluster.sql("postgres", &sql)?;
         Ok(last.is_empty())
     })

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use lifeboat_testkit::{
-    http::{Answer, request},
+    http::{Answer, again, request},
     servers::LocalStack,
 };
 use serde_json::Value;
@@ -71,9 +71,8 @@ impl Aws {
         let headers = [("X-Amz-Target", format!("{prefix}.{action}")), ("Content-Type", kind.to_owned())];
         let body = input.to_string();
         let ask = || self.call(service, "POST", "/", &headers, body.as_bytes());
-        // A busy server closes a connection without an answer now and then; what only looks can be asked again.
-        let looks = ["Get", "List", "Describe", "Receive", "Filter"].iter().any(|verb| action.starts_with(verb));
-        let answer = if looks { ask().or_else(|_| ask()).or_else(|_| ask()) } else { ask() }?;
+        let repeatable = ["Get", "List", "Describe", "Receive", "Filter"].iter().any(|verb| action.starts_with(verb));
+        let answer = if repeatable { again(ask) } else { ask() }?;
         decoded(&answer).with_context(|| format!("{service} {action} {input}"))
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lifeboat_testkit::{
-    http::request,
+    http::{again, request},
     servers::{LocalStack, Rds},
 };
 use serde_json::{Value, json};
@@ -142,9 +142,8 @@ impl Account {
             "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/s3/aws4_request, SignedHeaders=host, Signature=0"
         );
         let headers = [("Authorization", authorization.as_str())];
-        // Asked again where a busy server closes the connection without an answer: a second PUT or GET is fine.
-        let ask = || request(self.localstack.address, method, path, &headers, body, Duration::from_secs(30));
-        let answer = ask().or_else(|_| ask()).or_else(|_| ask())?;
+        // A second PUT or GET is fine.
+        let answer = again(|| request(self.localstack.address, method, path, &headers, body, Duration::from_secs(30)))?;
         ensure!(answer.status < 300, "{method} {path}: HTTP {}: {}", answer.status, answer.text());
         Ok(answer.text())
     }

@@ -28,15 +28,15 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy)]
 struct Orders {
     mode: Mode,
-    /// How often all connections that there were have been let go; what was accepted before is not held any more.
+    /// How often all connections that there were have been let go.
     let_go: u64,
 }
 
 impl Orders {
-    /// What is done with a connection that was accepted when connections had been let go so often.
-    fn of(self, accepted_at: u64) -> Mode {
+    /// What is done with a connection before whose accepting connections had been let go so often.
+    fn of(self, let_go_before: u64) -> Mode {
         match self.mode {
-            Mode::HoldAfter(_) if accepted_at < self.let_go => Mode::Pass,
+            Mode::HoldAfter(_) if let_go_before < self.let_go => Mode::Pass,
             mode => mode,
         }
     }
@@ -75,7 +75,7 @@ impl Proxy {
         url.replace(&format!(":{port}/"), &format!(":{}/", self.port))
     }
 
-    /// Changes what it does, at once and for every connection.
+    /// Changes what it does, at once and for every connection that was not let go.
     pub fn set(&self, mode: Mode) {
         self.orders.send_modify(|orders| orders.mode = mode);
     }
@@ -85,7 +85,7 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.let_go += 1);
     }
 
-    /// How often a connection has come to be held so far.
+    /// How many connections are held now. One whose end is told in the direction that is not held is held no more.
     pub fn held(&self) -> u64 {
         *self.held.borrow()
     }
@@ -99,20 +99,36 @@ impl Drop for Proxy {
     }
 }
 
+/// A connection that is held, counted for as long as it is.
+struct Held<'a>(&'a watch::Sender<u64>);
+
+impl<'a> Held<'a> {
+    fn count(held: &'a watch::Sender<u64>) -> Self {
+        held.send_modify(|n| *n += 1);
+        Self(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n -= 1);
+    }
+}
+
 async fn accept(listener: TcpListener, to: SocketAddr, orders: watch::Receiver<Orders>, held: watch::Sender<u64>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
         if orders.borrow().mode == Mode::Cut {
             continue;
         }
-        let (orders, held) = (orders.clone(), held.clone());
+        let (let_go_before, orders, held) = (orders.borrow().let_go, orders.clone(), held.clone());
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(to).await else { return };
             let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
             // The first direction to end ends both: nobody who speaks to PostgreSQL closes half a connection.
             tokio::select! {
-                () = copy(from_client, to_server, orders.clone(), held.clone()) => {}
-                () = copy(from_server, to_client, orders, held) => {}
+                () = copy(from_client, to_server, orders.clone(), let_go_before, held.clone()) => {}
+                () = copy(from_server, to_client, orders, let_go_before, held) => {}
             }
         });
     }
@@ -122,17 +138,17 @@ async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut orders: watch::Receiver<Orders>,
+    let_go_before: u64,
     held: watch::Sender<u64>,
 ) {
-    let accepted_at = orders.borrow().let_go;
     let mut block = vec![0; 16 << 10];
     let mut passed: u64 = 0;
     loop {
-        let now = orders.borrow_and_update().of(accepted_at);
+        let now = orders.borrow_and_update().of(let_go_before);
         match now {
             Mode::Cut => return,
             Mode::HoldAfter(limit) if passed >= limit => {
-                held.send_modify(|n| *n += 1);
+                let _held = Held::count(&held);
                 if orders.changed().await.is_err() {
                     return;
                 }

@@ -166,11 +166,10 @@ impl Started {
         Ok(())
     }
 
-    /// Gives what was awaited of it, or stops it and tells with the error what it said.
-    pub fn awaited(self, result: Result<()>) -> Result<Self> {
+    /// Itself, if what was awaited of it came; else kills it, and adds to the error what it said.
+    pub fn awaited(mut self, result: Result<()>) -> Result<Self> {
         let Err(error) = result else { return Ok(self) };
-        // It may have ended by itself, and there is nothing to stop.
-        drop(self.stop());
+        self.child.kill()?;
         let ended = self.end()?;
         Err(error.context(format!("the task ended with {}: {}{}", ended.code, ended.stdout, ended.stderr)))
     }

@@ -52,6 +52,11 @@ pub fn request(
     parse(&whole).ok_or_else(|| io::Error::other("the answer is no HTTP"))
 }
 
+/// What may be asked again is asked three times at most: a busy server closes a connection without an answer now and then.
+pub fn again<T, E>(ask: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    ask().or_else(|_| ask()).or_else(|_| ask())
+}
+
 fn parse(whole: &[u8]) -> Option<Answer> {
     let end = whole.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&whole[..end]).ok()?.to_owned();

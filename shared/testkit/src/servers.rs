@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::http::{Answer, request};
+use crate::http::{Answer, again, request};
 
 pub use rds::Rds;
 
@@ -137,11 +137,10 @@ impl LocalStack {
         self.server.home.join("kills").join(format!("{name}.json")).exists()
     }
 
-    /// Makes a bucket. Asked again where a busy server closes the connection without an answer: a second PUT of one's
-    /// own bucket is fine.
+    /// Makes a bucket. A second PUT of one's own bucket is fine.
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
-        let ask = || request(self.address, "PUT", &format!("/{name}"), &[], &[], Duration::from_secs(30));
-        let status = ask().or_else(|_| ask()).or_else(|_| ask())?.status;
+        let status =
+            again(|| request(self.address, "PUT", &format!("/{name}"), &[], &[], Duration::from_secs(30)))?.status;
         if status == 200 { Ok(()) } else { Err(io::Error::other(format!("create bucket {name}: HTTP {status}"))) }
     }
 

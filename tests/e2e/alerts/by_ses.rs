@@ -8,7 +8,7 @@ use lifeboat_testkit::{http::request, servers::Ses};
 use lifeboat_tests::{Lifeboat, StoreUnderTest};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn ask(ses: &Ses, method: &str, path: &str, body: &str) -> Result<String> {
     // The server reads the service and the region from here, and checks no signature.

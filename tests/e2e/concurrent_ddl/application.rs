@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use tokio_postgres::{Client, NoTls};
 
-/// The longest that the application may have to wait for anything.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that the application may have to wait for anything, such as a whole dump.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// SQL that was sent: done by now, or waiting for a lock.
 pub(super) struct Sent {

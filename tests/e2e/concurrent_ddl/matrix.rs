@@ -18,6 +18,7 @@ use super::{
     contents::Contents,
     steps,
 };
+use crate::shared::blocking;
 
 /// A dump may take this long, whatever the application does.
 pub(super) const DUMP_WITHIN: Duration = Duration::from_mins(2);
@@ -227,8 +228,7 @@ impl std::fmt::Display for Tally {
 
 /// `at`: which steps, and how often each comes by.
 fn everywhere(cluster: &Cluster, kind: &Case, request: &DumpRequest, at: &[(&str, usize)]) -> Result<Tally> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    blocking(async {
         kind.reset(cluster)?;
         let before = kind.quiet(cluster, request).await?;
         cluster.sql(kind.database, &kind.transaction())?;

@@ -31,10 +31,10 @@ struct Hook<F>(Mutex<F>);
 /// Calls `hook` with each step of every dump that runs on this thread (a current-thread runtime) until the guard is
 /// dropped. The dump stands still meanwhile.
 pub(super) fn hook(hook: impl FnMut(&str) + Send + 'static) -> DefaultGuard {
-    // With one subscriber alone, `tracing` asks that of the thread which comes to a step first whether anybody wants to hear
-    // of it, and keeps the answer for all threads; with several it asks them all.
-    static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
-    OTHERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(Hook(Mutex::new(|_: &str| {})))));
+    // As long as there is but one subscriber, `tracing` asks that of the thread which comes to a step first whether anybody
+    // wants to hear of it, and keeps the answer for all threads; of several it asks all.
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(Hook(Mutex::new(|_: &str| {}))));
     tracing::subscriber::set_default(Hook(Mutex::new(hook)))
 }
 

@@ -117,7 +117,7 @@ fn a_dump_while_another_runs_answers_that_it_runs_and_tells_of_no_failure() -> R
     cluster.create_shop("function_twice", "0.01")?;
     let mut functions = Functions::start(&store, "function_twice")?;
     functions.serve("dump", 2, &[])?;
-    // A migration keeps the first one waiting.
+    // A migration keeps the first one trying.
     let migration = Holding::start("function_twice", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
     let functions = &functions;
     let (first, second) = std::thread::scope(|scope| {

@@ -276,7 +276,6 @@ fn a_task_that_is_stopped_in_mid_run_tells_that_its_backup_failed() -> Result<()
     let bus = [("LIFEBOAT_EVENT_BUS", "lifeboat"), ("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:1")];
     task.environment.extend(bus.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let holding = Holding::start("handed_stopped", "LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")?;
-    // It does not wait for the lock, but tries again and again, for half a minute.
     let running = task.start()?.awaited(a_dump_is_at_work(&place.store))?;
     running.stop()?;
     let stopped = running.end()?;

@@ -43,7 +43,7 @@ impl Bus {
     /// Waits for the next event: its whole envelope.
     fn next(&self, name: &str) -> Result<Value> {
         let mut found = Value::Null;
-        wait_until(&format!("{name} is told"), Duration::from_secs(30), || {
+        wait_until(&format!("{name} is told"), Duration::from_mins(1), || {
             let asked = json!({ "QueueUrl": self.queue, "MaxNumberOfMessages": 1, "WaitTimeSeconds": 1 });
             let received = self.aws.json("sqs", "ReceiveMessage", &asked)?;
             let Some(message) = received["Messages"].get(0) else { return Ok(false) };

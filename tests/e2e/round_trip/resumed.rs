@@ -94,8 +94,10 @@ impl Place {
             "SELECT count(*) FROM pg_stat_activity WHERE datname = '{TARGET}' AND application_name LIKE 'lifeboat %'
              AND wait_event_type = 'Lock' AND query ~ 'INDEX|CONSTRAINT'"
         );
-        wait_until("an index waits for the lock", AT_ONCE, || Ok(self.cluster.sql("postgres", &waits)?.trim() != "0"))
-            .with_context(|| restore.log())?;
+        wait_until("an index waits for the lock", 2 * AT_ONCE, || {
+            Ok(self.cluster.sql("postgres", &waits)?.trim() != "0")
+        })
+        .with_context(|| restore.log())?;
         Ok(restore)
     }
 
@@ -141,7 +143,7 @@ async fn killed_in_every_phase(major: u32) -> Result<()> {
     let mut restore = Running::start(place.restore(&["--resume", "--jobs", "2"]))?;
     restore.until("phase begins phase=\"post-data\"", 1)?;
     other.batch_execute("ROLLBACK").await?;
-    ensure!(restore.ended(AT_ONCE)? == 0, "{}", restore.log());
+    ensure!(restore.ended(3 * AT_ONCE)? == 0, "{}", restore.log());
     Contents::of(&place.cluster, TARGET)?
         .expect_same("a restore killed three times", &Contents::of(&place.cluster, "uninterrupted")?)?;
     // Nothing is left to be resumed.

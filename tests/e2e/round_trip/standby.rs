@@ -87,14 +87,14 @@ impl Conflicting {
         Ok(pids.trim().to_owned())
     }
 
-    /// Waits until a dump copies its large table, which it cannot do to the end, by a session other than that of the attempt
-    /// before; then lets the primary do what ends the snapshot. The session that copied.
+    /// Waits until a dump is held in the midst of its large table, by a session other than that of the attempt before; then
+    /// lets the primary do what ends the snapshot. Gives the session that copies.
     fn conflict(&self, before: &str, sql: &[&str]) -> Result<String> {
         let mut copying = String::new();
-        wait_until("a session copies", AT_ONCE, || {
-            // pg_dump, which begins with the same, puts no quotes.
+        wait_until("the proxy holds the COPY", AT_ONCE, || {
+            // pg_dump, which is told to end before, puts no quotes.
             copying = self.sessions(r#"state = 'active' AND query LIKE 'COPY "public"."large"%'"#)?;
-            Ok(!copying.is_empty() && copying != before)
+            Ok(!copying.is_empty() && copying != before && self.proxy.held() > 0)
         })?;
         let waits = || Ok::<_, anyhow::Error>(self.standby.log()?.matches("recovery still waiting").count());
         let waits_before = waits()?;
@@ -146,6 +146,7 @@ async fn a_dump_whose_snapshot_the_standby_cancels_starts_again_and_is_whole() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_cancels_every_attempt_is_told_with_what_to_set_and_nothing_is_listed() -> Result<()> {
+    // The other one is on 15.
     let place = Conflicting::start(18).await?;
     let store = StoreUnderTest::folder()?;
     let mut dump = place.dump(&store)?;

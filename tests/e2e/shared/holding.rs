@@ -6,11 +6,15 @@ use std::{
 };
 
 use anyhow::Result;
-use lifeboat_tests::program::wait_until;
+use lifeboat_tests::{
+    StoreUnderTest,
+    program::{wait_looking_every, wait_until},
+};
 
-use super::fifteen;
+use super::{blocking, fifteen};
+use crate::stores::access::documents;
 
-/// A transaction that holds others up until this value ends, come what may.
+/// A transaction that holds others up until this value ends, come what may, and then comes to nothing.
 pub(crate) struct Holding {
     session: Child,
     database: &'static str,
@@ -50,4 +54,17 @@ impl Drop for Holding {
         );
         drop(fifteen().and_then(|cluster| cluster.sql("postgres", &ending)));
     }
+}
+
+/// Waits until a dump has the lease of a database in this store. Where tables are locked, its sessions come and go too fast
+/// to be seen: it does not wait for the lock, but tries again and again, for half a minute.
+pub(crate) fn a_dump_is_at_work(store: &StoreUnderTest) -> Result<()> {
+    wait_looking_every(Duration::from_millis(200), "a dump has the lease", Duration::from_mins(1), || {
+        // A dump makes the folder of its store.
+        if store.path().is_some_and(|folder| !folder.exists()) {
+            return Ok(false);
+        }
+        let leases = blocking(documents(store, ".control/leases/"))?;
+        Ok(leases.iter().any(|lease| lease["released"] != true))
+    })
 }

@@ -14,7 +14,7 @@ const FIRST: (&str, &str) = ("failed_in", "error");
 const REMOVAL: (&str, &str) = ("removal_failed_in", "removal_error");
 
 fn gone(prefix: &str) -> Result<()> {
-    wait_until(&format!("{prefix} is gone"), Duration::from_secs(30), || Ok(rds::instances(prefix)?.is_empty()))
+    wait_until(&format!("{prefix} is gone"), Duration::from_mins(1), || Ok(rds::instances(prefix)?.is_empty()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ const INVALID: &str = "SELECT count(*)::text FROM pg_index WHERE NOT indisvalid"
 async fn under_way(connection: &ConnectionTarget, statement: &str) {
     let session = session(connection).await;
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lifeboat maintenance' AND state = 'active' AND query LIKE $1 || '%'";
-    for _ in 0..600 {
+    for _ in 0..3000 {
         if session.query_one(sql, &[&statement]).await.unwrap().get::<_, i64>(0) > 0 {
             return;
         }
