@@ -101,7 +101,9 @@ async fn a_read_that_stalls_is_asked_for_again() {
     let body = pattern(MIB);
     faulty.direct.put_new("k", Bytes::from(body.clone()), &run("run")).await.unwrap();
     assert!(whole(faulty.store(), "k").await == body);
-    assert!(faulty.proxy.count("GET", "/k?") >= 3, "every stall was met by a new request");
+    // One for each stall and the one that passed; a busy machine may itself be silent for as long as a stall is.
+    let asked = faulty.proxy.count("GET", "/k?");
+    assert!((3..=5).contains(&asked), "asked {asked} times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
